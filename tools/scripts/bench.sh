@@ -1,0 +1,25 @@
+# tools/dev bench: build and run the benchmark programs.
+
+# shellcheck shell=bash disable=SC2154
+source "$scripts/build.sh"
+readonly bench_help="usage: tools/dev bench [--preset release|dev] [--jobs N] [NAME [ARGUMENT...]]
+Builds, then runs each build/<preset>/bin/vlmc-bench-*, or only vlmc-bench-NAME with the arguments given."
+
+run_bench() {
+  parse_options "$bench_help" "$@"
+  prepare_build
+  locked_build
+  local bin="$root/build/$preset/bin" programs program
+  if ((${#rest[@]})); then
+    program="$bin/vlmc-bench-${rest[0]#vlmc-bench-}"
+    [[ -x $program ]] || die "no benchmark ${program#"$root/"}" "those there are: $(cd "$bin" && echo vlmc-bench-*)"
+    "$program" "${rest[@]:1}"
+    return
+  fi
+  programs=("$bin"/vlmc-bench-*)
+  [[ -x ${programs[0]} ]] || die "no benchmark program vlmc-bench-* in ${bin#"$root/"}"
+  for program in "${programs[@]}"; do
+    say "${program##*/}"
+    "$program"
+  done
+}
