@@ -48,7 +48,8 @@ readonly security_file=/etc/apt/sources.list.d/vlmc-bookworm-security.list
 # missing_packages NAME...: prints those that are not installed, one a line.
 missing_packages() {
   local installed
-  installed=" $(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null |
+  # dpkg-query fails when it does not know one of the names; it prints the others all the same.
+  installed=" $({ dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null || true; } |
     awk '$2 == "installed" { print $1 }' | tr '\n' ' ')"
   local name
   for name in "$@"; do

@@ -2,14 +2,14 @@
 
 # shellcheck shell=bash disable=SC2154
 readonly oracle_help="usage: tools/dev oracle [--write]
-Runs test/oracle/make_all.py into a temporary folder and compares its files, byte for byte, with the committed ones.
---write replaces the committed files. Not needed to build or to test; installs torch and transformers (about 1 GiB)."
+Runs test/oracle/make_all.py into a temporary folder and compares its files, byte for byte, with test/e2e/goldens.
+--write replaces the committed files. Not needed to build or to test; installs torch and transformers (some GiB)."
 
 run_oracle() {
   parse_options "$oracle_help" "$@"
-  local write=0 made status=0
+  local write=() made
   if [[ ${rest[*]} == --write ]]; then
-    write=1
+    write=(--write)
   elif ((${#rest[@]})); then
     usage_error "unexpected argument '${rest[0]}'"
   fi
@@ -19,7 +19,6 @@ run_oracle() {
   # shellcheck disable=SC2064
   trap "rm -rf '$made'" EXIT
   say "making the goldens"
-  "$cache/oracle/bin/python" "$root/test/oracle/make_all.py" --output "$made"
-  python3 "$scripts/compare_goldens.py" "$made" "$root" $( ((write)) && echo --write) || status=$?
-  return "$status"
+  "$cache/oracle/bin/python" "$root/test/oracle/make_all.py" --out "$made"
+  python3 "$scripts/compare_goldens.py" "${write[@]}" "$made" "$root/test/e2e/goldens"
 }
