@@ -1,0 +1,35 @@
+"""Makes every committed golden again: `make_all.py --out test/e2e/goldens`.
+
+`--only models|pictures|pixels|tokens` makes one part. The result is the same
+bit for bit with the packages of requirements.txt.
+"""
+
+import argparse
+from pathlib import Path
+
+import common  # noqa: F401  (first: sets the environment that torch reads)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", required=True, help="the goldens folder")
+    parser.add_argument("--only", choices=["pictures", "models", "pixels", "tokens"])
+    args = parser.parse_args()
+    root = Path(args.out) / "clip"
+    root.mkdir(parents=True, exist_ok=True)
+    for part in ("pictures", "models", "pixels", "tokens"):
+        if args.only not in (None, part):
+            continue
+        if part == "pictures":
+            import pictures as module
+        elif part == "models":
+            import clip_models as module
+        elif part == "pixels":
+            import clip_pixels as module
+        else:
+            import clip_tokens as module
+        module.make_all(root)
+
+
+if __name__ == "__main__":
+    main()
