@@ -53,7 +53,9 @@ def tally(text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--failed", default="", help="targets whose command failed, separated by blanks")
+    parser.add_argument(
+        "--failed", default="", help="targets whose command failed, separated by blanks"
+    )
     parser.add_argument("logs", nargs="*", type=pathlib.Path)
     args = parser.parse_args()
     failed_targets = set(args.failed.split())

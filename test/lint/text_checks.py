@@ -1,0 +1,154 @@
+"""Checks on any text: white space, leftovers, paths, links, sizes, names."""
+
+import pathlib
+import posixpath
+import re
+
+from tree import Finding
+
+MAX_BYTES = 6_000_000
+MAX_LINES = 1000
+LONG_REASON = re.compile(r"\blong because\b", re.IGNORECASE)
+
+
+def whitespace(tree):
+    """no tabs, trailing blanks or carriage returns; a newline ends the file"""
+    for path in tree.text_paths():
+        for number, line in tree.lines(path):
+            if "\t" in line:
+                yield Finding(path, number, "a tab; expected blanks")
+            if line != line.rstrip():
+                yield Finding(path, number, "white space at the end of the line")
+        text = tree.text(path)
+        if text and (not text.endswith("\n") or text.endswith("\n\n")):
+            yield Finding(path, 0, "expected exactly one newline at the end of the file")
+
+
+def leftovers(tree):
+    """no notes to self: work that is left belongs in an issue"""
+    words = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
+    for path in tree.text_paths():
+        for number, line in tree.lines(path):
+            if match := words.search(line):
+                yield Finding(path, number, f"'{match[1]}' is left; do it, or write an issue")
+
+
+def machine_paths(tree):
+    """no absolute path of one machine"""
+    pattern = re.compile(
+        r"(?<![\w.})~/-])/(?:home|mnt|root|Users|work)/[\w.-]+|\b[A-Z]:\\\\?[\w]+|(?<![\w}-])/tmp/\w+"
+    )
+    for path in tree.text_paths(data=True):
+        for number, line in tree.lines(path):
+            if match := pattern.search(line):
+                yield Finding(
+                    path,
+                    number,
+                    f"'{match[0]}' exists on one machine only; take a relative or given path",
+                )
+
+
+def large_files(tree):
+    """no file over 6 MB"""
+    for path in tree.paths:
+        if (size := tree.size(path)) > MAX_BYTES:
+            yield Finding(path, 0, f"{size} bytes; expected at most {MAX_BYTES}")
+
+
+def long_files(tree):
+    """a source file over 1,000 lines says `long because ...` in its first 25"""
+    for path in tree.match(
+        "*.c", "*.cpp", "*.h", "*.py", "*.sh", "*.td", "*.cmake", "*CMakeLists.txt"
+    ):
+        lines = tree.text(path).split("\n")
+        if len(lines) > MAX_LINES and not LONG_REASON.search("\n".join(lines[:25])):
+            yield Finding(
+                path, 0, f"{len(lines)} lines; split it by idea, or say at its top why it is long"
+            )
+
+
+def folder_readme(tree):
+    """each top folder has a README.md: what it does, the order data passes through it, how to add one"""
+    for folder in tree.top_folders():
+        path = f"{folder}/README.md"
+        if not tree.exists(path):
+            yield Finding(
+                path,
+                0,
+                "missing; say what the folder does, the order data passes through it, how to add one",
+            )
+        elif len(tree.text(path).split("\n")) < 5:
+            yield Finding(path, 0, "too short to say what the folder does and how to add to it")
+
+
+def file_names(tree):
+    """C++ CamelCase (a tool's main, C and the C interface excepted), Python snake_case, tests and specs kebab-case"""
+    rules = [
+        (("*.py",), re.compile(r"[a-z][a-z0-9_]*|__init__"), "snake_case"),
+        (
+            ("*.mlir", "*.test", "*.textproto"),
+            re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.spec)?"),
+            "kebab-case",
+        ),
+        (
+            ("codegen/*.cpp", "frontend/*.cpp", "ir/*.cpp", "passes/*.cpp", "runtime/*.cpp"),
+            re.compile(r"[A-Z][A-Za-z0-9]*"),
+            "CamelCase",
+        ),
+    ]
+    for patterns, rule, name in rules:
+        for path in tree.match(*patterns):
+            stem = pathlib.PurePath(path).stem
+            if (
+                path.startswith("runtime/examples/")
+                or rule.fullmatch(stem)
+                or stem in ("lit.cfg", "lit.site.cfg")
+            ):
+                continue
+            yield Finding(path, 0, f"expected a name in {name}")
+
+
+def _slug(heading):
+    """The anchor that a heading gets."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def _prose(text):
+    """The text with fenced blocks and inline code blanked."""
+    blank = lambda match: re.sub(r"[^\n]", " ", match[0])  # noqa: E731
+    return re.sub(
+        r"`[^`\n]*`", blank, re.sub(r"^```.*?^```", blank, text, flags=re.DOTALL | re.MULTILINE)
+    )
+
+
+def doc_links(tree):
+    """links in .md files lead to a file of the tree, and to a heading in it"""
+    for path in tree.match("*.md", data=True):
+        for number, line in enumerate(_prose(tree.text(path)).split("\n"), 1):
+            for target in re.findall(r"\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)", line):
+                if re.match(r"[a-z][a-z0-9+.-]*:", target):
+                    continue
+                name, _, anchor = target.partition("#")
+                goal = (
+                    posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+                    if name
+                    else path
+                )
+                if goal != "." and not tree.exists(goal):
+                    yield Finding(path, number, f"the link '{target}' leads nowhere")
+                elif anchor and goal.endswith(".md"):
+                    headings = re.findall(r"^#+ (.*)$", tree.text(goal), re.MULTILINE)
+                    if anchor not in map(_slug, headings):
+                        yield Finding(path, number, f"'{goal}' has no heading for '#{anchor}'")
+
+
+CHECKS = [
+    whitespace,
+    leftovers,
+    machine_paths,
+    large_files,
+    long_files,
+    folder_readme,
+    file_names,
+    doc_links,
+]
