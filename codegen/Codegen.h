@@ -1,0 +1,58 @@
+//===-- Codegen.h - from planned kernels to objects -------------------------------------------------------------------------------------===//
+//
+// The border between the kernel generators (`codegen/cpu`) and the packager (`codegen/package`): a planned module goes in, one object per
+// instruction-set level comes out, with the names of the functions that the package's tables point to.
+//
+//   std::vector<KernelCode> kernels;
+//   llvm::LLVMContext context;
+//   auto code = lowerKernels(module, target, context, kernels);   // failure: diagnostics on the module
+//   auto object = emitObject(**code, target);
+//
+//===----------------------------------------------------------------------------------------------------------------------------------===//
+#ifndef VLMC_CODEGEN_CODEGEN_H
+#define VLMC_CODEGEN_CODEGEN_H
+
+#include "ir/Target.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/Error.h"
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vlmc {
+
+/// The functions of one kernel, by their symbols in the object: per phase one that runs tasks (`vlm_phase_fn`) and one that counts them
+/// (`vlm_tasks_fn`), see runtime/abi/vlm_abi.h.
+struct KernelCode {
+  std::string kernel; ///< the `vlm.kernel` symbol
+  std::string strategy;
+  struct Phase {
+    std::string run;
+    std::string tasks;
+  };
+  std::vector<Phase> phases;
+  uint32_t buffers = 0; ///< operands, results, temporaries
+  uint32_t dims = 0;    ///< dynamic dims of the operands in order
+};
+
+/// Generates the code of every `vlm.kernel` of a planned module into one LLVM module (not yet optimised), in the module's order. All functions are
+/// named `<prefix>...`. Errors are reported on the kernels.
+mlir::FailureOr<std::unique_ptr<llvm::Module>> lowerKernels(mlir::ModuleOp planned, const Target &target, llvm::StringRef prefix,
+                                                            llvm::LLVMContext &context, std::vector<KernelCode> &kernels);
+
+/// Optimises a module for the target.
+llvm::Error optimizeModule(llvm::Module &module, const Target &target);
+
+/// Emits a relocatable, position-independent ELF object, or assembly text.
+llvm::Expected<llvm::SmallVector<char, 0>> emitObject(llvm::Module &module, const Target &target, bool assembly = false);
+
+/// The target of that name, or null; `targetNames` lists all.
+const Target *findTarget(llvm::StringRef name);
+std::vector<std::string> targetNames();
+
+} // namespace vlmc
+
+#endif // VLMC_CODEGEN_CODEGEN_H

@@ -1,0 +1,337 @@
+//===-- VlmOps.cpp - verifiers, dims and text of the vlm ops -----------------------------------------------------------------------------===//
+#include "ir/Vlm/VlmOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/TypeUtilities.h"
+#include "mlir/Interfaces/FunctionImplementation.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+using namespace vlmc::vlm;
+
+#define GET_OP_CLASSES
+#include "ir/Vlm/VlmOps.cpp.inc"
+
+//===-- Helpers -----------------------------------------------------------------------------------------------------------------------===//
+
+static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+
+/// Whether two sizes can be equal at run time.
+static bool sizesAgree(int64_t a, int64_t b) { return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b; }
+
+static bool shapesAgree(ArrayRef<int64_t> a, ArrayRef<int64_t> b) {
+  return a.size() == b.size() && llvm::all_of(llvm::zip(a, b), [](auto pair) { return sizesAgree(std::get<0>(pair), std::get<1>(pair)); });
+}
+
+/// Writes a shape as [2, ?, 64].
+static std::string shapeText(ArrayRef<int64_t> shape) {
+  std::string text = "[";
+  for (auto [i, size] : llvm::enumerate(shape))
+    text += (i ? ", " : "") + (ShapedType::isDynamic(size) ? std::string("?") : std::to_string(size));
+  return text + "]";
+}
+
+static LogicalResult checkRank(Operation *op, StringRef what, Value value, int64_t rank) {
+  if (typeOf(value).getRank() == rank)
+    return success();
+  return op->emitOpError() << "'" << what << "' must have rank " << rank << ", but is " << typeOf(value);
+}
+
+/// Checks that a value has the given shape exactly (dynamic where the shape says so).
+static LogicalResult checkShape(Operation *op, StringRef what, Value value, ArrayRef<int64_t> shape) {
+  if (shapesAgree(typeOf(value).getShape(), shape))
+    return success();
+  return op->emitOpError() << "'" << what << "' must have shape " << shapeText(shape) << ", but is " << typeOf(value);
+}
+
+static LogicalResult checkStatic(Operation *op, StringRef what, Value value) {
+  if (typeOf(value).hasStaticShape())
+    return success();
+  return op->emitOpError() << "'" << what << "' must have a static shape, but is " << typeOf(value);
+}
+
+/// The shape of `value` with its last size replaced.
+static SmallVector<int64_t> withFeatures(Value value, int64_t features) {
+  SmallVector<int64_t> shape(typeOf(value).getShape());
+  shape.back() = features;
+  return shape;
+}
+
+//===-- Weights -----------------------------------------------------------------------------------------------------------------------===//
+
+LogicalResult WeightOp::verify() {
+  if (getRecipe().getType() != getType())
+    return emitOpError() << "is " << getType() << ", but its recipe makes " << getRecipe().getType();
+  return success();
+}
+
+LogicalResult GetWeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
+  if (!weight)
+    return emitOpError() << "names no weight: '" << getWeight() << "'";
+  if (weight.getType() != getResult().getType())
+    return emitOpError() << "gives " << getResult().getType() << ", but weight '" << getWeight() << "' is " << weight.getType();
+  return success();
+}
+
+//===-- Products ----------------------------------------------------------------------------------------------------------------------===//
+
+LogicalResult LinearOp::verify() {
+  if (typeOf(getInput()).getRank() < 1)
+    return emitOpError() << "'input' must have at least one dimension, but is " << getInput().getType();
+  if (failed(checkRank(*this, "weight", getWeight(), 2)) || failed(checkStatic(*this, "weight", getWeight())))
+    return failure();
+  int64_t outer = typeOf(getWeight()).getDimSize(0), inner = typeOf(getWeight()).getDimSize(1);
+  if (getFeatures(getInput()) != inner)
+    return emitOpError() << "'input' must have " << inner << " features (K of 'weight' [N, K]), but has " << getFeatures(getInput());
+  if (getBias() && failed(checkShape(*this, "bias", getBias(), {outer})))
+    return failure();
+  return checkShape(*this, "result", getResult(), withFeatures(getInput(), outer));
+}
+
+LogicalResult PatchEmbedOp::verify() {
+  if (failed(checkRank(*this, "pixels", getPixels(), 4)) || failed(checkRank(*this, "weight", getWeight(), 4)) ||
+      failed(checkStatic(*this, "weight", getWeight())))
+    return failure();
+  ArrayRef<int64_t> weight = typeOf(getWeight()).getShape(), pixels = typeOf(getPixels()).getShape();
+  if (weight[2] != weight[3] || weight[2] < 1)
+    return emitOpError() << "'weight' must hold square patches, but is " << getWeight().getType();
+  if (ShapedType::isDynamic(pixels[2]) || ShapedType::isDynamic(pixels[3]))
+    return emitOpError() << "'pixels' must have static height and width, but is " << getPixels().getType();
+  if (pixels[1] != weight[1])
+    return emitOpError() << "'pixels' must have the " << weight[1] << " channels of 'weight', but is " << getPixels().getType();
+  int64_t patches = (pixels[2] / weight[2]) * (pixels[3] / weight[2]);
+  if (patches < 1)
+    return emitOpError() << "'pixels' must hold at least one patch of " << weight[2] << "x" << weight[2] << ", but is "
+                         << getPixels().getType();
+  if (getBias() && failed(checkShape(*this, "bias", getBias(), {weight[0]})))
+    return failure();
+  return checkShape(*this, "result", getResult(), {pixels[0], patches, weight[0]});
+}
+
+LogicalResult AttentionOp::verify() {
+  if (failed(checkRank(*this, "query", getQuery(), 3)) || failed(checkRank(*this, "key", getKey(), 3)))
+    return failure();
+  int64_t heads = getNumHeads(), keyHeads = getNumKvHeads();
+  if (heads < 1 || keyHeads < 1 || heads % keyHeads != 0)
+    return emitOpError() << "'num_heads' must be a multiple of 'num_kv_heads', but they are " << heads << " and " << keyHeads;
+  int64_t features = getFeatures(getQuery());
+  if (ShapedType::isDynamic(features) || features % heads != 0)
+    return emitOpError() << "'query' must have a multiple of " << heads << " features (num_heads), but has " << features;
+  ArrayRef<int64_t> query = typeOf(getQuery()).getShape(), key = typeOf(getKey()).getShape();
+  if (failed(checkShape(*this, "key", getKey(), {query[0], key[1], features / heads * keyHeads})) ||
+      failed(checkShape(*this, "value", getValue(), key)) || failed(checkShape(*this, "result", getResult(), query)))
+    return failure();
+  if (getQueryPosition() && failed(checkShape(*this, "query_position", getQueryPosition(), query.take_front(2))))
+    return failure();
+  if (getKeyValid() && failed(checkShape(*this, "key_valid", getKeyValid(), key.take_front(2))))
+    return failure();
+  return success();
+}
+
+LogicalResult ContrastiveLogitsOp::verify() {
+  if (failed(checkRank(*this, "image", getImage(), 2)) || failed(checkRank(*this, "text", getText(), 2)))
+    return failure();
+  if (getFeatures(getImage()) != getFeatures(getText()))
+    return emitOpError() << "'image' and 'text' must have the same number of features, but are " << getImage().getType() << " and "
+                         << getText().getType();
+  if (failed(checkShape(*this, "log_scale", getLogScale(), {1})) || (getBias() && failed(checkShape(*this, "bias", getBias(), {1}))))
+    return failure();
+  return checkShape(*this, "result", getResult(), {typeOf(getImage()).getDimSize(0), typeOf(getText()).getDimSize(0)});
+}
+
+std::pair<unsigned, unsigned> ContrastiveLogitsOp::getDimSource(unsigned, unsigned dim) { return {dim, 0}; }
+
+//===-- Row by row --------------------------------------------------------------------------------------------------------------------===//
+
+LogicalResult LayerNormOp::verify() {
+  int64_t features = getFeatures(getInput());
+  if (failed(checkShape(*this, "weight", getWeight(), {features})) || failed(checkShape(*this, "bias", getBias(), {features})))
+    return failure();
+  if (!(getEpsilon().convertToDouble() >= 0))
+    return emitOpError() << "'epsilon' must not be negative";
+  return success();
+}
+
+LogicalResult AddOp::verify() {
+  ArrayRef<int64_t> lhs = typeOf(getLhs()).getShape(), rhs = typeOf(getRhs()).getShape();
+  if (rhs.size() > lhs.size())
+    return emitOpError() << "'rhs' must not have more dimensions than 'lhs', but they are " << getRhs().getType() << " and "
+                         << getLhs().getType();
+  ArrayRef<int64_t> tail = lhs.take_back(rhs.size());
+  if (!shapesAgree(tail, rhs))
+    return emitOpError() << "'rhs' must have the last dimensions of 'lhs', but they are " << getRhs().getType() << " and "
+                         << getLhs().getType();
+  return success();
+}
+
+//===-- Tokens ------------------------------------------------------------------------------------------------------------------------===//
+
+LogicalResult EmbeddingOp::verify() {
+  if (failed(checkRank(*this, "ids", getIds(), 2)) || failed(checkRank(*this, "table", getTable(), 2)) ||
+      failed(checkStatic(*this, "table", getTable())))
+    return failure();
+  ArrayRef<int64_t> ids = typeOf(getIds()).getShape();
+  return checkShape(*this, "result", getResult(), {ids[0], ids[1], getFeatures(getTable())});
+}
+
+LogicalResult PrependTokensOp::verify() {
+  if (failed(checkRank(*this, "tokens", getTokens(), 2)) || failed(checkStatic(*this, "tokens", getTokens())) ||
+      failed(checkRank(*this, "input", getInput(), 3)))
+    return failure();
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  if (ShapedType::isDynamic(input[1]))
+    return emitOpError() << "'input' must have a static number of tokens, but is " << getInput().getType();
+  if (getFeatures(getTokens()) != input[2])
+    return emitOpError() << "'tokens' must have the " << input[2] << " features of 'input', but is " << getTokens().getType();
+  return checkShape(*this, "result", getResult(), {input[0], input[1] + typeOf(getTokens()).getDimSize(0), input[2]});
+}
+
+std::pair<unsigned, unsigned> PrependTokensOp::getDimSource(unsigned, unsigned dim) { return {1, dim}; }
+
+LogicalResult TokenIndexOp::verify() {
+  if (failed(checkRank(*this, "ids", getIds(), 2)))
+    return failure();
+  return checkShape(*this, "result", getResult(), {typeOf(getIds()).getDimSize(0), 1});
+}
+
+LogicalResult TakeTokensOp::verify() {
+  if (failed(checkRank(*this, "input", getInput(), 3)))
+    return failure();
+  if (static_cast<bool>(getIndex()) == getPosition().has_value())
+    return emitOpError() << "needs either 'index' or 'position'";
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  int64_t rows = 1;
+  if (getIndex()) {
+    if (failed(checkRank(*this, "index", getIndex(), 2)) ||
+        failed(checkShape(*this, "index", getIndex(), {input[0], typeOf(getIndex()).getDimSize(1)})))
+      return failure();
+    rows = typeOf(getIndex()).getDimSize(1);
+  } else if (*getPosition() < 0 || (!ShapedType::isDynamic(input[1]) && *getPosition() >= input[1])) {
+    return emitOpError() << "'position' must be within the tokens of " << getInput().getType() << ", but is " << *getPosition();
+  }
+  return checkShape(*this, "result", getResult(), {input[0], rows, input[2]});
+}
+
+std::pair<unsigned, unsigned> TakeTokensOp::getDimSource(unsigned, unsigned dim) { return {dim == 1 ? 1u : 0u, dim}; }
+
+LogicalResult SqueezeOp::verify() {
+  if (failed(checkRank(*this, "input", getInput(), 3)))
+    return failure();
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  if (input[1] != 1)
+    return emitOpError() << "'input' must have exactly one token, but is " << getInput().getType();
+  return checkShape(*this, "result", getResult(), {input[0], input[2]});
+}
+
+std::pair<unsigned, unsigned> SqueezeOp::getDimSource(unsigned, unsigned dim) { return {0, dim == 0 ? 0 : 2}; }
+
+LogicalResult SliceFeaturesOp::verify() {
+  int64_t begin = getBegin(), end = getEnd(), features = getFeatures(getInput());
+  if (begin < 0 || begin >= end || end > features)
+    return emitOpError() << "[" << begin << ", " << end << "] must lie within the " << features << " features of 'input'";
+  return checkShape(*this, "result", getResult(), withFeatures(getInput(), end - begin));
+}
+
+//===-- Groups and kernels ------------------------------------------------------------------------------------------------------------===//
+
+/// Checks that a region's terminator yields values of the given types (static sizes may meet dynamic ones).
+static LogicalResult verifyYield(Operation *op, Region &region, TypeRange results) {
+  auto yield = dyn_cast<YieldOp>(region.front().getTerminator());
+  if (!yield)
+    return op->emitOpError() << "must end in 'vlm.yield'";
+  if (yield.getOperandTypes() != results)
+    return op->emitOpError() << "yields other types than its results";
+  return success();
+}
+
+ParseResult GroupOp::parse(OpAsmParser &parser, OperationState &result) {
+  StringRef word;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&word))
+    return failure();
+  std::optional<AnchorKind> kind = symbolizeAnchorKind(word);
+  if (!kind)
+    return parser.emitError(loc, "unknown anchor '") << word << "'";
+  result.addAttribute(getAnchorAttrName(result.name), AnchorKindAttr::get(parser.getContext(), *kind));
+  SmallVector<OpAsmParser::Argument> arguments;
+  SmallVector<OpAsmParser::UnresolvedOperand> operands;
+  auto parseBinding = [&]() -> ParseResult {
+    return failure(parser.parseArgument(arguments.emplace_back()) || parser.parseEqual() || parser.parseOperand(operands.emplace_back()));
+  };
+  FunctionType type;
+  if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, parseBinding) ||
+      parser.parseOptionalAttrDictWithKeyword(result.attributes) || parser.parseColonType(type))
+    return failure();
+  if (type.getNumInputs() != operands.size())
+    return parser.emitError(loc, "expected ") << operands.size() << " operand types, but there are " << type.getNumInputs();
+  for (auto [argument, argumentType] : llvm::zip_equal(arguments, type.getInputs()))
+    argument.type = argumentType;
+  if (parser.resolveOperands(operands, type.getInputs(), loc, result.operands))
+    return failure();
+  result.addTypes(type.getResults());
+  return parser.parseRegion(*result.addRegion(), arguments);
+}
+
+void GroupOp::print(OpAsmPrinter &printer) {
+  printer << ' ' << stringifyAnchorKind(getAnchor()) << " (";
+  llvm::interleaveComma(llvm::zip_equal(getBody().getArguments(), getInputs()), printer, [&](auto binding) {
+    printer << std::get<0>(binding) << " = " << std::get<1>(binding);
+  });
+  printer << ')';
+  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), {getAnchorAttrName()});
+  printer << " : ";
+  printer.printFunctionalType(getInputs().getTypes(), getResultTypes());
+  printer << ' ';
+  printer.printRegion(getBody(), /*printEntryBlockArgs=*/false);
+}
+
+LogicalResult GroupOp::verify() {
+  if (getBody().getArgumentTypes() != getInputs().getTypes())
+    return emitOpError() << "must have one block argument of the same type for each operand";
+  return verifyYield(*this, getBody(), getResultTypes());
+}
+
+ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
+  auto buildType = [](Builder &builder, ArrayRef<Type> arguments, ArrayRef<Type> results, function_interface_impl::VariadicFlag,
+                      std::string &) { return builder.getFunctionType(arguments, results); };
+  return function_interface_impl::parseFunctionOp(parser, result, /*allowVariadic=*/false, getFunctionTypeAttrName(result.name), buildType,
+                                                  getArgAttrsAttrName(result.name), getResAttrsAttrName(result.name));
+}
+
+void KernelOp::print(OpAsmPrinter &printer) {
+  function_interface_impl::printFunctionOp(printer, *this, /*isVariadic=*/false, getFunctionTypeAttrName(), getArgAttrsAttrName(),
+                                           getResAttrsAttrName());
+}
+
+LogicalResult KernelOp::verify() {
+  if (getBody().empty())
+    return emitOpError() << "must have a body: the region is the kernel's meaning";
+  for (Operation &op : getBody().front().without_terminator())
+    if (!isa<DimsOpInterface>(op))
+      return emitOpError() << "may hold tensor-level vlm ops only, but holds '" << op.getName() << "'";
+  return verifyYield(*this, getBody(), getResultTypes());
+}
+
+/// Whether a value of type `actual` may be passed where `formal` is declared: equal but for sizes that are dynamic on either side.
+static bool mayPass(Type actual, Type formal) {
+  auto a = cast<RankedTensorType>(actual), f = cast<RankedTensorType>(formal);
+  return a.getElementType() == f.getElementType() && a.getEncoding() == f.getEncoding() && shapesAgree(a.getShape(), f.getShape());
+}
+
+LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto kernel = symbols.lookupNearestSymbolFrom<KernelOp>(*this, getCalleeAttr());
+  if (!kernel)
+    return emitOpError() << "calls no known kernel: '" << getCallee() << "'";
+  if (kernel.getArgumentTypes().size() != getInputs().size() || kernel.getResultTypes().size() != getNumResults())
+    return emitOpError() << "calls '" << getCallee() << "' with " << getInputs().size() << " operands for " << getNumResults()
+                         << " results, but it has " << kernel.getArgumentTypes().size() << " and " << kernel.getResultTypes().size();
+  for (auto [i, types] : llvm::enumerate(llvm::zip(getInputs().getTypes(), kernel.getArgumentTypes())))
+    if (!mayPass(std::get<0>(types), std::get<1>(types)))
+      return emitOpError() << "operand " << i << " is " << std::get<0>(types) << ", but '" << getCallee() << "' takes "
+                           << std::get<1>(types);
+  for (auto [i, types] : llvm::enumerate(llvm::zip(getResultTypes(), kernel.getResultTypes())))
+    if (!mayPass(std::get<0>(types), std::get<1>(types)))
+      return emitOpError() << "result " << i << " is " << std::get<0>(types) << ", but '" << getCallee() << "' gives "
+                           << std::get<1>(types);
+  return success();
+}

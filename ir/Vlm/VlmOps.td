@@ -1,0 +1,364 @@
+// The ops of the `vlm` dialect. Shapes: B batch, T tokens, R rows taken, D features, H heads, N and K outer and inner size of a product.
+#ifndef VLMC_IR_VLM_OPS_TD
+#define VLMC_IR_VLM_OPS_TD
+
+include "ir/Vlm/VlmDialect.td"
+include "ir/Vlm/VlmInterfaces.td"
+include "mlir/IR/OpBase.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/RegionKindInterface.td"
+include "mlir/Interfaces/CallInterfaces.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/FunctionInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Vlm_Float : RankedTensorOf<[F32, F16, BF16]>;
+def Vlm_Ids : RankedTensorOf<[I64, I32]>;
+def Vlm_Any : RankedTensorOf<[F32, F16, BF16, I64, I32]>;
+
+class Vlm_Op<string mnemonic, list<Trait> traits = []> : Op<Vlm_Dialect, mnemonic, traits>;
+
+// A pure tensor-level op: what kernels' regions hold. The result type is inferred where the operands tell it.
+class Vlm_TensorOp<string mnemonic, list<Trait> traits = []>
+    : Vlm_Op<mnemonic, !listconcat([Pure, DeclareOpInterfaceMethods<Vlm_DimsOpInterface>], traits)>;
+
+// The same for ops whose dynamic dimensions are not those of the first operand.
+class Vlm_ReshapingTensorOp<string mnemonic, list<Trait> traits = []>
+    : Vlm_Op<mnemonic, !listconcat([Pure, DeclareOpInterfaceMethods<Vlm_DimsOpInterface, ["getDimSource"]>], traits)>;
+
+//===-- Weights --------------------------------------------------------------------------------------------------------------------===//
+
+def Vlm_WeightOp : Vlm_Op<"weight", [Symbol]> {
+  let summary = "a weight of the model, as a recipe over tensors of the checkpoint";
+  let description = [{
+    Weights are never constants in the IR: the symbol carries a recipe, passes extend it, the packager evaluates it from the mapped checkpoint.
+    - Shapes: any static shape; the recipe's type is the weight's type.
+    - Errors: the verifier rejects a recipe of another type than the weight.
+    ```mlir
+    vlm.weight @vision.proj : tensor<64x32xf32> = #vlm.recipe<read "visual_projection.weight" : tensor<64x32xf32>>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, Vlm_RecipeAttr:$recipe);
+  let assemblyFormat = "$sym_name `:` $type `=` $recipe attr-dict";
+  let hasVerifier = 1;
+}
+
+def Vlm_GetWeightOp : Vlm_Op<"get_weight", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the value of a weight";
+  let description = [{
+    - Shapes: the type of the named `vlm.weight`.
+    - Errors: no such weight, or a weight of another type.
+    ```mlir
+    %w = vlm.get_weight @vision.proj : tensor<64x32xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$weight);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($result)";
+}
+
+//===-- Products -------------------------------------------------------------------------------------------------------------------===//
+
+def Vlm_LinearOp : Vlm_TensorOp<"linear"> {
+  let summary = "input * weight^T + bias";
+  let description = [{
+    - Shapes: `input` `[..., K]`, `weight` `[N, K]`, `bias` `[N]` (may be absent), `result` `[..., N]`.
+    - Types: float; accumulated in f32 in ascending k.
+    - Source: torch.nn.Linear.
+    ```mlir
+    %y = vlm.linear %x, %w bias %b : (tensor<?x50x64xf32>, tensor<96x64xf32>, tensor<96xf32>) -> tensor<?x50x96xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$weight, Optional<Vlm_Float>:$bias);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_PatchEmbedOp : Vlm_TensorOp<"patch_embed"> {
+  let summary = "cut pictures into square patches and project each";
+  let description = [{
+    A convolution whose stride is its kernel size P; rows and columns that do not fill a patch are left out.
+    - Shapes: `pixels` `[B, C, H, W]`, `weight` `[D, C, P, P]`, `bias` `[D]` (may be absent), `result` `[B, (H/P)*(W/P), D]`, patches row by row.
+    - Source: ViT, arXiv:2010.11929; CLIPVisionEmbeddings.patch_embedding in transformers.
+    ```mlir
+    %y = vlm.patch_embed %pixels, %w : (tensor<?x3x32x32xf32>, tensor<64x3x8x8xf32>) -> tensor<?x16x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$pixels, Vlm_Float:$weight, Optional<Vlm_Float>:$bias);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$pixels `,` $weight (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_AttentionOp : Vlm_TensorOp<"attention", [AttrSizedOperandSegments]> {
+  let summary = "softmax(scale * q k^T, masked) v, head by head";
+  let description = [{
+    The mask is a conjunction of predicates over per-token columns: `causal` (a key's position is not after the query's), `key_valid` (keys whose
+    column is 0 are masked). A query's position is its row, or its entry in `query_position`; a key's position is its row. A query without any
+    allowed key attends to all keys alike, as an additive mask of the lowest finite number gives.
+    - Shapes: `query` `[B, R, num_heads*Dh]`, `key`, `value` `[B, T, num_kv_heads*Dh]`, `query_position` `[B, R]` i32, `key_valid` `[B, T]` i64,
+      `result` `[B, R, num_heads*Dh]`. num_heads is a multiple of num_kv_heads.
+    - Types: float; scores, softmax and sums in f32.
+    - Source: Attention Is All You Need, arXiv:1706.03762; CLIPAttention in transformers.
+    ```mlir
+    %y = vlm.attention %q, %k, %v key_valid %m {causal, num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 2.500000e-01 : f64}
+        : (tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?xi64>) -> tensor<?x?x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$query, Vlm_Float:$key, Vlm_Float:$value, Optional<RankedTensorOf<[I32]>>:$query_position,
+      Optional<RankedTensorOf<[I64]>>:$key_valid, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale, UnitAttr:$causal);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = [{ $query `,` $key `,` $value (`query_position` $query_position^)? (`key_valid` $key_valid^)? attr-dict
+      `:` functional-type(operands, results) }];
+  let hasVerifier = 1;
+}
+
+def Vlm_ContrastiveLogitsOp : Vlm_ReshapingTensorOp<"contrastive_logits"> {
+  let summary = "exp(scale) * image text^T + bias";
+  let description = [{
+    - Shapes: `image` `[I, D]`, `text` `[T, D]` (both normalised by the caller), `log_scale` `[1]`, `bias` `[1]` (may be absent), `result` `[I, T]`.
+    - Source: CLIP, arXiv:2103.00020 (logit_scale); SigLIP, arXiv:2303.15343 (logit_bias).
+    ```mlir
+    %y = vlm.contrastive_logits %i, %t, %s : (tensor<?x64xf32>, tensor<?x64xf32>, tensor<1xf32>) -> tensor<?x?xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$image, Vlm_Float:$text, Vlm_Float:$log_scale, Optional<Vlm_Float>:$bias);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$image `,` $text `,` $log_scale (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+//===-- Row by row -----------------------------------------------------------------------------------------------------------------===//
+
+def Vlm_LayerNormOp : Vlm_TensorOp<"layer_norm", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "(input - mean) / sqrt(variance + epsilon) * weight + bias, over the features";
+  let description = [{
+    - Shapes: `input`, `result` `[..., D]`, `weight`, `bias` `[D]`.
+    - Types: float; mean and (biased) variance in f32, in two passes.
+    - Source: arXiv:1607.06450; torch.nn.LayerNorm.
+    ```mlir
+    %y = vlm.layer_norm %x, %w, %b {epsilon = 1.000000e-05 : f64} : tensor<?x50x64xf32>, tensor<64xf32>, tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$weight, Vlm_Float:$bias, F64Attr:$epsilon);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `,` $weight `,` $bias attr-dict `:` type($input) `,` type($weight) `,` type($bias)";
+  let hasVerifier = 1;
+}
+
+def Vlm_L2NormalizeOp : Vlm_TensorOp<"l2_normalize", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "input / sqrt(sum of squares over the features)";
+  let description = [{
+    No epsilon, as `x / x.norm(p=2, dim=-1, keepdim=True)` has none: a row of zeros becomes NaN.
+    - Shapes: `input`, `result` `[..., D]`.
+    - Source: CLIPModel.forward in transformers.
+    ```mlir
+    %y = vlm.l2_normalize %x : tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input)";
+}
+
+def Vlm_ActivationOp : Vlm_TensorOp<"activation", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "an activation function, element by element";
+  let description = [{
+    - `gelu` is `x/2 (1 + erf(x/sqrt 2))`; `gelu_tanh` its tanh form; `quick_gelu` is `x sigmoid(1.702 x)`; `relu2` the square of relu; `leaky_relu`
+      has slope 0.01; `mish` is `x tanh(log(1 + exp x))`.
+    - Shapes: `input`, `result` alike.
+    - Source: ACT2FN of transformers.activations.
+    ```mlir
+    %y = vlm.activation quick_gelu %x : tensor<?x50x96xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_ActivationKindAttr:$kind, Vlm_Float:$input);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$kind $input attr-dict `:` type($input)";
+}
+
+def Vlm_AddOp : Vlm_TensorOp<"add", [AllTypesMatch<["lhs", "result"]>]> {
+  let summary = "lhs + rhs, rhs repeated over leading dimensions";
+  let description = [{
+    - Shapes: `lhs`, `result` `[..., T, D]`; `rhs` the same, or its last dimensions (`[T, D]` position embeddings, `[D]` a bias). Where `lhs` has a
+      dynamic T and `rhs` `[T', D]` a static one, the first T rows of `rhs` are used (T <= T' is checked before an entry runs).
+    ```mlir
+    %y = vlm.add %x, %positions : tensor<?x50x64xf32>, tensor<50x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$lhs, Vlm_Float:$rhs);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs) `,` type($rhs)";
+  let hasVerifier = 1;
+}
+
+//===-- Tokens ---------------------------------------------------------------------------------------------------------------------===//
+
+def Vlm_EmbeddingOp : Vlm_TensorOp<"embedding"> {
+  let summary = "rows of a table by id";
+  let description = [{
+    Ids outside the table are refused by the runtime before an entry runs (the entry's input carries the range).
+    - Shapes: `ids` `[B, T]`, `table` `[V, D]`, `result` `[B, T, D]`.
+    ```mlir
+    %y = vlm.embedding %ids, %table : (tensor<?x?xi64>, tensor<100x64xf32>) -> tensor<?x?x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Ids:$ids, Vlm_Float:$table);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$ids `,` $table attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_PrependTokensOp : Vlm_ReshapingTensorOp<"prepend_tokens"> {
+  let summary = "the same learned tokens in front of every sequence";
+  let description = [{
+    - Shapes: `tokens` `[P, D]`, `input` `[B, T, D]` with static T, `result` `[B, P+T, D]`.
+    - Source: the class token of ViT, arXiv:2010.11929.
+    ```mlir
+    %y = vlm.prepend_tokens %cls, %x : (tensor<1x64xf32>, tensor<?x49x64xf32>) -> tensor<?x50x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$tokens, Vlm_Float:$input);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$tokens `,` $input attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_TokenIndexOp : Vlm_TensorOp<"token_index"> {
+  let summary = "the position of a token in each sequence";
+  let description = [{
+    `first_equal` is the first position whose id is `id` (0 where there is none), `argmax` the first position of the largest id.
+    - Shapes: `ids` `[B, T]`, `result` `[B, 1]` i32.
+    - Source: the end-of-text pooling of CLIPTextTransformer in transformers.
+    ```mlir
+    %i = vlm.token_index first_equal %ids {id = 99 : i64} : (tensor<?x?xi64>) -> tensor<?x1xi32>
+    ```
+  }];
+  let arguments = (ins Vlm_TokenIndexKindAttr:$kind, RankedTensorOf<[I64]>:$ids, DefaultValuedAttr<I64Attr, "0">:$id);
+  let results = (outs RankedTensorOf<[I32]>:$result);
+  let assemblyFormat = "$kind $ids attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_TakeTokensOp : Vlm_ReshapingTensorOp<"take_tokens"> {
+  let summary = "chosen tokens of each sequence";
+  let description = [{
+    With `index` the tokens named there, without it the one at `position`.
+    - Shapes: `input` `[B, T, D]`, `index` `[B, R]` i32 (each less than T), `result` `[B, R, D]` (R = 1 with `position`).
+    ```mlir
+    %y = vlm.take_tokens %x at 0 : (tensor<?x50x64xf32>) -> tensor<?x1x64xf32>
+    %z = vlm.take_tokens %x index %i : (tensor<?x?x64xf32>, tensor<?x1xi32>) -> tensor<?x1x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Optional<RankedTensorOf<[I32]>>:$index, OptionalAttr<I64Attr>:$position);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input (`index` $index^)? (`at` $position^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_SqueezeOp : Vlm_ReshapingTensorOp<"squeeze"> {
+  let summary = "drop the middle dimension of size 1";
+  let description = [{
+    A view: nothing is computed at run time.
+    - Shapes: `input` `[B, 1, D]`, `result` `[B, D]`.
+    ```mlir
+    %y = vlm.squeeze %x : (tensor<?x1x64xf32>) -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_SliceFeaturesOp : Vlm_TensorOp<"slice_features"> {
+  let summary = "features [begin, end) of every row";
+  let description = [{
+    - Shapes: `input` `[..., D]`, `result` `[..., end - begin]`, 0 <= begin < end <= D.
+    ```mlir
+    %k = vlm.slice_features %qkv [64, 128] : (tensor<?x50x192xf32>) -> tensor<?x50x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, I64Attr:$begin, I64Attr:$end);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `[` $begin `,` $end `]` attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+//===-- Kernels --------------------------------------------------------------------------------------------------------------------===//
+
+def Vlm_GroupOp : Vlm_Op<"group", [Pure, IsolatedFromAbove, SingleBlock]> {
+  let summary = "ops that will be one kernel, while fusion grows them";
+  let description = [{
+    Between the graph border and `form-kernels`: the region of a kernel-to-be in place. `place-anchors` wraps each anchor, the fuse passes move
+    producers and consumers in, `form-kernels` outlines each group to a `vlm.kernel`. Block arguments stand for the operands in order.
+    ```mlir
+    %y = vlm.group gemm (%a = %x, %b = %w) : (tensor<?x64xf32>, tensor<96x64xf32>) -> tensor<?x96xf32> {
+      %0 = vlm.linear %a, %b : (tensor<?x64xf32>, tensor<96x64xf32>) -> tensor<?x96xf32>
+      vlm.yield %0 : tensor<?x96xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Vlm_AnchorKindAttr:$anchor, Variadic<Vlm_Any>:$inputs);
+  let results = (outs Variadic<Vlm_Any>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+}
+
+def Vlm_KernelOp : Vlm_Op<"kernel", [IsolatedFromAbove, Symbol, FunctionOpInterface]> {
+  let summary = "a kernel: its region is its meaning";
+  let description = [{
+    An isolated symbol whose region of tensor-level `vlm` ops is what it computes: an anchor with prologue and epilogue. Weights, dims and buffers
+    are operands of its calls; `strategy`, `tiles` and the layouts in the argument types say how it is done. Two kernels are equal when region,
+    types and attributes are. The body holds nothing but tensor-level ops and ends in `vlm.yield`.
+    - `anchor`: gemm, attention, rows (row by row), contrast (all pairs of rows)
+    - `strategy`: the generator that makes its code; `"reference"` lowers the region through linalg. Absent until `tile`.
+    ```mlir
+    vlm.kernel @linear_64_96(%x: tensor<?x64xf32>, %w: tensor<96x64xf32>) -> tensor<?x96xf32> attributes {anchor = #vlm<anchor_kind gemm>} {
+      %0 = vlm.linear %x, %w : (tensor<?x64xf32>, tensor<96x64xf32>) -> tensor<?x96xf32>
+      vlm.yield %0 : tensor<?x96xf32>
+    }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type, Vlm_AnchorKindAttr:$anchor,
+      OptionalAttr<StrAttr>:$strategy, OptionalAttr<DictionaryAttr>:$tiles, OptionalAttr<DictArrayAttr>:$arg_attrs,
+      OptionalAttr<DictArrayAttr>:$res_attrs);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::ArrayRef<::mlir::Type> getArgumentTypes() { return getFunctionType().getInputs(); }
+    ::mlir::ArrayRef<::mlir::Type> getResultTypes() { return getFunctionType().getResults(); }
+    ::mlir::Region *getCallableRegion() { return &getBody(); }
+    /// The yielded values, one per result.
+    ::mlir::OperandRange getYielded() { return getBody().front().getTerminator()->getOperands(); }
+  }];
+}
+
+def Vlm_CallOp : Vlm_Op<"call", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "run a kernel";
+  let description = [{
+    After planning, `slots` gives the arena slot of each result (-1: the result is an output of the entry), `temps` the slots of the kernel's
+    temporaries and `scratch` the bytes that each thread needs; `label` says where in the model the call comes from.
+    - Errors: no such kernel, or operand and result types that differ from its own (layouts included; dynamic sizes may meet static ones).
+    ```mlir
+    %y = vlm.call @linear_64_96(%x, %w) {label = "vision.proj"} : (tensor<?x64xf32>, tensor<96x64xf32>) -> tensor<?x96xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<Vlm_Any>:$inputs, OptionalAttr<StrAttr>:$label,
+      OptionalAttr<DenseI64ArrayAttr>:$slots, OptionalAttr<DenseI64ArrayAttr>:$temps, OptionalAttr<Vlm_SizeAttr>:$scratch);
+  let results = (outs Variadic<Vlm_Any>:$results);
+  let assemblyFormat = "$callee `(` $inputs `)` attr-dict `:` functional-type($inputs, $results)";
+}
+
+def Vlm_YieldOp : Vlm_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["KernelOp", "GroupOp"]>]> {
+  let summary = "the results of a kernel or group";
+  let description = [{ Types are those of the parent's results. }];
+  let arguments = (ins Variadic<Vlm_Any>:$operands);
+  let assemblyFormat = "attr-dict ($operands^ `:` type($operands))?";
+}
+
+#endif // VLMC_IR_VLM_OPS_TD

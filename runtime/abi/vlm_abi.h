@@ -1,0 +1,195 @@
+/* vlm_abi.h: the binary interface between a compiled model library and the runtime.
+ *
+ * A compiled model library exports one symbol, `NAME_vlm_model`, a constant `vlm_abi_model`. Everything the runtime needs is reachable from it and
+ * nothing is parsed: an entry point is a table of steps, a step calls a kernel, a kernel is generated code. The library imports nothing of the
+ * runtime. `codegen/package` writes these structs, `runtime/core` reads them; both are pinned by the static assertions at the end.
+ *
+ * Example (what running an entry amounts to): for each step, evaluate its dims, resolve its buffers, and for each phase of its kernel call
+ * `phase.run(&args, begin, end)` over the grid 0..phase.tasks(dims), any split into ranges, in any order, with a barrier behind each phase.
+ */
+#ifndef VLMC_RUNTIME_ABI_VLM_ABI_H
+#define VLMC_RUNTIME_ABI_VLM_ABI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { VLM_ABI_VERSION = 1, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
+
+/* Alignment in bytes of arena slots, per-thread scratch and packed weights. */
+enum { VLM_ABI_ALIGNMENT = 64 };
+
+/* What a kernel gets: its buffers (operands, then results, then temporaries), its dims (each dynamic dimension of the operands in order), and
+ * `scratch_bytes` of memory that belongs to the calling thread for the duration of the call. */
+typedef struct vlm_kernel_args {
+  void *const *buffers;
+  const int64_t *dims;
+  void *scratch;
+} vlm_kernel_args;
+
+/* Runs tasks [begin, end) of one phase. Tasks of a phase are independent; results do not depend on how they are split or ordered. */
+typedef void (*vlm_phase_fn)(const vlm_kernel_args *args, int64_t begin, int64_t end);
+/* The number of tasks of a phase for these dims. */
+typedef int64_t (*vlm_tasks_fn)(const int64_t *dims);
+
+typedef struct vlm_abi_phase {
+  vlm_phase_fn run;
+  vlm_tasks_fn tasks;
+} vlm_abi_phase;
+
+typedef struct vlm_abi_kernel {
+  const char *name;     /* the symbol of the `vlm.kernel` */
+  const char *strategy; /* "gemm", "attention", "rows", "reference", ... */
+  uint32_t n_buffers;
+  uint32_t n_dims;
+  uint32_t n_phases;
+  uint32_t reserved;
+  const vlm_abi_phase *phases;
+} vlm_abi_kernel;
+
+/* coefficient * product of symbols[i] ^ powers[i] */
+typedef struct vlm_abi_term {
+  int64_t coefficient;
+  uint8_t powers[VLM_ABI_MAX_SYMBOLS];
+  uint32_t reserved;
+} vlm_abi_term;
+
+/* A polynomial with non-negative coefficients over an entry's symbols. No terms: zero. */
+typedef struct vlm_abi_size {
+  const vlm_abi_term *terms;
+  uint64_t n_terms;
+} vlm_abi_size;
+
+/* The maximum of some sizes, in bytes. */
+typedef struct vlm_abi_max_size {
+  const vlm_abi_size *sizes;
+  uint64_t n_sizes;
+} vlm_abi_max_size;
+
+enum { VLM_ABI_INPUT = 0, VLM_ABI_OUTPUT = 1, VLM_ABI_SLOT = 2, VLM_ABI_WEIGHT = 3 };
+
+/* Where a buffer of a step lies. */
+typedef struct vlm_abi_buffer {
+  uint32_t kind;   /* VLM_ABI_INPUT ... */
+  uint32_t index;  /* input, output or slot number; unused for weights */
+  uint64_t offset; /* weights: byte offset in the weights file */
+} vlm_abi_buffer;
+
+typedef struct vlm_abi_step {
+  const char *label; /* where in the model this step comes from, for instance "vision.layers.3.mlp.fc1" */
+  const vlm_abi_buffer *buffers;
+  const vlm_abi_size *dims;
+  uint32_t kernel; /* index into the level's kernels */
+  uint32_t reserved;
+} vlm_abi_step;
+
+enum { VLM_ABI_F32 = 0, VLM_ABI_I64 = 1, VLM_ABI_I32 = 2, VLM_ABI_U8 = 3, VLM_ABI_F16 = 4, VLM_ABI_BF16 = 5 };
+
+/* An input or output. dims[i] is a constant, or, where symbols[i] >= 0, the value of that symbol. */
+typedef struct vlm_abi_tensor {
+  const char *name;
+  uint32_t dtype;
+  uint32_t rank;
+  int64_t dims[VLM_ABI_MAX_RANK];
+  int32_t symbols[VLM_ABI_MAX_RANK];
+  uint32_t optional; /* an input that may be left out: it is then filled with `fill` (integers only) */
+  uint32_t has_range; /* integer inputs: values outside [min, max] are refused before anything runs */
+  int64_t min;
+  int64_t max;
+  int64_t fill;
+} vlm_abi_tensor;
+
+typedef struct vlm_abi_symbol {
+  const char *name;
+  int64_t min;
+  int64_t likely;
+  int64_t max;
+} vlm_abi_symbol;
+
+typedef struct vlm_abi_entry {
+  const char *name;
+  const vlm_abi_symbol *symbols;
+  const vlm_abi_tensor *inputs;
+  const vlm_abi_tensor *outputs;
+  const vlm_abi_max_size *slots; /* the arena holds them in this order, each aligned to VLM_ABI_ALIGNMENT */
+  const vlm_abi_step *steps;
+  vlm_abi_max_size scratch; /* per thread */
+  uint32_t n_symbols;
+  uint32_t n_inputs;
+  uint32_t n_outputs;
+  uint32_t n_slots;
+  uint32_t n_steps;
+  uint32_t reserved;
+} vlm_abi_entry;
+
+/* The code of one instruction-set level. */
+typedef struct vlm_abi_level {
+  const char *isa; /* "x86-64-v3" */
+  const vlm_abi_kernel *kernels;
+  const vlm_abi_entry *entries;
+  uint32_t n_kernels;
+  uint32_t n_entries;
+} vlm_abi_level;
+
+/* A stretch of the weights file. */
+typedef struct vlm_abi_range {
+  uint64_t offset;
+  uint64_t bytes; /* 0: absent */
+} vlm_abi_range;
+
+/* Image processing. Steps in this order: resize, centre crop, table look-up (rescale and normalise: every 8-bit value of every channel has its
+ * float). The pipelines are Halide's, called through their argv form; see runtime/image for their arguments. */
+enum { VLM_ABI_RESIZE_NONE = 0, VLM_ABI_RESIZE_SHORTEST_EDGE = 1, VLM_ABI_RESIZE_EXACT = 2 };
+typedef struct vlm_abi_image {
+  int32_t resize;      /* VLM_ABI_RESIZE_* */
+  int32_t filter;      /* Pillow's number: 0 nearest, 1 Lanczos, 2 bilinear, 3 bicubic, 4 box, 5 Hamming */
+  int32_t edge;        /* shortest edge */
+  int32_t height;      /* exact resize */
+  int32_t width;
+  int32_t do_crop;
+  int32_t crop_height;
+  int32_t crop_width;
+  int (*resize_rows)(void **args);    /* horizontal pass: u8 [H,W,3] -> u8 [H,w,3] */
+  int (*resize_columns)(void **args); /* vertical pass: u8 [H,w,3] -> u8 [h,w,3] */
+  int (*finish)(void **args);         /* crop or pad with zeros, look up: u8 [h,w,3] -> f32 [3,ch,cw] */
+  const float *table;                 /* [3][256] */
+} vlm_abi_image;
+
+enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };
+
+typedef struct vlm_abi_model {
+  uint32_t abi_version; /* VLM_ABI_VERSION; stays first */
+  uint32_t struct_bytes; /* sizeof(vlm_abi_model) of the compiler that wrote it */
+  const char *name;      /* NAME, a C identifier */
+  const char *family;    /* "clip" */
+  const char *vlmc_version;
+  const vlm_abi_level *levels; /* best first */
+  uint32_t n_levels;
+  uint32_t reference; /* 1: compiled with --reference */
+  uint64_t weights_bytes;        /* size of the whole weights file */
+  uint64_t weights_header_bytes; /* of them the safetensors header, length field included */
+  uint8_t weights_header_sha256[32];
+  vlm_abi_range tokenizer;    /* tables of runtime/text */
+  const vlm_abi_image *image; /* NULL: the model takes no pictures */
+  uint32_t head;              /* how classify turns logits into probabilities: VLM_ABI_HEAD_* */
+  uint32_t text_max_tokens;   /* longest text, special tokens included; 0: the model takes no text */
+  int64_t pad_token_id;
+} vlm_abi_model;
+
+#ifdef __cplusplus
+}
+static_assert(sizeof(vlm_abi_kernel) == 40, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_term) == 16, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_buffer) == 16, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_step) == 32, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_tensor) == 120, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_symbol) == 32, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_entry) == 88, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_image) == 64, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_model) == 136, "codegen/package writes this layout");
+#endif
+
+#endif /* VLMC_RUNTIME_ABI_VLM_ABI_H */

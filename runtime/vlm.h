@@ -1,0 +1,232 @@
+/* vlm.h: the C interface of the vlmc runtime. C11 and C++; this header is the manual.
+ *
+ * Layers, each a library of its own:
+ *   libvlm        core: load a compiled model, run its entry points on tensors (libc, libm and libstdc++ only)
+ *   libvlm_image  decode pictures, preprocess them with the model's own pipeline
+ *   libvlm_text   tokenise with the model's own tables
+ *   libvlm_tasks  whole requests over the three: embed, classify
+ *
+ * Rules that hold for every function:
+ *   - Status: a function that can fail returns `vlm_status_t *`: NULL when it is done, else a status that the caller frees with
+ *     vlm_status_destroy(). Results come through `out_*` and are written only on success. Nothing aborts, prints or throws.
+ *   - Ownership: what a `create`, `load` or `decode` function hands out is freed by the `destroy` function of its type, which takes NULL.
+ *     Strings handed out live as long as the object they came from.
+ *   - Threads: a loaded model is immutable and may be used from any number of threads at once. Other objects: one thread at a time.
+ *   - Results are the same bits for any number of threads and any batch.
+ *
+ * Example: load a model and classify a picture.
+ *
+ *   vlm_model_t *model = NULL;
+ *   vlm_status_t *status = vlm_model_load("clip.vlm", NULL, &model);
+ *   if (status) { fprintf(stderr, "%s\n", vlm_status_message(status)); return 1; }
+ *   const char *labels[] = {"a cat", "a dog"};
+ *   float probabilities[2];
+ *   vlm_image_t *image = NULL;
+ *   status = vlm_image_decode_file("picture.png", NULL, &image);
+ *   if (!status) status = vlm_classify(model, image, labels, 2, NULL, probabilities);
+ *   ...
+ *   vlm_image_destroy(image); vlm_model_destroy(model);
+ */
+#ifndef VLM_H
+#define VLM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define VLM_API __attribute__((visibility("default")))
+#else
+#define VLM_API
+#endif
+
+/* ---- Status ------------------------------------------------------------------------------------------------------------------------ */
+
+typedef enum vlm_code_t {
+  VLM_OK = 0,
+  VLM_INVALID_ARGUMENT = 1,   /* the caller's input is at fault */
+  VLM_NOT_FOUND = 2,          /* a file, entry point or tensor that is not there */
+  VLM_INCOMPATIBLE = 3,       /* a package for another ABI, CPU or weights file */
+  VLM_CORRUPT = 4,            /* damaged data */
+  VLM_OUT_OF_MEMORY = 5,
+  VLM_IO = 6,                 /* the operating system refused */
+  VLM_UNSUPPORTED = 7,        /* the model cannot do what was asked */
+  VLM_INTERNAL = 8            /* a defect of vlmc */
+} vlm_code_t;
+
+typedef struct vlm_status_t vlm_status_t;
+/* The kind of failure; VLM_OK for NULL. */
+VLM_API vlm_code_t vlm_status_code(const vlm_status_t *status);
+/* What is wrong, where, what was expected and found, and how to mend it; "" for NULL. */
+VLM_API const char *vlm_status_message(const vlm_status_t *status);
+VLM_API void vlm_status_destroy(vlm_status_t *status);
+
+/* The runtime's version, "0.1.0". */
+VLM_API const char *vlm_version(void);
+
+/* ---- Thread pools ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct vlm_pool_t vlm_pool_t;
+/* Makes a pool that runs work on `threads` threads, the calling one included. 0: as many as the process may use (affinity respected).
+ * Errors: VLM_INVALID_ARGUMENT if threads < 0 or > 1024; VLM_IO if the system refuses threads. */
+VLM_API vlm_status_t *vlm_pool_create(int threads, vlm_pool_t **out_pool);
+VLM_API int vlm_pool_threads(const vlm_pool_t *pool);
+/* Waits for nothing: no run may be using the pool. */
+VLM_API void vlm_pool_destroy(vlm_pool_t *pool);
+
+/* ---- Models ------------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct vlm_model_t vlm_model_t;
+
+typedef struct vlm_load_options_t {
+  size_t struct_bytes; /* sizeof(vlm_load_options_t) */
+  vlm_pool_t *pool;    /* borrowed until the model is destroyed; NULL: a default pool shared by all models of the process */
+} vlm_load_options_t;
+
+/* Loads a compiled model, the directory NAME.vlm that `vlmc compile` wrote. The weights are mapped, not read. `options` may be NULL.
+ * Errors: VLM_NOT_FOUND (no such package, or a part of it is missing), VLM_INCOMPATIBLE (ABI, instruction set, weights of another
+ * compilation), VLM_CORRUPT (damaged weights header or size), VLM_IO. */
+VLM_API vlm_status_t *vlm_model_load(const char *path, const vlm_load_options_t *options, vlm_model_t **out_model);
+
+struct vlm_abi_model;
+/* The same for a model linked into the program: `model` is its exported `NAME_vlm_model`, `weights_path` its NAME.weights. */
+VLM_API vlm_status_t *vlm_model_load_linked(const struct vlm_abi_model *model, const char *weights_path, const vlm_load_options_t *options,
+                                            vlm_model_t **out_model);
+VLM_API void vlm_model_destroy(vlm_model_t *model);
+
+/* The compiled library's table (see runtime/abi/vlm_abi.h), for the layers above the core. */
+VLM_API const struct vlm_abi_model *vlm_model_abi(const vlm_model_t *model);
+/* The mapped weights file: *out_bytes bytes at the returned address, read-only. */
+VLM_API const void *vlm_model_weights(const vlm_model_t *model, size_t *out_bytes);
+/* The pool that runs this model's work. */
+VLM_API vlm_pool_t *vlm_model_pool(const vlm_model_t *model);
+/* The instruction-set level in use, "x86-64-v3". */
+VLM_API const char *vlm_model_isa(const vlm_model_t *model);
+/* Reads the whole weights file and compares each tensor with its recorded checksum.
+ * Errors: VLM_CORRUPT naming the first tensor that differs. */
+VLM_API vlm_status_t *vlm_model_verify(const vlm_model_t *model);
+
+/* ---- Tensors and entry points -------------------------------------------------------------------------------------------------------- */
+
+typedef enum vlm_dtype_t { VLM_F32 = 0, VLM_I64 = 1, VLM_I32 = 2, VLM_U8 = 3, VLM_F16 = 4, VLM_BF16 = 5 } vlm_dtype_t;
+enum { VLM_MAX_RANK = 6 };
+
+/* A dense row-major tensor in the caller's memory. */
+typedef struct vlm_tensor_t {
+  const char *name; /* inputs and outputs are matched by name */
+  vlm_dtype_t dtype;
+  int rank;
+  int64_t dims[VLM_MAX_RANK];
+  void *data;   /* not written for inputs */
+  size_t bytes; /* size of `data`, at least dims' product times the element size */
+} vlm_tensor_t;
+
+typedef struct vlm_entry_t vlm_entry_t;
+VLM_API size_t vlm_model_entry_count(const vlm_model_t *model);
+/* Borrowed from the model; NULL if index is out of range. */
+VLM_API const vlm_entry_t *vlm_model_entry_at(const vlm_model_t *model, size_t index);
+/* Errors: VLM_NOT_FOUND listing the entry points there are. */
+VLM_API vlm_status_t *vlm_model_entry(const vlm_model_t *model, const char *name, const vlm_entry_t **out_entry);
+VLM_API const char *vlm_entry_name(const vlm_entry_t *entry);
+VLM_API size_t vlm_entry_input_count(const vlm_entry_t *entry);
+VLM_API size_t vlm_entry_output_count(const vlm_entry_t *entry);
+/* Describes input or output `index`: name, dtype, rank and dims, with -1 for a dynamic size; data is NULL, bytes 0.
+ * Errors: VLM_INVALID_ARGUMENT if index is out of range. */
+VLM_API vlm_status_t *vlm_entry_input(const vlm_entry_t *entry, size_t index, vlm_tensor_t *out_tensor);
+VLM_API vlm_status_t *vlm_entry_output(const vlm_entry_t *entry, size_t index, vlm_tensor_t *out_tensor);
+
+/* Fills in the dims of all outputs for the given inputs (their data is not looked at).
+ * `outputs` has vlm_entry_output_count() elements; name, dtype, rank, dims and `bytes` (the size needed) are written.
+ * Errors: as vlm_entry_run. */
+VLM_API vlm_status_t *vlm_entry_output_shapes(const vlm_entry_t *entry, const vlm_tensor_t *inputs, size_t input_count, vlm_tensor_t *outputs);
+
+/* Bytes of working memory that one run with these inputs needs beside inputs, outputs and weights, on `threads` threads (0: the pool's). */
+VLM_API vlm_status_t *vlm_entry_memory(const vlm_entry_t *entry, const vlm_tensor_t *inputs, size_t input_count, int threads, size_t *out_bytes);
+
+/* Runs an entry point. Inputs are matched by name; an optional input may be left out. `outputs` gives memory for the wanted outputs by name, any
+ * subset in any order, each with enough `bytes`; dims and dtype are written.
+ * Errors: VLM_INVALID_ARGUMENT (unknown, missing or surplus tensor, wrong dtype, rank or size, an integer out of range, too little memory:
+ *   the message names the tensor, what was expected and what was found; outputs are then untouched), VLM_OUT_OF_MEMORY. */
+VLM_API vlm_status_t *vlm_entry_run(const vlm_entry_t *entry, const vlm_tensor_t *inputs, size_t input_count, vlm_tensor_t *outputs,
+                                    size_t output_count);
+
+/* ---- Pictures (libvlm_image) --------------------------------------------------------------------------------------------------------- */
+
+/* An 8-bit RGB picture: height rows of width pixels of 3 bytes, without padding. */
+typedef struct vlm_image_t vlm_image_t;
+
+typedef struct vlm_image_limits_t {
+  size_t struct_bytes; /* sizeof(vlm_image_limits_t) */
+  int64_t max_pixels;  /* larger pictures are refused before memory is taken; 0: the default, 178,956,970 (Pillow's limit) */
+} vlm_image_limits_t;
+
+/* Decodes a PNG or JPEG file to RGB (grey is replicated, alpha dropped). `limits` may be NULL.
+ * Errors: VLM_NOT_FOUND, VLM_IO, VLM_CORRUPT (truncated or damaged), VLM_UNSUPPORTED (another kind of file), VLM_INVALID_ARGUMENT (a side of
+ * 0 or more pixels than the limit). */
+VLM_API vlm_status_t *vlm_image_decode_file(const char *path, const vlm_image_limits_t *limits, vlm_image_t **out_image);
+/* The same from memory; `name` stands in messages. */
+VLM_API vlm_status_t *vlm_image_decode(const void *data, size_t bytes, const char *name, const vlm_image_limits_t *limits, vlm_image_t **out_image);
+/* Copies height x width x 3 bytes, rows `row_bytes` apart.
+ * Errors: VLM_INVALID_ARGUMENT if a side is not positive or row_bytes < 3 * width. */
+VLM_API vlm_status_t *vlm_image_create(const uint8_t *rgb, int64_t height, int64_t width, int64_t row_bytes, vlm_image_t **out_image);
+VLM_API int64_t vlm_image_height(const vlm_image_t *image);
+VLM_API int64_t vlm_image_width(const vlm_image_t *image);
+VLM_API const uint8_t *vlm_image_rgb(const vlm_image_t *image);
+VLM_API void vlm_image_destroy(vlm_image_t *image);
+
+/* The size of what vlm_model_preprocess writes for a picture of height x width: f32 [3, out_height, out_width].
+ * Errors: VLM_UNSUPPORTED if the model takes no pictures; VLM_INVALID_ARGUMENT if a resized side would be 0. */
+VLM_API vlm_status_t *vlm_model_preprocess_size(const vlm_model_t *model, int64_t height, int64_t width, int64_t *out_height, int64_t *out_width);
+/* Resizes, crops, rescales and normalises as the checkpoint's preprocessor_config.json says, in Pillow's arithmetic.
+ * `pixels` has room for 3 * out_height * out_width floats. */
+VLM_API vlm_status_t *vlm_model_preprocess(const vlm_model_t *model, const vlm_image_t *image, float *pixels);
+
+/* ---- Words (libvlm_text) ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct vlm_tokenizer_t vlm_tokenizer_t;
+/* Opens tokenizer tables: `bytes` bytes at `tables`, borrowed for the life of the tokenizer.
+ * Errors: VLM_CORRUPT, VLM_INCOMPATIBLE (tables of another version). */
+VLM_API vlm_status_t *vlm_tokenizer_create(const void *tables, size_t bytes, vlm_tokenizer_t **out_tokenizer);
+/* The model's own tokenizer. Errors: VLM_UNSUPPORTED if the model takes no text. The model must outlive it. */
+VLM_API vlm_status_t *vlm_tokenizer_of_model(const vlm_model_t *model, vlm_tokenizer_t **out_tokenizer);
+VLM_API void vlm_tokenizer_destroy(vlm_tokenizer_t *tokenizer);
+
+typedef struct vlm_ids_t {
+  int32_t *ids; /* freed by vlm_ids_destroy */
+  size_t count;
+  int truncated; /* 1: the text was longer than max_tokens and was cut as transformers cuts it */
+} vlm_ids_t;
+/* Token ids of `bytes` bytes of UTF-8 (broken UTF-8 is replaced by U+FFFD, as Python's errors="replace" does). `special`: 1 adds the
+ * special tokens that the post-processor adds. `max_tokens`: 0, or the limit, special tokens included. Thread-safe. */
+VLM_API vlm_status_t *vlm_tokenizer_encode(const vlm_tokenizer_t *tokenizer, const char *text, size_t bytes, int special, size_t max_tokens,
+                                           vlm_ids_t *out_ids);
+VLM_API void vlm_ids_destroy(vlm_ids_t *ids);
+/* The text of some ids, UTF-8, zero-terminated, *out_bytes long, freed with vlm_string_destroy. Errors: VLM_INVALID_ARGUMENT for ids out of range. */
+VLM_API vlm_status_t *vlm_tokenizer_decode(const vlm_tokenizer_t *tokenizer, const int32_t *ids, size_t count, int skip_special, char **out_text,
+                                           size_t *out_bytes);
+VLM_API void vlm_string_destroy(char *text);
+/* The id that pads a batch, and the longest text (special tokens included; 0: no limit known). */
+VLM_API int32_t vlm_tokenizer_pad_id(const vlm_tokenizer_t *tokenizer);
+VLM_API size_t vlm_tokenizer_max_tokens(const vlm_tokenizer_t *tokenizer);
+
+/* ---- Requests (libvlm_tasks) --------------------------------------------------------------------------------------------------------- */
+
+/* L2-normalised embeddings of `count` pictures or texts: f32 [count, width], row-major, width from vlm_embedding_width(). Errors: as the layers below;
+ * VLM_INVALID_ARGUMENT if count is 0. Texts longer than the model's limit are cut as transformers cuts them; *out_truncated (may be NULL) counts them. */
+VLM_API vlm_status_t *vlm_embedding_width(const vlm_model_t *model, int64_t *out_width);
+VLM_API vlm_status_t *vlm_embed_images(const vlm_model_t *model, const vlm_image_t *const *images, size_t count, float *embeddings);
+VLM_API vlm_status_t *vlm_embed_texts(const vlm_model_t *model, const char *const *texts, size_t count, float *embeddings, size_t *out_truncated);
+
+/* Zero-shot classification of one picture: probabilities [count] over the labels (softmax or sigmoid, as the model was trained), and the logits
+ * [count] they come from (may be NULL). Errors: VLM_INVALID_ARGUMENT if count is 0. */
+VLM_API vlm_status_t *vlm_classify(const vlm_model_t *model, const vlm_image_t *image, const char *const *labels, size_t count, float *logits,
+                                   float *probabilities);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* VLM_H */
