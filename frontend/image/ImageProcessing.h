@@ -1,0 +1,99 @@
+//===- ImageProcessing.h - What a checkpoint does to a picture --*- C++ -*-===//
+//
+// The image processing of a checkpoint as data: resize, centre crop, rescale,
+// normalise, in this order. A family reads it with readImageProcessing() and
+// hands it on in its ModelSpec; the package holds it as `vlm_abi_image`, for
+// which makeNormalisationTable() computes the floats.
+//
+//   ImageProcessorClass known{{"FooImageProcessor"}, ImageProcessing()};
+//   std::vector<std::string> warnings;
+//   Result<ImageProcessing> image =
+//       readImageProcessing("/models/foo", known, warnings);
+//   if (!image)
+//     return image.takeFailure();
+//   NormalisationTable table = makeNormalisationTable(*image);
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_FRONTEND_IMAGE_IMAGEPROCESSING_H
+#define VLMC_FRONTEND_IMAGE_IMAGEPROCESSING_H
+
+#include "frontend/support/Result.h"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vlmc {
+
+/// Pillow's numbers of the resampling filters.
+enum class Resample : int32_t {
+  Nearest = 0,
+  Lanczos = 1,
+  Bilinear = 2,
+  Bicubic = 3,
+  Box = 4,
+  Hamming = 5,
+};
+
+/// The steps from an 8-bit RGB picture to the floats a model takes. The initial
+/// values are those published with arXiv:2103.00020, which several families
+/// share.
+struct ImageProcessing {
+  bool doResize = true;
+  /// Either the length of the shorter side (the longer one follows the aspect
+  /// ratio), or both height and width.
+  std::optional<int64_t> shortestEdge = 224;
+  std::optional<int64_t> height;
+  std::optional<int64_t> width;
+  Resample resample = Resample::Bicubic;
+
+  bool doCenterCrop = true;
+  int64_t cropHeight = 224;
+  int64_t cropWidth = 224;
+
+  bool doRescale = true;
+  double rescaleFactor = 1.0 / 255;
+
+  bool doNormalize = true;
+  std::array<double, 3> mean = {0.48145466, 0.4578275, 0.40821073};
+  std::array<double, 3> std = {0.26862954, 0.26130258, 0.27577711};
+
+  bool operator==(const ImageProcessing &) const = default;
+};
+
+/// The processor class a family knows: the names it goes by in
+/// `image_processor_type` (suffixes `Fast` and `Pil` are taken off before the
+/// comparison, `FeatureExtractor` counts as `ImageProcessor`) and what it does
+/// where the files say nothing.
+struct ImageProcessorClass {
+  std::vector<std::string> names;
+  ImageProcessing defaults;
+  /// What an integer `size` means: both sides, or the shorter one.
+  bool defaultToSquare = false;
+};
+
+/// Reads the image processing of the checkpoint in `folder`: `image_processor`
+/// of processor_config.json if it is there, else preprocessor_config.json, else
+/// the class's defaults. What has no effect or is not known is told in
+/// `warnings`.
+/// Errors: a file that is no JSON object; a value of the wrong type or out of
+/// range; a key that asks for a step which does not exist here.
+/// Source: transformers 5.23, `ImageProcessingMixin.get_image_processor_dict`
+/// and `BaseImageProcessor._standardize_kwargs`.
+Result<ImageProcessing> readImageProcessing(const std::string &folder,
+                                            const ImageProcessorClass &known,
+                                            std::vector<std::string> &warnings);
+
+/// The float of every 8-bit value of every channel, `table[channel * 256 +
+/// value]`.
+using NormalisationTable = std::array<float, 3 * 256>;
+
+/// Rescales in double, rounds to float, normalises in float, as transformers'
+/// `image_transforms.rescale` and `.normalize` do: the same bits.
+NormalisationTable makeNormalisationTable(const ImageProcessing &processing);
+
+} // namespace vlmc
+
+#endif // VLMC_FRONTEND_IMAGE_IMAGEPROCESSING_H

@@ -1,0 +1,356 @@
+//===- ReadImageProcessing.cpp - preprocessor_config.json and its like ----===//
+//
+// One Reader reads one JSON object. It keeps the first error and goes on, so
+// that the code below reads like the list of keys that it is.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/image/ImageProcessing.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <string_view>
+
+namespace vlmc {
+
+using Json = nlohmann::json;
+
+/// Larger sides than this are taken for a slip: a picture of that size has
+/// four gigapixels.
+static constexpr int64_t maxSide = 65536;
+
+/// Keys that generic code saves and that change nothing here: pictures are RGB
+/// before they are processed, and the layout of the result is the model's.
+static constexpr std::string_view keysWithoutEffect[] = {
+    "_processor_class",
+    "_valid_processor_keys",
+    "auto_map",
+    "data_format",
+    "device",
+    "disable_grouping",
+    "do_convert_rgb",
+    "feature_extractor_type",
+    "image_seq_length",
+    "input_data_format",
+    "model_input_names",
+    "pad_size",
+    "processor_class",
+    "return_tensors",
+};
+
+static std::string shown(const Json &value) {
+  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  return text.size() <= 60 ? text : text.substr(0, 57) + "...";
+}
+
+namespace {
+/// Reads the keys of one object.
+class Reader {
+public:
+  Reader(std::string file, std::string prefix, const Json &object,
+         std::vector<std::string> &warnings)
+      : file(std::move(file)), prefix(std::move(prefix)), object(object),
+        warnings(warnings) {}
+
+  /// The value of `key`, or null if it is absent or null: to transformers these
+  /// are the same.
+  const Json *find(const std::string &key) {
+    read.insert(key);
+    auto found = object.find(key);
+    return found == object.end() || found->is_null() ? nullptr : &*found;
+  }
+
+  /// Keeps the first error: `key` was expected to be `expected`.
+  void fail(const std::string &key, const std::string &expected,
+            const Json &found) {
+    failWith(key + ": expected " + expected + ", found " + shown(found) +
+             "; mend the file");
+  }
+  void failWith(const std::string &message) {
+    if (error.empty())
+      error = file + ": " + prefix + message;
+  }
+
+  void readFlag(const std::string &key, bool &out);
+  void readSize(const std::string &key, bool square,
+                std::optional<int64_t> &edge, std::optional<int64_t> &height,
+                std::optional<int64_t> &width);
+  void readFilter(Resample &out);
+  void readNumber(const std::string &key, double &out);
+  void readTriple(const std::string &key, bool isDivisor,
+                  std::array<double, 3> &out);
+  void readType(const std::vector<std::string> &names);
+  void reportOthers();
+
+  std::string error;
+
+private:
+  std::optional<int64_t> side(const std::string &key, const Json &value);
+
+  std::string file;
+  std::string prefix;
+  const Json &object;
+  std::vector<std::string> &warnings;
+  std::set<std::string> read;
+};
+} // namespace
+
+void Reader::readFlag(const std::string &key, bool &out) {
+  const Json *value = find(key);
+  if (!value)
+    return;
+  if (!value->is_boolean())
+    return fail(key, "true or false", *value);
+  out = value->get<bool>();
+}
+
+std::optional<int64_t> Reader::side(const std::string &key, const Json &value) {
+  bool isInteger = value.is_number_integer();
+  bool fits = isInteger && (!value.is_number_unsigned() ||
+                            value.get<uint64_t>() <= uint64_t(maxSide));
+  if (fits && value.get<int64_t>() >= 1 && value.get<int64_t>() <= maxSide)
+    return value.get<int64_t>();
+  fail(key, "an integer from 1 to " + std::to_string(maxSide), value);
+  return std::nullopt;
+}
+
+void Reader::readSize(const std::string &key, bool square,
+                      std::optional<int64_t> &edge,
+                      std::optional<int64_t> &height,
+                      std::optional<int64_t> &width) {
+  const Json *value = find(key);
+  if (!value)
+    return;
+  const std::string forms =
+      key == "size" ? "an integer, [height, width], {\"shortest_edge\"} or "
+                      "{\"height\", \"width\"}"
+                    : "an integer, [height, width] or {\"height\", \"width\"}";
+  std::optional<int64_t> newEdge, newHeight, newWidth;
+  if (value->is_number()) {
+    newEdge = side(key, *value);
+    if (square) {
+      newHeight = newWidth = newEdge;
+      newEdge.reset();
+    }
+  } else if (value->is_array() && value->size() == 2) {
+    newHeight = side(key + "[0]", (*value)[0]);
+    newWidth = side(key + "[1]", (*value)[1]);
+  } else if (value->is_object()) {
+    std::set<std::string> names;
+    for (const auto &[name, member] : value->items())
+      if (!member.is_null())
+        names.insert(name);
+    if (names == std::set<std::string>{"height", "width"}) {
+      newHeight = side(key + ".height", (*value)["height"]);
+      newWidth = side(key + ".width", (*value)["width"]);
+    } else if (names == std::set<std::string>{"shortest_edge"} &&
+               key == "size") {
+      newEdge = side(key + ".shortest_edge", (*value)["shortest_edge"]);
+    } else {
+      return fail(key, forms, *value);
+    }
+  } else {
+    return fail(key, forms, *value);
+  }
+  edge = newEdge;
+  height = newHeight;
+  width = newWidth;
+}
+
+void Reader::readFilter(Resample &out) {
+  const Json *value = find("resample");
+  if (!value)
+    return;
+  if (!value->is_number_integer() || *value < 0 || *value > 5)
+    return fail("resample",
+                "an integer from 0 to 5 (0 nearest, 1 Lanczos, 2 bilinear, 3 "
+                "bicubic, 4 box, 5 Hamming)",
+                *value);
+  out = static_cast<Resample>(value->get<int>());
+}
+
+void Reader::readNumber(const std::string &key, double &out) {
+  const Json *value = find(key);
+  if (!value)
+    return;
+  if (!value->is_number() || !std::isfinite(value->get<double>()))
+    return fail(key, "a finite number", *value);
+  out = value->get<double>();
+}
+
+void Reader::readTriple(const std::string &key, bool isDivisor,
+                        std::array<double, 3> &out) {
+  const Json *value = find(key);
+  if (!value)
+    return;
+  std::vector<Json> numbers;
+  if (value->is_number())
+    numbers.assign(3, *value);
+  else if (value->is_array() && value->size() == 3)
+    numbers.assign(value->begin(), value->end());
+  else
+    return fail(key, "3 numbers (red, green, blue) or one for all", *value);
+  for (size_t i = 0; i < 3; ++i) {
+    // The arithmetic is in float: what is no float or a zero there is refused.
+    double number = numbers[i].is_number()
+                        ? numbers[i].get<double>()
+                        : std::numeric_limits<double>::quiet_NaN();
+    float rounded = static_cast<float>(number);
+    if (!std::isfinite(rounded) || (isDivisor && rounded == 0.0F))
+      return fail(key + "[" + std::to_string(i) + "]",
+                  isDivisor ? "a finite number other than 0"
+                            : "a finite number",
+                  numbers[i]);
+    out[i] = number;
+  }
+}
+
+static bool dropSuffix(std::string &name, std::string_view suffix) {
+  if (!name.ends_with(suffix))
+    return false;
+  name.resize(name.size() - suffix.size());
+  return true;
+}
+
+void Reader::readType(const std::vector<std::string> &names) {
+  std::string key = "image_processor_type";
+  const Json *value = find(key);
+  if (!value) {
+    key = "feature_extractor_type";
+    value = find(key);
+  }
+  if (!value)
+    return;
+  if (!value->is_string())
+    return fail(key, "a string", *value);
+  std::string name = value->get<std::string>();
+  dropSuffix(name, "Fast");
+  dropSuffix(name, "Pil");
+  if (dropSuffix(name, "FeatureExtractor"))
+    name += "ImageProcessor";
+  if (std::find(names.begin(), names.end(), name) != names.end())
+    return;
+  std::string expected;
+  for (const std::string &known : names)
+    expected += (expected.empty() ? "\"" : " or \"") + known + "\"";
+  failWith(key + ": expected " + expected + ", found " + shown(*value) +
+           "; this model family is not known to work with that processor");
+}
+
+void Reader::reportOthers() {
+  for (const auto &[key, value] : object.items()) {
+    if (read.count(key) || value.is_null())
+      continue;
+    if (std::find(std::begin(keysWithoutEffect), std::end(keysWithoutEffect),
+                  key) != std::end(keysWithoutEffect))
+      continue;
+    // A processing step that this compiler does not know.
+    if (key.starts_with("do_") && value != false)
+      failWith(key + ": expected false, found " + shown(value) +
+               "; this step is not supported, set it to false if the model "
+               "works without it");
+    else
+      warnings.push_back(file + ": " + prefix + key +
+                         ": unknown key without effect, ignored");
+  }
+}
+
+static ImageProcessing readObject(Reader &reader,
+                                  const ImageProcessorClass &known) {
+  ImageProcessing image = known.defaults;
+  reader.readType(known.names);
+  reader.readFlag("do_resize", image.doResize);
+  bool square = known.defaultToSquare;
+  reader.readFlag("default_to_square", square);
+  reader.readSize("size", square, image.shortestEdge, image.height,
+                  image.width);
+  bool useSquare = false;
+  reader.readFlag("use_square_size", useSquare);
+  if (useSquare && known.defaults.shortestEdge) {
+    // Old files: the default edge for both sides, whatever `size` says.
+    image.height = image.width = known.defaults.shortestEdge;
+    image.shortestEdge.reset();
+  }
+  reader.readFilter(image.resample);
+  reader.readFlag("do_center_crop", image.doCenterCrop);
+  std::optional<int64_t> noEdge;
+  std::optional<int64_t> cropHeight = image.cropHeight;
+  std::optional<int64_t> cropWidth = image.cropWidth;
+  reader.readSize("crop_size", /*square=*/true, noEdge, cropHeight, cropWidth);
+  image.cropHeight = cropHeight.value_or(image.cropHeight);
+  image.cropWidth = cropWidth.value_or(image.cropWidth);
+  reader.readFlag("do_rescale", image.doRescale);
+  reader.readNumber("rescale_factor", image.rescaleFactor);
+  reader.readFlag("do_normalize", image.doNormalize);
+  reader.readTriple("image_mean", /*isDivisor=*/false, image.mean);
+  reader.readTriple("image_std", /*isDivisor=*/true, image.std);
+  reader.reportOthers();
+  return image;
+}
+
+/// The object in `path`; null if there is no such file.
+static Result<Json> readJson(const std::filesystem::path &path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored))
+    return Json();
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream)
+    return Failure{path.string() + ": cannot be opened; is it readable?"};
+  // The library reports by exceptions; they end here.
+  try {
+    Json json = Json::parse(stream);
+    if (!json.is_object())
+      return Failure{path.string() + ": expected a JSON object, found " +
+                     shown(json)};
+    return json;
+  } catch (const Json::exception &error) {
+    return Failure{path.string() +
+                   ": expected a JSON object, found a fault: " + error.what()};
+  }
+}
+
+Result<ImageProcessing>
+readImageProcessing(const std::string &folder, const ImageProcessorClass &known,
+                    std::vector<std::string> &warnings) {
+  std::filesystem::path file =
+      std::filesystem::path(folder) / "processor_config.json";
+  Result<Json> json = readJson(file);
+  if (!json)
+    return json.takeFailure();
+  std::string prefix;
+  if (json->is_object() && json->contains("image_processor")) {
+    prefix = "image_processor.";
+    Json nested = (*json)["image_processor"];
+    if (!nested.is_object())
+      return Failure{file.string() +
+                     ": image_processor: expected an object, found " +
+                     shown(nested) + "; mend the file"};
+    json = Result<Json>(std::move(nested));
+  } else {
+    file = std::filesystem::path(folder) / "preprocessor_config.json";
+    json = readJson(file);
+    if (!json)
+      return json.takeFailure();
+  }
+  if (json->is_null()) {
+    warnings.push_back(
+        folder +
+        ": found neither preprocessor_config.json nor an "
+        "image_processor in processor_config.json, pictures are "
+        "processed by the defaults of " +
+        (known.names.empty() ? "the model family" : known.names.front()));
+    return known.defaults;
+  }
+  Reader reader(file.string(), prefix, *json, warnings);
+  ImageProcessing image = readObject(reader, known);
+  if (!reader.error.empty())
+    return Failure{reader.error};
+  return image;
+}
+
+} // namespace vlmc
