@@ -6,6 +6,7 @@ Looks at the system, processor, memory, disk, rights, packages, Python environme
   ok     as it should be
   todo   missing; the tools/dev command that needs it installs it
   warn   may be in the way
+  note   needed by one command only, which installs it
   bad    has to be mended by hand, as the indented line below says
 and the exit status is 1 if any line is bad. Nothing is changed."
 readonly need_memory_mib=3000 need_build_gib=4 need_packages_gib=5
@@ -206,7 +207,7 @@ run_doctor() {
   check_llvm
   check_venv halide "$(halide_key)" "Halide"
   check_venv lint "$(lint_key)" "ruff"
-  [[ ! -f $root/test/oracle/requirements.txt ]] || check_venv oracle "$(oracle_key)" "the oracle (tools/dev oracle alone needs it)"
+  venv_is_whole oracle "$(oracle_key)" || report note "python: torch and transformers are not installed; only tools/dev oracle needs them"
   check_network
   if ((bad)); then
     echo "$bad to be mended by hand" && exit 1

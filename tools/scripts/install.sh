@@ -103,6 +103,8 @@ install_packages() {
     enable_security_suite
     step "reading the package lists" apt_get update || die "apt-get update failed"
   fi
+  # An installation that was killed leaves packages unpacked but not set up, and apt-get then refuses to go on.
+  as_root dpkg --configure -a >/dev/null 2>&1 || true
   step "installing ${#missing[@]} Debian packages: ${missing[*]}" apt_get install --no-install-recommends "${missing[@]}" ||
     die "apt-get install failed" "tools/dev doctor looks for the cause"
 }

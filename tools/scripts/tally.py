@@ -27,25 +27,33 @@ LIT_KINDS = {
 }
 # CTest: "98% tests passed, 1 tests failed out of 50"
 CTEST = re.compile(r"^\d+% tests passed, (\d+) tests? failed out of (\d+)$")
-CTEST_SKIPPED = re.compile(r"^\s+\d+ - .+ \((?:Skipped|Disabled)\)$")
-# GoogleTest run by itself (indented or prefixed output, as CTest gives it, is not met by these).
+CTEST_START = re.compile(r"^Test project ")
+CTEST_NOT_RUN = re.compile(r"^\s+\d+ - .+ \((Skipped|Disabled)\)$")
+# GoogleTest run by itself: "[  PASSED  ] 3 tests."
 GTEST = re.compile(r"^\[ {2}(PASSED|FAILED|SKIPPED) {1,2}\] (\d+) tests?[.,]")
 
 
 def tally(text):
     """The counts of one log as {"passed": n, "failed": n, "skipped": n}."""
     counts = {"passed": 0, "failed": 0, "skipped": 0}
+    inside_ctest = False
     for line in text.splitlines():
-        if match := LIT.match(line):
-            kind = LIT_KINDS.get(match[1])
-            if kind:
-                counts[kind] += int(match[2])
+        if CTEST_START.match(line):
+            inside_ctest = True
         elif match := CTEST.match(line):
+            inside_ctest = False
             counts["failed"] += int(match[1])
             counts["passed"] += int(match[2]) - int(match[1])
-        elif CTEST_SKIPPED.match(line):
-            counts["passed"] -= 1
+        elif match := CTEST_NOT_RUN.match(line):
+            # CTest's total holds the skipped tests, but not the disabled ones.
             counts["skipped"] += 1
+            counts["passed"] -= match[1] == "Skipped"
+        elif inside_ctest:
+            # What a failed test printed; CTest counts it already.
+            continue
+        elif match := LIT.match(line):
+            if kind := LIT_KINDS.get(match[1]):
+                counts[kind] += int(match[2])
         elif match := GTEST.match(line):
             counts[match[1].lower()] += int(match[2])
     return counts
