@@ -1,0 +1,306 @@
+//===- Binding.cpp - Fits a request's tensors to an entry point -----------===//
+
+#include "runtime/core/Binding.h"
+
+#include "runtime/core/StatusInternal.h"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+
+namespace vlmc::rt {
+
+size_t elementBytes(uint32_t dtype) {
+  static constexpr size_t bytes[] = {4, 8, 4, 1, 2, 2};
+  return dtype < std::size(bytes) ? bytes[dtype] : 0;
+}
+
+const char *dtypeName(uint32_t dtype) {
+  static constexpr const char *names[] = {"f32", "i64", "i32",
+                                          "u8",  "f16", "bf16"};
+  return dtype < std::size(names) ? names[dtype] : "an unknown dtype";
+}
+
+/// "f32 [1, 3, 224, 224]"
+static std::string shape(const vlm_tensor_t &tensor) {
+  std::string text = std::string(dtypeName(tensor.dtype)) + " [";
+  for (int i = 0; i < tensor.rank; ++i)
+    text += (i ? ", " : "") + std::to_string(tensor.dims[i]);
+  return text + "]";
+}
+
+/// "f32 [batch, 3, 224, 224]"
+std::string Binding::shape(const vlm_abi_tensor &tensor) const {
+  std::string text = std::string(dtypeName(tensor.dtype)) + " [";
+  for (uint32_t i = 0; i < tensor.rank; ++i) {
+    text += i ? ", " : "";
+    text += tensor.symbols[i] < 0 ? std::to_string(tensor.dims[i])
+                                  : abi.symbols[tensor.symbols[i]].name;
+  }
+  return text + "]";
+}
+
+vlm_status_t *Binding::fail(const std::string &what) const {
+  return makeStatus(VLM_INVALID_ARGUMENT,
+                    std::string("model '") + entry.model->abi->name +
+                        "', entry point '" + abi.name + "': " + what);
+}
+
+vlm_status_t *Binding::failTensor(const char *kind,
+                                  const vlm_abi_tensor &tensor,
+                                  const std::string &what) const {
+  return fail(std::string(kind) + " '" + tensor.name + "': " + what);
+}
+
+vlm_status_t *Binding::tooLarge() const {
+  return fail("the request is too large to count its bytes; send less at once");
+}
+
+bool Binding::elements(const vlm_abi_tensor &tensor, int64_t &out) const {
+  out = 1;
+  for (uint32_t i = 0; i < tensor.rank; ++i)
+    if (__builtin_mul_overflow(out, dim(tensor, i), &out))
+      return false;
+  return true;
+}
+
+bool Binding::bytes(const vlm_abi_tensor &tensor, int64_t &out) const {
+  return elements(tensor, out) &&
+         !__builtin_mul_overflow(out, int64_t(elementBytes(tensor.dtype)),
+                                 &out);
+}
+
+void Binding::describe(const vlm_abi_tensor &tensor, vlm_tensor_t &out) const {
+  out.name = tensor.name;
+  out.dtype = static_cast<vlm_dtype_t>(tensor.dtype);
+  out.rank = int(tensor.rank);
+  for (uint32_t i = 0; i < tensor.rank; ++i)
+    out.dims[i] = dim(tensor, i);
+}
+
+vlm_status_t *Binding::match(const char *kind, const vlm_abi_tensor *tensors,
+                             uint32_t n, const char *name,
+                             uint32_t &index) const {
+  std::string names;
+  for (index = 0; index < n; ++index)
+    if (name && std::strcmp(tensors[index].name, name) == 0)
+      return nullptr;
+  for (uint32_t i = 0; i < n; ++i)
+    names += std::string(i ? ", '" : "'") + tensors[i].name + "'";
+  return fail("no " + std::string(kind) + " " +
+              (name ? "'" + std::string(name) + "'" : "without a name") +
+              "; there are " + names);
+}
+
+//===----------------------------------------------------------------------===//
+// Shapes
+//===----------------------------------------------------------------------===//
+
+vlm_status_t *Binding::bindSymbol(const vlm_abi_tensor &expected,
+                                  const vlm_tensor_t &given, uint32_t axis) {
+  int32_t index = expected.symbols[axis];
+  const vlm_abi_symbol &symbol = abi.symbols[index];
+  int64_t value = given.dims[axis], min = std::max<int64_t>(symbol.min, 1);
+  if (!givenBy[index]) {
+    symbols[index] = value;
+    givenBy[index] = expected.name;
+  }
+  bool inRange = value >= min && value <= symbol.max;
+  if (inRange && value == symbols[index])
+    return nullptr;
+  std::string where =
+      "size " + std::to_string(axis) + " ('" + symbol.name + "') ";
+  if (!inRange)
+    return failTensor("input", expected,
+                      where + "must be " + std::to_string(min) + " to " +
+                          std::to_string(symbol.max) + ", found " +
+                          std::to_string(value));
+  return failTensor("input", expected,
+                    where + "is " + std::to_string(value) + ", but input '" +
+                        givenBy[index] + "' makes it " +
+                        std::to_string(symbols[index]) +
+                        "; give all inputs the same '" + symbol.name + "'");
+}
+
+vlm_status_t *Binding::bindShape(const vlm_abi_tensor &expected,
+                                 const vlm_tensor_t &given) {
+  if (given.rank < 0 || given.rank > VLM_MAX_RANK)
+    return failTensor("input", expected,
+                      "expected " + shape(expected) + ", found rank " +
+                          std::to_string(given.rank));
+  bool widened = expected.dtype == VLM_ABI_I64 && given.dtype == VLM_I32;
+  if (given.dtype != expected.dtype && !widened)
+    return failTensor("input", expected,
+                      "expected " + shape(expected) + ", found " +
+                          rt::shape(given));
+  if (uint32_t(given.rank) != expected.rank)
+    return failTensor("input", expected,
+                      "expected " + shape(expected) + ", found " +
+                          rt::shape(given) + ": the rank differs");
+  for (uint32_t axis = 0; axis < expected.rank; ++axis) {
+    if (expected.symbols[axis] >= 0) {
+      if (vlm_status_t *status = bindSymbol(expected, given, axis))
+        return status;
+    } else if (given.dims[axis] != expected.dims[axis]) {
+      return failTensor("input", expected,
+                        "expected " + shape(expected) + ", found " +
+                            rt::shape(given) + ": size " +
+                            std::to_string(axis) + " must be " +
+                            std::to_string(expected.dims[axis]));
+    }
+  }
+  return nullptr;
+}
+
+/// After all given inputs: is there a value for each symbol? One may lack if
+/// only inputs that were left out have it.
+vlm_status_t *Binding::checkKnown() const {
+  for (uint32_t i = 0; i < abi.n_inputs; ++i) {
+    const vlm_abi_tensor &input = abi.inputs[i];
+    if (workspace.givenInputs[i])
+      continue;
+    if (!input.optional)
+      return fail(std::string("input '") + input.name + "' is missing; give " +
+                  shape(input));
+    for (uint32_t axis = 0; axis < input.rank; ++axis)
+      if (int32_t s = input.symbols[axis]; s >= 0 && !givenBy[s])
+        return failTensor("input", input,
+                          std::string("may be left out only where another "
+                                      "input tells '") +
+                              abi.symbols[s].name + "'; give " + shape(input));
+  }
+  return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory and values
+//===----------------------------------------------------------------------===//
+
+vlm_status_t *Binding::checkMemory(const char *kind,
+                                   const vlm_abi_tensor &expected,
+                                   const vlm_tensor_t &given) const {
+  // Inputs may be narrower than what the model computes with.
+  size_t element =
+      elementBytes(given.dtype == VLM_I32 && expected.dtype == VLM_ABI_I64 &&
+                           std::strcmp(kind, "input") == 0
+                       ? uint32_t(VLM_ABI_I32)
+                       : expected.dtype);
+  int64_t needed;
+  if (!elements(expected, needed) ||
+      __builtin_mul_overflow(needed, int64_t(element), &needed))
+    return tooLarge();
+  if (!given.data)
+    return failTensor(kind, expected, "'data' must not be NULL");
+  if (given.bytes < uint64_t(needed))
+    return failTensor(kind, expected,
+                      "expected at least " + std::to_string(needed) +
+                          " bytes of data, found " +
+                          std::to_string(given.bytes));
+  if (reinterpret_cast<uintptr_t>(given.data) % std::min<size_t>(element, 4))
+    return failTensor(kind, expected,
+                      "'data' must be aligned to " +
+                          std::to_string(std::min<size_t>(element, 4)) +
+                          " bytes");
+  return nullptr;
+}
+
+/// Element `index` of an integer tensor.
+static int64_t integerAt(const vlm_tensor_t &tensor, int64_t index) {
+  const char *at = static_cast<const char *>(tensor.data) +
+                   index * int64_t(elementBytes(tensor.dtype));
+  int64_t wide = 0;
+  int32_t narrow = 0;
+  switch (tensor.dtype) {
+  case VLM_I64:
+    std::memcpy(&wide, at, sizeof wide);
+    return wide;
+  case VLM_I32:
+    std::memcpy(&narrow, at, sizeof narrow);
+    return narrow;
+  default:
+    return static_cast<unsigned char>(*at);
+  }
+}
+
+vlm_status_t *Binding::checkRange(const vlm_abi_tensor &expected,
+                                  const vlm_tensor_t &given) const {
+  int64_t count;
+  if (!expected.has_range || !elements(expected, count))
+    return nullptr;
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t value = integerAt(given, i);
+    if (value >= expected.min && value <= expected.max)
+      continue;
+    std::string at;
+    int64_t rest = i;
+    for (uint32_t axis = expected.rank; axis-- > 0; rest /= given.dims[axis]) {
+      at.insert(0,
+                (axis ? ", " : "") + std::to_string(rest % given.dims[axis]));
+    }
+    return failTensor("input", expected,
+                      "element [" + at + "] must be " +
+                          std::to_string(expected.min) + " to " +
+                          std::to_string(expected.max) + ", found " +
+                          std::to_string(value));
+  }
+  return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// The whole
+//===----------------------------------------------------------------------===//
+
+vlm_status_t *Binding::bindInputs(const vlm_tensor_t *inputs, size_t count,
+                                  Data data) {
+  if (count && !inputs)
+    return fail("'inputs' must not be NULL");
+  workspace.givenInputs.assign(abi.n_inputs, nullptr);
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t index;
+    if (vlm_status_t *status =
+            match("input", abi.inputs, abi.n_inputs, inputs[i].name, index))
+      return status;
+    if (workspace.givenInputs[index])
+      return failTensor("input", abi.inputs[index], "given twice");
+    workspace.givenInputs[index] = &inputs[i];
+  }
+  for (uint32_t i = 0; i < abi.n_inputs; ++i)
+    if (const vlm_tensor_t *given = workspace.givenInputs[i])
+      if (vlm_status_t *status = bindShape(abi.inputs[i], *given))
+        return status;
+  if (vlm_status_t *status = checkKnown())
+    return status;
+  if (data == Data::Ignored)
+    return nullptr;
+  for (uint32_t i = 0; i < abi.n_inputs; ++i) {
+    const vlm_tensor_t *given = workspace.givenInputs[i];
+    if (!given)
+      continue;
+    if (vlm_status_t *status = checkMemory("input", abi.inputs[i], *given))
+      return status;
+    if (vlm_status_t *status = checkRange(abi.inputs[i], *given))
+      return status;
+  }
+  return nullptr;
+}
+
+vlm_status_t *Binding::bindOutputs(vlm_tensor_t *outputs, size_t count) {
+  if (count && !outputs)
+    return fail("'outputs' must not be NULL");
+  workspace.givenOutputs.assign(abi.n_outputs, nullptr);
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t index;
+    if (vlm_status_t *status =
+            match("output", abi.outputs, abi.n_outputs, outputs[i].name, index))
+      return status;
+    const vlm_abi_tensor &output = abi.outputs[index];
+    if (workspace.givenOutputs[index])
+      return failTensor("output", output, "asked for twice");
+    if (vlm_status_t *status = checkMemory("output", output, outputs[i]))
+      return status;
+    workspace.givenOutputs[index] = &outputs[i];
+  }
+  return nullptr;
+}
+
+} // namespace vlmc::rt

@@ -1,0 +1,224 @@
+//===- Loader.cpp - Opens a compiled model --------------------------------===//
+//
+// NAME.vlm/lib/<arch>/libNAME.so and NAME.vlm/NAME.weights. The directory may
+// have been renamed: NAME comes from the library's file name.
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/core/Cpu.h"
+#include "runtime/core/Model.h"
+#include "runtime/core/StatusInternal.h"
+#include "runtime/core/ThreadPool.h"
+
+#include <algorithm>
+#include <cstring>
+#include <dlfcn.h>
+#include <elf.h>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
+namespace fs = std::filesystem;
+
+namespace vlmc::rt {
+
+static std::string named(const fs::path &path) {
+  return "compiled model '" + path.string() + "': ";
+}
+
+/// The names in a directory, sorted; empty if it cannot be read.
+static std::vector<std::string> namesIn(const fs::path &directory) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error))
+    names.push_back(it->path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+static std::string joined(const std::vector<std::string> &names) {
+  std::string text;
+  for (const std::string &name : names)
+    text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+static vlm_status_t *checkDirectory(const fs::path &package) {
+  std::error_code error;
+  fs::file_status info = fs::status(package, error);
+  if (!fs::exists(info))
+    return makeStatus(
+        error && error != std::errc::no_such_file_or_directory &&
+                error != std::errc::not_a_directory
+            ? VLM_IO
+            : VLM_NOT_FOUND,
+        named(package) + "no such directory" +
+            (error ? " (" + error.message() + ")" : "") +
+            "; give the path of the directory that `vlmc compile` wrote");
+  if (!fs::is_directory(info))
+    return makeStatus(VLM_NOT_FOUND, named(package) +
+                                         "expected the directory that `vlmc "
+                                         "compile` writes, found a file");
+  return nullptr;
+}
+
+/// Finds the one library for this machine.
+static vlm_status_t *findLibrary(const fs::path &package, fs::path &outLibrary,
+                                 std::string &outName) {
+  fs::path folder = package / "lib" / archFolder();
+  std::vector<std::string> libraries;
+  for (const std::string &name : namesIn(folder))
+    if (name.starts_with("lib") && name.ends_with(".so") && name.size() > 6)
+      libraries.push_back(name);
+  if (libraries.size() == 1) {
+    outLibrary = folder / libraries[0];
+    outName = libraries[0].substr(3, libraries[0].size() - 6);
+    return nullptr;
+  }
+  std::string expected = named(package) + "expected one library lib" + "NAME" +
+                         ".so in lib/" + archFolder() + ", found ";
+  if (libraries.size() > 1)
+    return makeStatus(VLM_INCOMPATIBLE,
+                      expected + joined(libraries) +
+                          "; keep one compiled model per directory");
+  std::vector<std::string> others = namesIn(package / "lib");
+  std::erase(others, archFolder());
+  if (!others.empty())
+    return makeStatus(VLM_INCOMPATIBLE,
+                      expected + "only code for " + joined(others) +
+                          "; compile with a --target for this machine");
+  return makeStatus(VLM_NOT_FOUND,
+                    expected + "none; copy the whole .vlm directory, or "
+                               "compile the model again");
+}
+
+/// Checks a library's outside before the dynamic loader maps it: a file that
+/// ends too early would end the process.
+static vlm_status_t *checkElf(const fs::path &library) {
+  std::error_code error;
+  uintmax_t size = fs::file_size(library, error);
+  std::ifstream file(library, std::ios::binary);
+  Elf64_Ehdr header{};
+  std::string where = "library '" + library.string() + "': ";
+  if (error || !file)
+    return makeStatus(VLM_IO, where + "cannot be read" +
+                                  (error ? " (" + error.message() + ")" : ""));
+  file.read(reinterpret_cast<char *>(&header), sizeof header);
+  if (!file || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+      header.e_ident[EI_CLASS] != ELFCLASS64)
+    return makeStatus(VLM_CORRUPT, where + "not a 64-bit ELF library; copy it "
+                                           "again, or compile the model "
+                                           "again");
+  uint64_t sections = uint64_t(header.e_shentsize) * header.e_shnum, end;
+  if (__builtin_add_overflow(header.e_shoff, sections, &end) || end > size)
+    return makeStatus(VLM_CORRUPT,
+                      where + "truncated: expected at least " +
+                          std::to_string(end) + " bytes, found " +
+                          std::to_string(size) +
+                          "; copy it again, or compile the model again");
+  return nullptr;
+}
+
+static vlm_status_t *openLibrary(const fs::path &library,
+                                 const std::string &name, vlm_model_t &model,
+                                 const vlm_abi_model *&outAbi) {
+  if (vlm_status_t *status = checkElf(library))
+    return status;
+  std::string where = "library '" + library.string() + "': ";
+  // A name without a slash would be looked for in the system's folders.
+  std::string path = fs::absolute(library).string();
+  model.library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!model.library)
+    return makeStatus(VLM_INCOMPATIBLE,
+                      where + "cannot be loaded: " + dlerror());
+  std::string symbol = name + "_vlm_model";
+  outAbi =
+      static_cast<const vlm_abi_model *>(dlsym(model.library, symbol.c_str()));
+  if (!outAbi)
+    return makeStatus(VLM_INCOMPATIBLE,
+                      where + "expected the symbol '" + symbol +
+                          "', found none; the file is no compiled model or "
+                          "was renamed");
+  return nullptr;
+}
+
+static vlm_status_t *choosePool(const vlm_load_options_t *options,
+                                vlm_model_t &model) {
+  if (options && options->struct_bytes != sizeof(vlm_load_options_t))
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "load options: 'struct_bytes' must be "
+                      "sizeof(vlm_load_options_t), " +
+                          std::to_string(sizeof(vlm_load_options_t)) +
+                          ", found " + std::to_string(options->struct_bytes));
+  if (options && options->pool) {
+    model.pool = options->pool;
+    return nullptr;
+  }
+  vlm_status_t *status = defaultPool(model.sharedPool);
+  model.pool = model.sharedPool.get();
+  return status;
+}
+
+static vlm_status_t *load(const char *path, const vlm_load_options_t *options,
+                          vlm_model_t &model) {
+  fs::path package(path), library;
+  std::string name;
+  const vlm_abi_model *abi = nullptr;
+  if (vlm_status_t *status = choosePool(options, model))
+    return status;
+  if (vlm_status_t *status = checkDirectory(package))
+    return status;
+  if (vlm_status_t *status = findLibrary(package, library, name))
+    return status;
+  if (vlm_status_t *status = openLibrary(library, name, model, abi))
+    return status;
+  std::string where = "library '" + library.string() + "': ";
+  if (vlm_status_t *status = adoptTables(model, abi, where))
+    return status;
+  return model.weights.open((package / (name + ".weights")).string(), *abi);
+}
+
+static vlm_status_t *missing(const char *function, const char *argument) {
+  return makeStatus(VLM_INVALID_ARGUMENT, std::string(function) + ": '" +
+                                              argument + "' must not be NULL");
+}
+
+} // namespace vlmc::rt
+
+using namespace vlmc::rt;
+
+vlm_status_t *vlm_model_load(const char *path,
+                             const vlm_load_options_t *options,
+                             vlm_model_t **out_model) {
+  return guarded("loading a model", [&]() -> vlm_status_t * {
+    if (!path || !out_model)
+      return missing("vlm_model_load", path ? "out_model" : "path");
+    auto model = std::make_unique<vlm_model_t>();
+    if (vlm_status_t *status = load(path, options, *model))
+      return status;
+    *out_model = model.release();
+    return nullptr;
+  });
+}
+
+vlm_status_t *vlm_model_load_linked(const vlm_abi_model *abi,
+                                    const char *weights_path,
+                                    const vlm_load_options_t *options,
+                                    vlm_model_t **out_model) {
+  return guarded("loading a model", [&]() -> vlm_status_t * {
+    if (!abi || !weights_path || !out_model)
+      return missing("vlm_model_load_linked", !abi            ? "model"
+                                              : !weights_path ? "weights_path"
+                                                              : "out_model");
+    auto model = std::make_unique<vlm_model_t>();
+    if (vlm_status_t *status = choosePool(options, *model))
+      return status;
+    if (vlm_status_t *status = adoptTables(*model, abi, "linked model: "))
+      return status;
+    if (vlm_status_t *status = model->weights.open(weights_path, *abi))
+      return status;
+    *out_model = model.release();
+    return nullptr;
+  });
+}

@@ -1,0 +1,217 @@
+//===- Model.cpp - A loaded model: its tables and what it tells -----------===//
+
+#include "runtime/core/Model.h"
+
+#include "runtime/core/Binding.h"
+#include "runtime/core/Cpu.h"
+#include "runtime/core/Executor.h"
+#include "runtime/core/StatusInternal.h"
+
+#include <algorithm>
+#include <cstring>
+#include <dlfcn.h>
+
+using namespace vlmc::rt;
+
+vlm_model_t::~vlm_model_t() {
+  if (library)
+    dlclose(library);
+}
+
+namespace vlmc::rt {
+namespace {
+
+/// Checks that an entry's tables hang together, so that running it can trust
+/// them. Returns "" or what is wrong.
+class EntryCheck {
+public:
+  EntryCheck(const vlm_abi_model &model, const vlm_abi_level &level,
+             vlm_entry_t &entry)
+      : model(model), level(level), abi(*entry.abi), entry(entry) {}
+
+  std::string check() {
+    if (abi.n_symbols > VLM_ABI_MAX_SYMBOLS)
+      return "too many symbols";
+    for (uint32_t i = 0; i < abi.n_inputs; ++i)
+      if (!checkTensor(abi.inputs[i]))
+        return std::string("input '") + abi.inputs[i].name + "'";
+    for (uint32_t i = 0; i < abi.n_outputs; ++i)
+      if (!checkTensor(abi.outputs[i]) || !isKnown(abi.outputs[i]))
+        return std::string("output '") + abi.outputs[i].name + "'";
+    uint64_t phases = 0;
+    for (uint32_t i = 0; i < abi.n_steps; ++i) {
+      if (!checkStep(abi.steps[i]))
+        return "step " + std::to_string(i) + " ('" + abi.steps[i].label + "')";
+      phases += level.kernels[abi.steps[i].kernel].n_phases;
+    }
+    if (phases > kMaxPhases)
+      return "too many phases";
+    entry.phases = uint32_t(phases);
+    return "";
+  }
+
+private:
+  bool checkTensor(const vlm_abi_tensor &tensor) const {
+    if (tensor.rank > VLM_ABI_MAX_RANK || !elementBytes(tensor.dtype))
+      return false;
+    bool isInteger = tensor.dtype == VLM_ABI_I64 ||
+                     tensor.dtype == VLM_ABI_I32 || tensor.dtype == VLM_ABI_U8;
+    if ((tensor.optional || tensor.has_range) && !isInteger)
+      return false;
+    for (uint32_t i = 0; i < tensor.rank; ++i)
+      if (tensor.symbols[i] >= int32_t(abi.n_symbols))
+        return false;
+    return true;
+  }
+  /// Whether the inputs tell all of an output's sizes.
+  bool isKnown(const vlm_abi_tensor &output) const {
+    for (uint32_t axis = 0; axis < output.rank; ++axis) {
+      int32_t symbol = output.symbols[axis];
+      bool found = symbol < 0;
+      for (uint32_t i = 0; i < abi.n_inputs && !found; ++i)
+        for (uint32_t j = 0; j < abi.inputs[i].rank; ++j)
+          found |= abi.inputs[i].symbols[j] == symbol;
+      if (!found)
+        return false;
+    }
+    return true;
+  }
+  bool checkStep(const vlm_abi_step &step) {
+    if (step.kernel >= level.n_kernels)
+      return false;
+    const vlm_abi_kernel &kernel = level.kernels[step.kernel];
+    entry.maxBuffers = std::max(entry.maxBuffers, kernel.n_buffers);
+    entry.maxDims = std::max(entry.maxDims, kernel.n_dims);
+    for (uint32_t i = 0; i < kernel.n_buffers; ++i)
+      if (!checkBuffer(step.buffers[i]))
+        return false;
+    return true;
+  }
+  bool checkBuffer(const vlm_abi_buffer &buffer) const {
+    switch (buffer.kind) {
+    case VLM_ABI_INPUT:
+      return buffer.index < abi.n_inputs;
+    case VLM_ABI_OUTPUT:
+      return buffer.index < abi.n_outputs;
+    case VLM_ABI_SLOT:
+      return buffer.index < abi.n_slots;
+    case VLM_ABI_WEIGHT:
+      return buffer.offset <= model.weights_bytes;
+    default:
+      return false;
+    }
+  }
+
+  const vlm_abi_model &model;
+  const vlm_abi_level &level;
+  const vlm_abi_entry &abi;
+  vlm_entry_t &entry;
+};
+
+} // namespace
+
+/// The version and the size come first: nothing else may be read before they
+/// are known to be right.
+static vlm_status_t *checkVersion(const vlm_abi_model &abi,
+                                  const std::string &where) {
+  if (abi.abi_version != VLM_ABI_VERSION)
+    return makeStatus(VLM_INCOMPATIBLE,
+                      where + "expected binary interface version " +
+                          std::to_string(VLM_ABI_VERSION) + ", found " +
+                          std::to_string(abi.abi_version) +
+                          "; compile the model with the vlmc of this runtime");
+  if (abi.struct_bytes != sizeof(vlm_abi_model))
+    return makeStatus(VLM_INCOMPATIBLE,
+                      where + "expected a model table of " +
+                          std::to_string(sizeof(vlm_abi_model)) +
+                          " bytes, found " + std::to_string(abi.struct_bytes) +
+                          "; compile the model with the vlmc of this runtime");
+  return nullptr;
+}
+
+vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
+                          const std::string &where) {
+  if (vlm_status_t *status = checkVersion(*abi, where))
+    return status;
+  std::string found;
+  for (uint32_t i = 0; i < abi->n_levels && !model.level; ++i) {
+    found += std::string(i ? ", " : "") + abi->levels[i].isa;
+    if (supportsIsa(abi->levels[i].isa))
+      model.level = &abi->levels[i];
+  }
+  if (!model.level)
+    return makeStatus(VLM_INCOMPATIBLE,
+                      where + "compiled for " + found +
+                          ", which this machine's CPU or operating system "
+                          "does not support; compile with a --target that it "
+                          "does");
+  model.abi = abi;
+  model.entries.resize(model.level->n_entries);
+  for (uint32_t i = 0; i < model.level->n_entries; ++i) {
+    vlm_entry_t &entry = model.entries[i];
+    entry = {&model, &model.level->entries[i], model.level, 0, 0, 0};
+    std::string wrong = EntryCheck(*abi, *model.level, entry).check();
+    if (!wrong.empty())
+      return makeStatus(VLM_INCOMPATIBLE,
+                        where + "entry point '" + entry.abi->name +
+                            "' has invalid tables at " + wrong +
+                            "; compile the model again");
+  }
+  return nullptr;
+}
+
+} // namespace vlmc::rt
+
+//===----------------------------------------------------------------------===//
+// The C API
+//===----------------------------------------------------------------------===//
+
+void vlm_model_destroy(vlm_model_t *model) { delete model; }
+
+const vlm_abi_model *vlm_model_abi(const vlm_model_t *model) {
+  return model->abi;
+}
+
+const void *vlm_model_weights(const vlm_model_t *model, size_t *out_bytes) {
+  if (out_bytes)
+    *out_bytes = model->weights.bytes();
+  return model->weights.data();
+}
+
+vlm_pool_t *vlm_model_pool(const vlm_model_t *model) { return model->pool; }
+
+const char *vlm_model_isa(const vlm_model_t *model) {
+  return model->level->isa;
+}
+
+vlm_status_t *vlm_model_verify(const vlm_model_t *model) {
+  return guarded("verifying the weights",
+                 [&] { return model->weights.verify(model->pool); });
+}
+
+size_t vlm_model_entry_count(const vlm_model_t *model) {
+  return model->entries.size();
+}
+
+const vlm_entry_t *vlm_model_entry_at(const vlm_model_t *model, size_t index) {
+  return index < model->entries.size() ? &model->entries[index] : nullptr;
+}
+
+vlm_status_t *vlm_model_entry(const vlm_model_t *model, const char *name,
+                              const vlm_entry_t **out_entry) {
+  return guarded("looking up an entry point", [&]() -> vlm_status_t * {
+    std::string names;
+    for (const vlm_entry_t &entry : model->entries) {
+      if (name && std::strcmp(entry.abi->name, name) == 0) {
+        *out_entry = &entry;
+        return nullptr;
+      }
+      names +=
+          (names.empty() ? "'" : ", '") + std::string(entry.abi->name) + "'";
+    }
+    return makeStatus(VLM_NOT_FOUND, std::string("model '") + model->abi->name +
+                                         "': no entry point '" +
+                                         (name ? name : "") + "'; there are " +
+                                         names);
+  });
+}

@@ -1,0 +1,52 @@
+//===- Model.h - A loaded model and its entry points ----------------------===//
+//
+// The structs behind vlm_model_t and vlm_entry_t. A model is immutable once it
+// is loaded, but for its cache of working memory.
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_RUNTIME_CORE_MODEL_H
+#define VLMC_RUNTIME_CORE_MODEL_H
+
+#include "runtime/abi/vlm_abi.h"
+#include "runtime/core/WeightsFile.h"
+#include "runtime/core/Workspace.h"
+#include "runtime/vlm.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct vlm_entry_t {
+  vlm_model_t *model;
+  const vlm_abi_entry *abi;
+  const vlm_abi_level *level;
+  uint32_t maxBuffers; ///< of one step
+  uint32_t maxDims;    ///< of one step
+  uint32_t phases;     ///< of all steps together
+};
+
+struct vlm_model_t {
+  ~vlm_model_t();
+
+  /// The library's handle; NULL for a linked model.
+  void *library = nullptr;
+  const vlm_abi_model *abi = nullptr;
+  const vlm_abi_level *level = nullptr;
+  vlmc::rt::WeightsFile weights;
+  std::shared_ptr<vlm_pool_t> sharedPool; ///< NULL if the caller gave one
+  vlm_pool_t *pool = nullptr;
+  std::vector<vlm_entry_t> entries;
+  vlmc::rt::WorkspaceCache workspaces;
+};
+
+namespace vlmc::rt {
+
+/// Chooses the level, checks the tables and fills `model`'s entries; `where`
+/// opens the messages.
+vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
+                          const std::string &where);
+
+} // namespace vlmc::rt
+
+#endif // VLMC_RUNTIME_CORE_MODEL_H

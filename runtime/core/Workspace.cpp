@@ -1,0 +1,61 @@
+//===- Workspace.cpp - The memory of one run ------------------------------===//
+
+#include "runtime/core/Workspace.h"
+
+#include "runtime/abi/vlm_abi.h"
+
+#include <cstdlib>
+#include <sys/mman.h>
+
+namespace vlmc::rt {
+
+/// Idle workspaces that a model keeps at most: more requests at once than that
+/// still run, they only allocate.
+static constexpr size_t kMaxIdle = 8;
+
+static constexpr size_t kHugePage = size_t(2) << 20;
+
+Workspace::~Workspace() { std::free(memory); }
+
+bool Workspace::reserve(size_t bytes) {
+  if (bytes <= size)
+    return true;
+  std::free(memory);
+  memory = nullptr;
+  size = 0;
+  // Whole huge pages for what is large: one entry of the CPU's page cache then
+  // covers 2 MiB.
+  size_t alignment =
+      bytes >= 2 * kHugePage ? kHugePage : size_t(VLM_ABI_ALIGNMENT);
+  if (bytes > SIZE_MAX - alignment)
+    return false;
+  bytes = (bytes + alignment - 1) / alignment * alignment;
+  memory = static_cast<std::byte *>(std::aligned_alloc(alignment, bytes));
+  if (!memory)
+    return false;
+  size = bytes;
+  if (alignment == kHugePage)
+    madvise(memory, bytes, MADV_HUGEPAGE); // a wish; refusal costs only speed
+  return true;
+}
+
+std::unique_ptr<Workspace> WorkspaceCache::take() {
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!idle.empty()) {
+      std::unique_ptr<Workspace> workspace = std::move(idle.back());
+      idle.pop_back();
+      return workspace;
+    }
+    idle.reserve(kMaxIdle); // so that giveBack() allocates nothing
+  }
+  return std::make_unique<Workspace>();
+}
+
+void WorkspaceCache::giveBack(std::unique_ptr<Workspace> workspace) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (idle.size() < kMaxIdle)
+    idle.push_back(std::move(workspace));
+}
+
+} // namespace vlmc::rt
