@@ -83,7 +83,8 @@ def main():
     parser.add_argument("committed", type=pathlib.Path)
     args = parser.parse_args()
     lines = compare(args.made, args.committed)
-    print("\n".join(lines))
+    for line in lines:
+        print(line)
     if args.write:
         write(args.made, args.committed)
         print(f"wrote {len(files_of(args.made))} files to {args.committed}, {len(lines)} changed")
