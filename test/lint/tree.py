@@ -2,6 +2,7 @@
 
 import fnmatch
 import pathlib
+import re
 import subprocess
 
 # Data, not prose or code: made by scripts, compared byte for byte.
@@ -57,7 +58,7 @@ class Tree:
             paths = {
                 path
                 for path in paths
-                if not path.startswith(("build/", ".git/")) and "__pycache__" not in path
+                if not re.search(r"^build/|__pycache__|^\.(?!ci/|clang-|gitignore)", path)
             }
         return cls(
             paths,

@@ -35,6 +35,11 @@ run_tests() {
 run_test() {
   parse_options "$test_help" "$@"
   no_more_arguments
+  # Whatever stops us before the tests are counted (no network, no disk) is a failure too.
+  trap 'echo "0 passed, 1 failed"' EXIT
   prepare_build
-  with_lock "$root/build/$preset.lock" run_tests
+  local status=0
+  with_lock "$root/build/$preset.lock" run_tests || status=$?
+  trap - EXIT
+  return "$status"
 }
