@@ -5,8 +5,6 @@ import json
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from common import write_json
-
 BOS = "<|startoftext|>"
 EOS = "<|endoftext|>"
 
@@ -135,17 +133,16 @@ def write_v4_tokenizer_config(folder, pad, max_length):
             "single_word": False,
         }
 
-    write_json(
-        Path(folder) / "tokenizer_config.json",
-        {
-            "unk_token": added(EOS),
-            "bos_token": added(BOS),
-            "eos_token": added(EOS),
-            "pad_token": pad,
-            "add_prefix_space": False,
-            "errors": "replace",
-            "do_lower_case": True,
-            "model_max_length": max_length,
-            "tokenizer_class": "CLIPTokenizer",
-        },
-    )
+    value = {
+        "unk_token": added(EOS),
+        "bos_token": added(BOS),
+        "eos_token": added(EOS),
+        "pad_token": pad,
+        "add_prefix_space": False,
+        "errors": "replace",
+        "do_lower_case": True,
+        "model_max_length": max_length,
+        "tokenizer_class": "CLIPTokenizer",
+    }
+    path = Path(folder) / "tokenizer_config.json"
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -137,9 +137,7 @@ def run_embed(model, inputs):
     result = {k: v.contiguous().numpy() for k, v in out.items()}
     for key, value in inputs.items():
         if key == "pixel_values" and value.shape[-1] > WHOLE_PIXELS:
-            result["pixel_values.sha256"] = np.frombuffer(
-                bytes.fromhex(sha256(value)), np.uint8
-            )
+            result["pixel_values.sha256"] = np.frombuffer(bytes.fromhex(sha256(value)), np.uint8)
         elif key != "attention_mask":
             result[key] = value
     return result
@@ -185,9 +183,7 @@ def make_tensors(name, case, model, ids, out):
         if images:
             one["pixel_values"] = pixel_input(g, images, size)
         if texts:
-            one["input_ids"], one["attention_mask"] = random_ids(
-                g, texts, context, *ids, old
-            )
+            one["input_ids"], one["attention_mask"] = random_ids(g, texts, context, *ids, old)
         inputs.update({f"{what}.{k}": v for k, v in one.items()})
         for key, value in run_embed(model, one).items():
             if key not in one and not key.startswith("pixel_values"):

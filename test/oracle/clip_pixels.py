@@ -1,0 +1,119 @@
+"""Goldens of decoding and preprocessing, by Pillow and CLIPImageProcessorPil.
+
+decode.tsv   picture, width, height, SHA-256 of the RGB bytes
+pixels.tsv   settings, picture, height, width, SHA-256 of the uint8 values
+             [3, height, width] after resizing and cropping, SHA-256 of the
+             float32 `pixel_values` [3, height, width]
+crops.safetensors   the uint8 values of the settings with small crops, as
+             `<settings>/<picture>`
+settings/<settings>/preprocessor_config.json
+"""
+
+from pathlib import Path
+
+import numpy as np
+from common import sha256, write_json, write_safetensors
+
+CLIP_TYPE = {"image_processor_type": "CLIPImageProcessor"}
+
+
+def square(side):
+    return {"height": side, "width": side}
+
+
+# Settings whose uint8 values are stored are small; the names say what differs.
+SETTINGS = {
+    "default-224": {**CLIP_TYPE},
+    "bicubic-24": {**CLIP_TYPE, "size": {"shortest_edge": 24}, "crop_size": square(24)},
+    "bilinear-27-crop-20": {
+        **CLIP_TYPE, "resample": 2, "size": {"shortest_edge": 27}, "crop_size": square(20),
+    },
+    "pad-15-to-22": {
+        **CLIP_TYPE, "size": {"shortest_edge": 15}, "crop_size": square(22),
+    },
+    "stretch-17x25": {
+        **CLIP_TYPE, "do_center_crop": False, "size": {"height": 17, "width": 25},
+    },
+    "crop-31x40-of-47": {
+        **CLIP_TYPE, "size": {"shortest_edge": 47}, "crop_size": {"height": 31, "width": 40},
+    },
+    "no-rescale": {
+        **CLIP_TYPE, "do_rescale": False, "image_mean": [120.5, 110.25, 100],
+        "image_std": [60, 62.5, 71.3], "size": {"shortest_edge": 64}, "crop_size": square(60),
+    },
+    "no-normalize": {
+        **CLIP_TYPE, "do_normalize": False, "rescale_factor": 0.0078,
+        "size": {"shortest_edge": 60}, "crop_size": square(56),
+    },
+    "half-half": {
+        **CLIP_TYPE, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+        "size": {"shortest_edge": 80}, "crop_size": square(80),
+    },
+    "no-resize-crop-70": {**CLIP_TYPE, "do_resize": False, "crop_size": square(70)},
+    "old-ints-336": {
+        "feature_extractor_type": "CLIPFeatureExtractor", "do_resize": True, "size": 336,
+        "resample": 3, "do_center_crop": True, "crop_size": 336, "do_normalize": True,
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    },
+    "lanczos-40": {
+        **CLIP_TYPE, "resample": 1, "size": {"shortest_edge": 40}, "crop_size": square(40),
+    },
+}  # fmt: skip
+STORED = ("bicubic-24", "bilinear-27-crop-20", "pad-15-to-22", "stretch-17x25")
+
+
+def decode(pictures):
+    from transformers.image_utils import load_image
+
+    images, rows = {}, []
+    for file in pictures:
+        image = load_image(str(file))
+        assert image.mode == "RGB"
+        images[file.name] = image
+        digest = sha256(np.asarray(image))
+        rows.append(f"{file.name}\t{image.width}\t{image.height}\t{digest}")
+    return images, rows
+
+
+def process(name, folder, images, crops):
+    from transformers import CLIPImageProcessorPil
+
+    processor = CLIPImageProcessorPil.from_pretrained(str(folder))
+    rows = []
+    for file, image in images.items():
+        raw = processor(images=image, do_rescale=False, do_normalize=False, return_tensors="np")
+        raw = raw["pixel_values"][0]
+        assert raw.dtype == np.uint8, raw.dtype
+        values = processor(images=image, return_tensors="np")["pixel_values"][0]
+        assert values.dtype == np.float32, values.dtype
+        if name in STORED:
+            crops[f"{name}/{file}"] = raw
+        _, height, width = raw.shape
+        rows.append(f"{name}\t{file}\t{height}\t{width}\t{sha256(raw)}\t{sha256(values)}")
+    return rows
+
+
+def make_all(root):
+    out, crops, rows = Path(root) / "pixels", {}, []
+    pictures = sorted((Path(root) / "pictures").iterdir())
+    images, decoded = decode(pictures)
+    main = {k: v for k, v in images.items() if not k.startswith("extra-")}
+    for name, value in SETTINGS.items():
+        folder = out / "settings" / name
+        write_json(folder / "preprocessor_config.json", value)
+        rows += process(name, folder, main, crops)
+    (out / "decode.tsv").write_text("\n".join(decoded) + "\n")
+    (out / "pixels.tsv").write_text("\n".join(rows) + "\n")
+    write_safetensors(out / "crops.safetensors", crops)
+    requests = {
+        "family": "pictures",
+        "mode": "files",
+        "cases": [
+            {"name": Path(file).stem, "task": "decode", "images": [f"../pictures/{file}"]}
+            for file in images
+        ],
+    }
+    write_json(out / "requests-decode.json", requests, indent=None)
+    size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+    print(f"clip/pixels: {len(decoded)} decoded, {len(rows)} processed, {size / 1024:.0f} KiB")
