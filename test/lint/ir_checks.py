@@ -37,9 +37,10 @@ def pass_complete(tree):
     """a pass has summary and description, the flag of its name, its .cpp and its test"""
     for path in tree.match("*Passes.td"):
         folder = posixpath.dirname(path)
-        for name, base, number, body in definitions(tree.text(path)):
-            if base not in ("Pass", "InterfacePass"):
-                continue
+        passes = [entry for entry in definitions(tree.text(path)) if entry[1].endswith("Pass")]
+        if not passes:
+            yield Finding(path, 0, "declares no pass: expected `def NamePass : ...Pass<...>`")
+        for name, _, number, body in passes:
             for message in _pass_faults(tree, folder, name, body):
                 yield Finding(path, number, f"{name}: {message}")
     for path in tree.match("passes/*.cpp", "passes/*.h", "codegen/*.cpp", "codegen/*.h"):
@@ -62,8 +63,10 @@ def _pass_faults(tree, folder, name, body):
         yield "expected a name that ends in Pass"
         return
     stem = name.removesuffix("Pass")
-    flag = re.search(r'Pass<\s*"([^"]*)"', body)
-    if flag and flag[1] != f"vlm-{kebab(stem)}":
+    flag = re.search(r'Pass\s*<\s*"([^"]*)"', body)
+    if not flag:
+        yield "no flag"
+    elif flag[1] != f"vlm-{kebab(stem)}":
         yield f"its flag is '{flag[1]}'; expected 'vlm-{kebab(stem)}'"
     if not tree.match(f"{folder}/{stem}.cpp", f"{folder}/*/{stem}.cpp"):
         yield f"no {folder}/{stem}.cpp"
@@ -72,14 +75,21 @@ def _pass_faults(tree, folder, name, body):
 
 
 def op_docs(tree):
-    """an op has a summary and a description"""
-    for path in tree.match("ir/*.td"):
+    """an op has a summary, a description, and its place in a test of its dialect"""
+    tests = "\n".join(tree.text(path) for path in tree.match("test/ir/*.mlir"))
+    for path in tree.match("ir/*Ops.td"):
+        dialect = posixpath.basename(posixpath.dirname(path)).lower()
         for name, base, number, body in definitions(tree.text(path)):
             if not name.endswith("Op") or not re.search(r"Op\w*$", base):
                 continue
             for key in ("summary", "description"):
                 if not field(body, key):
                     yield Finding(path, number, f"{name}: no {key}")
+            mnemonic = re.search(r'<\s*"(\w+)"', body)
+            if mnemonic and not re.search(rf"\b{dialect}\.{mnemonic[1]}\b", tests):
+                yield Finding(
+                    path, number, f"{name}: no test in test/ir has {dialect}.{mnemonic[1]}"
+                )
 
 
 CHECKS = [pass_complete, op_docs]

@@ -3,7 +3,8 @@
 SAMPLES: check name to (good files, [(bad files laid over them, text of the one finding)]).
 """
 
-_PASSES = """def FuseQKVPass : Pass<"vlm-fuse-qkv", "::mlir::func::FuncOp"> {
+_PASSES = """class Vlm_Pass<string flag> : Pass<flag, "::mlir::ModuleOp">;
+def FuseQKVPass : Vlm_Pass<"vlm-fuse-qkv"> {
   let summary = "Join three products";
   let description = [{
     Before and after.
@@ -147,10 +148,15 @@ SAMPLES = {
         ],
     ),
     "op-docs": (
-        {"ir/Vlm/VlmOps.td": _OP, "ir/Vlm/VlmTypes.td": 'def Vlm_Type : TypeDef<"T"> {}\n'},
+        {
+            "ir/Vlm/VlmOps.td": _OP,
+            "test/ir/ops.mlir": "vlm.add\n",
+            "ir/Vlm/VlmTypes.td": 'def Vlm_Type : TypeDef<"T"> {}\n',
+        },
         [
             ({"ir/Vlm/VlmOps.td": _OP.replace("let summary", "let note")}, "Vlm_AddOp: no summary"),
             ({"ir/Vlm/VlmOps.td": _OP.replace("    Adds.\n", "")}, "Vlm_AddOp: no description"),
+            ({"test/ir/ops.mlir": "vlm.add_two\n"}, "Vlm_AddOp: no test in test/ir has vlm.add"),
         ],
     ),
     "check-colon": (
