@@ -150,7 +150,8 @@ def random_ids(g, rows, context, vocab_size, bos, eos, pad, old_eos):
     for r in range(rows):
         n = context if r == 0 else int(g.integers(1, context + 1))
         row = g.integers(0, vocab_size - 2, n)
-        row[0], row[-1] = bos, eos
+        if context > 1:
+            row[0], row[-1] = bos, eos
         if old_eos and n > 4 and r == 1:
             row[n // 2] = eos  # the first of the largest ids is the one that counts
         ids[r, :n], mask[r, :n] = row, 1
