@@ -1,0 +1,182 @@
+/* vlm_text_abi.h: the layout of tokenizer tables, which `frontend/text` writes
+ * and `runtime/text` uses in place, by mmap, with nothing parsed.
+ *
+ * The tables are one stretch of bytes, little-endian, to be placed at a
+ * multiple of VLM_TEXT_ALIGNMENT: a vlm_text_header, then the sections that it
+ * names. Offsets count from the header's first byte.
+ *
+ * Example: the id of the word w of n bytes is found by probing the slots
+ * h, h+1, ... of the section `token_slots`, h being vlm_text_hash_bytes(w, n)
+ * modulo their number, until a slot is 0 (absent) or holds id + 1 of a token
+ * whose bytes are w.
+ */
+#ifndef VLMC_RUNTIME_ABI_VLM_TEXT_ABI_H
+#define VLMC_RUNTIME_ABI_VLM_TEXT_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { VLM_TEXT_VERSION = 1, VLM_TEXT_ALIGNMENT = 64 };
+#define VLM_TEXT_MAGIC "VLMTEXT"
+
+/* `count` elements at `offset`, a multiple of 8. */
+typedef struct vlm_text_section {
+  uint64_t offset;
+  uint64_t count;
+} vlm_text_section;
+
+/* A stretch of the section `strings`. */
+typedef struct vlm_text_string {
+  uint32_t offset;
+  uint32_t bytes;
+} vlm_text_string;
+
+/* The `bytes` of a vlm_text_string of `tokens` for an id that no token has. */
+#define VLM_TEXT_NO_TOKEN UINT32_MAX
+
+/* A slot of the open-addressing table of merges; new_id is VLM_TEXT_NO_TOKEN in
+ * a free slot. Tokens left and right become new_id; the lowest rank goes first.
+ */
+typedef struct vlm_text_merge {
+  uint32_t left;
+  uint32_t right;
+  uint32_t rank;
+  uint32_t new_id;
+} vlm_text_merge;
+
+enum {
+  VLM_TEXT_ADDED_SINGLE_WORD = 1, /* not inside a word */
+  VLM_TEXT_ADDED_LSTRIP = 2,      /* takes the white space before it */
+  VLM_TEXT_ADDED_RSTRIP = 4,      /* and behind it */
+  VLM_TEXT_ADDED_NORMALIZED =
+      8, /* is looked for in the normalised text, in its normalised form */
+  VLM_TEXT_ADDED_SPECIAL = 16, /* is left out when special tokens are skipped */
+  VLM_TEXT_ADDED_DECODES_NORMALIZED = 32 /* decodes to its normalised form */
+};
+typedef struct vlm_text_added {
+  uint32_t id;
+  uint32_t flags;
+  vlm_text_string content;
+} vlm_text_added;
+
+/* A stage of normalising, pre-tokenising or decoding. */
+enum {
+  VLM_TEXT_NORMALIZE_NFC = 1,
+  VLM_TEXT_NORMALIZE_NFD = 2,
+  VLM_TEXT_NORMALIZE_LOWERCASE = 3,
+  VLM_TEXT_NORMALIZE_REPLACE = 4 /* pattern by content; flags: REGEX */
+};
+enum {
+  VLM_TEXT_SPLIT =
+      1, /* pattern, number: VLM_TEXT_BEHAVIOR_*; flags: REGEX, INVERT */
+  VLM_TEXT_BYTE_LEVEL = 2 /* flags: ADD_PREFIX_SPACE, USE_REGEX */
+};
+enum {
+  VLM_TEXT_DECODE_BYTE_LEVEL =
+      1, /* tokens to text: characters that stand for bytes */
+  VLM_TEXT_DECODE_JOIN_SPACES = 2, /* tokens to text: joined by blanks */
+  VLM_TEXT_DECODE_REPLACE = 3,     /* text to text: pattern by content */
+  VLM_TEXT_DECODE_STRIP =
+      4, /* white space off both ends, as Python's str.strip */
+  VLM_TEXT_DECODE_CLEAN_UP =
+      5 /* blanks before punctuation, as transformers' clean_up_tokenization */
+};
+enum {
+  VLM_TEXT_FLAG_REGEX = 1,
+  VLM_TEXT_FLAG_INVERT = 2,
+  VLM_TEXT_FLAG_ADD_PREFIX_SPACE = 4,
+  VLM_TEXT_FLAG_USE_REGEX = 8
+};
+enum {
+  VLM_TEXT_BEHAVIOR_REMOVED = 0,
+  VLM_TEXT_BEHAVIOR_ISOLATED = 1,
+  VLM_TEXT_BEHAVIOR_MERGED_WITH_PREVIOUS = 2,
+  VLM_TEXT_BEHAVIOR_MERGED_WITH_NEXT = 3,
+  VLM_TEXT_BEHAVIOR_CONTIGUOUS = 4
+};
+typedef struct vlm_text_stage {
+  uint32_t kind;
+  uint32_t flags;
+  uint32_t number;
+  uint32_t reserved;
+  vlm_text_string pattern;
+  vlm_text_string content;
+} vlm_text_stage;
+
+/* A piece of what special tokens make of a text: a token, or the text. */
+enum { VLM_TEXT_PIECE_TOKEN = 0, VLM_TEXT_PIECE_TEXT = 1 };
+typedef struct vlm_text_piece {
+  uint32_t kind;
+  uint32_t id;
+} vlm_text_piece;
+
+enum { VLM_TEXT_MODEL_BPE = 1 };
+enum {
+  VLM_TEXT_MODEL_FUSE_UNK = 1,
+  VLM_TEXT_MODEL_BYTE_FALLBACK = 2,
+  VLM_TEXT_MODEL_IGNORE_MERGES = 4
+};
+
+enum { VLM_TEXT_RIGHT = 0, VLM_TEXT_LEFT = 1 };
+
+typedef struct vlm_text_header {
+  char magic[8]; /* VLM_TEXT_MAGIC */
+  uint32_t version;
+  uint32_t header_bytes;
+  uint64_t bytes; /* of the whole tables */
+  uint32_t model;
+  uint32_t model_flags;
+  int32_t unk_id;      /* -1: none, unknown characters are dropped */
+  int32_t pad_id;      /* -1: none */
+  uint32_t max_tokens; /* 0: no limit known */
+  uint32_t padding_side;
+  uint32_t truncation_side;
+  uint32_t reserved;
+  vlm_text_string word_suffix; /* of a word's last character */
+  vlm_text_string word_prefix; /* of a word's other characters than the first */
+  vlm_text_section strings;    /* bytes */
+  vlm_text_section
+      tokens; /* vlm_text_string by id; VLM_TEXT_NO_TOKEN: not the model's */
+  vlm_text_section
+      token_slots;         /* uint32_t: id + 1, or 0; a power of two of them */
+  vlm_text_section merges; /* vlm_text_merge; a power of two of them, or none */
+  vlm_text_section added;  /* vlm_text_added by ascending id */
+  vlm_text_section normalizers; /* vlm_text_stage, in order */
+  vlm_text_section pre_tokenizers;
+  vlm_text_section
+      decoders; /* the first makes text of tokens, the others change it */
+  vlm_text_section post; /* vlm_text_piece; none: the text alone */
+} vlm_text_header;
+
+/* Where probing for a token begins, modulo the number of slots. */
+static inline uint64_t vlm_text_hash_bytes(const char *bytes, size_t count) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (size_t i = 0; i < count; ++i)
+    hash = (hash ^ (uint8_t)bytes[i]) * 0x100000001b3u;
+  return hash ^ (hash >> 29);
+}
+
+/* The same for a merge. */
+static inline uint64_t vlm_text_hash_pair(uint32_t left, uint32_t right) {
+  uint64_t hash = (((uint64_t)left << 32) | right) * 0x9e3779b97f4a7c15u;
+  return hash ^ (hash >> 32);
+}
+
+#ifdef __cplusplus
+}
+static_assert(sizeof(vlm_text_section) == 16,
+              "frontend/text writes this layout");
+static_assert(sizeof(vlm_text_string) == 8, "frontend/text writes this layout");
+static_assert(sizeof(vlm_text_merge) == 16, "frontend/text writes this layout");
+static_assert(sizeof(vlm_text_added) == 16, "frontend/text writes this layout");
+static_assert(sizeof(vlm_text_stage) == 32, "frontend/text writes this layout");
+static_assert(sizeof(vlm_text_piece) == 8, "frontend/text writes this layout");
+static_assert(sizeof(vlm_text_header) == 216,
+              "frontend/text writes this layout");
+#endif
+
+#endif /* VLMC_RUNTIME_ABI_VLM_TEXT_ABI_H */

@@ -1,0 +1,126 @@
+//===- TextApi.cpp - The C interface of words -----------------------------===//
+#include "runtime/abi/vlm_abi.h"
+#include "runtime/core/StatusInternal.h"
+#include "runtime/text/Tokenizer.h"
+
+#include <cstdlib>
+#include <cstring>
+
+using namespace vlmc::rt;
+using namespace vlmc::rt::text;
+
+struct vlm_tokenizer_t {
+  std::unique_ptr<Tokenizer> tokenizer;
+};
+
+static vlm_status_t *missing(const char *name) {
+  return makeStatus(VLM_INVALID_ARGUMENT,
+                    std::string(name) + ": expected an address, found NULL");
+}
+
+/// Memory for a result; it is freed by the destroy function of its type.
+static void *take(size_t bytes) {
+  void *memory = std::malloc(bytes ? bytes : 1);
+  return memory ? memory : throw std::bad_alloc();
+}
+
+vlm_status_t *vlm_tokenizer_create(const void *tables, size_t bytes,
+                                   vlm_tokenizer_t **out_tokenizer) {
+  if (!out_tokenizer)
+    return missing("out_tokenizer");
+  return guarded("opening a tokenizer", [&]() -> vlm_status_t * {
+    auto made = std::make_unique<vlm_tokenizer_t>();
+    if (vlm_status_t *bad = Tokenizer::create(tables, bytes, made->tokenizer))
+      return bad;
+    *out_tokenizer = made.release();
+    return nullptr;
+  });
+}
+
+vlm_status_t *vlm_tokenizer_of_model(const vlm_model_t *model,
+                                     vlm_tokenizer_t **out_tokenizer) {
+  if (!model)
+    return missing("model");
+  const vlm_abi_model *abi = vlm_model_abi(model);
+  if (!abi->tokenizer.bytes)
+    return makeStatus(
+        VLM_UNSUPPORTED,
+        std::string("model '") + abi->name +
+            "' takes no text: it was compiled without a tokenizer");
+  size_t bytes = 0;
+  auto *weights = static_cast<const char *>(vlm_model_weights(model, &bytes));
+  if (abi->tokenizer.offset > bytes ||
+      abi->tokenizer.bytes > bytes - abi->tokenizer.offset)
+    return makeStatus(
+        VLM_CORRUPT,
+        std::string("model '") + abi->name +
+            "': the tokenizer tables lie outside of the weights file");
+  return vlm_tokenizer_create(weights + abi->tokenizer.offset,
+                              abi->tokenizer.bytes, out_tokenizer);
+}
+
+void vlm_tokenizer_destroy(vlm_tokenizer_t *tokenizer) { delete tokenizer; }
+
+vlm_status_t *vlm_tokenizer_encode(const vlm_tokenizer_t *tokenizer,
+                                   const char *text, size_t bytes, int special,
+                                   size_t max_tokens, vlm_ids_t *out_ids) {
+  if (!tokenizer)
+    return missing("tokenizer");
+  if (!text && bytes)
+    return missing("text");
+  if (!out_ids)
+    return missing("out_ids");
+  return guarded("tokenizing", [&]() -> vlm_status_t * {
+    std::vector<int32_t> ids;
+    bool truncated = false;
+    if (vlm_status_t *bad = tokenizer->tokenizer->encode(
+            {text, bytes}, special != 0, max_tokens, ids, truncated))
+      return bad;
+    auto *memory = static_cast<int32_t *>(take(ids.size() * sizeof(int32_t)));
+    if (!ids.empty())
+      std::memcpy(memory, ids.data(), ids.size() * sizeof(int32_t));
+    *out_ids = {memory, ids.size(), truncated ? 1 : 0};
+    return nullptr;
+  });
+}
+
+void vlm_ids_destroy(vlm_ids_t *ids) {
+  if (!ids)
+    return;
+  std::free(ids->ids);
+  *ids = {nullptr, 0, 0};
+}
+
+vlm_status_t *vlm_tokenizer_decode(const vlm_tokenizer_t *tokenizer,
+                                   const int32_t *ids, size_t count,
+                                   int skip_special, char **out_text,
+                                   size_t *out_bytes) {
+  if (!tokenizer)
+    return missing("tokenizer");
+  if (!ids && count)
+    return missing("ids");
+  if (!out_text)
+    return missing("out_text");
+  return guarded("decoding ids", [&]() -> vlm_status_t * {
+    std::string text;
+    if (vlm_status_t *bad =
+            tokenizer->tokenizer->decode(ids, count, skip_special != 0, text))
+      return bad;
+    auto *memory = static_cast<char *>(take(text.size() + 1));
+    std::memcpy(memory, text.c_str(), text.size() + 1);
+    *out_text = memory;
+    if (out_bytes)
+      *out_bytes = text.size();
+    return nullptr;
+  });
+}
+
+void vlm_string_destroy(char *text) { std::free(text); }
+
+int32_t vlm_tokenizer_pad_id(const vlm_tokenizer_t *tokenizer) {
+  return tokenizer->tokenizer->header().pad_id;
+}
+
+size_t vlm_tokenizer_max_tokens(const vlm_tokenizer_t *tokenizer) {
+  return tokenizer->tokenizer->header().max_tokens;
+}

@@ -1,0 +1,171 @@
+//===- Tokenizer.cpp - The stages of a tokenizer in a row -----------------===//
+#include "runtime/text/Tokenizer.h"
+
+#include "runtime/core/StatusInternal.h"
+#include "runtime/text/Decoder.h"
+#include "runtime/text/Utf8.h"
+
+#include <set>
+
+using namespace vlmc::rt;
+using namespace vlmc::rt::text;
+
+static vlm_status_t *unusable(const std::string &problem) {
+  return makeStatus(VLM_UNSUPPORTED, "tokenizer tables: " + problem);
+}
+
+static vlm_status_t *overgrown() {
+  return makeStatus(VLM_UNSUPPORTED,
+                    "tokenizing: a pattern of this tokenizer needs too many "
+                    "steps on this text; shorten the text");
+}
+
+vlm_status_t *Tokenizer::create(const void *address, size_t bytes,
+                                std::unique_ptr<Tokenizer> &out) {
+  std::unique_ptr<Tokenizer> made(new Tokenizer);
+  vlm_status_t *bad = made->tables.open(address, bytes);
+  if (!bad)
+    bad = made->makeStages();
+  if (!bad)
+    bad = made->makeAdded();
+  if (!bad)
+    out = std::move(made);
+  return bad;
+}
+
+vlm_status_t *Tokenizer::makeStages() {
+  std::string problem;
+  for (const vlm_text_stage &stage : tables.normalizers)
+    if (problem.empty())
+      problem = makeNormalizer(tables, stage, normalizers.emplace_back());
+  for (const vlm_text_stage &stage : tables.preTokenizers)
+    if (problem.empty())
+      problem = makePreTokenizer(tables, stage, preTokenizers.emplace_back());
+  if (problem.empty())
+    problem = makeModel(tables, model);
+  if (problem.empty())
+    problem = checkDecoders(tables);
+  return problem.empty() ? nullptr : unusable(problem);
+}
+
+vlm_status_t *Tokenizer::makeAdded() {
+  std::set<std::string_view> special;
+  for (const vlm_text_added &token : tables.added)
+    if (token.flags & VLM_TEXT_ADDED_SPECIAL)
+      special.insert(tables.string(token.content));
+  for (const vlm_text_added &token : tables.added) {
+    std::string content = repairUtf8(tables.string(token.content)),
+                normal = content;
+    if (token.flags &
+        (VLM_TEXT_ADDED_NORMALIZED | VLM_TEXT_ADDED_DECODES_NORMALIZED))
+      if (!normalize(normal))
+        return overgrown();
+    bool inNormal = token.flags & VLM_TEXT_ADDED_NORMALIZED;
+    TokenFinder &finder = inNormal ? normalized : plain;
+    if (!finder.add(inNormal ? normal : content, token.id, token.flags))
+      return unusable(
+          "the added token '" + content +
+          "' is empty or the same as another one once it is normalised");
+    bool decodesNormal = token.flags & (VLM_TEXT_ADDED_NORMALIZED |
+                                        VLM_TEXT_ADDED_DECODES_NORMALIZED);
+    const std::string &text = decodesNormal ? normal : content;
+    added[token.id] = {text, special.contains(text)};
+  }
+  return nullptr;
+}
+
+bool Tokenizer::normalize(std::string &text) const {
+  for (const auto &normalizer : normalizers)
+    if (!normalizer->apply(text))
+      return false;
+  return true;
+}
+
+/// Cuts out the added tokens and normalises what is between them.
+bool Tokenizer::split(const std::string &text, Pieces &pieces) const {
+  bool done = true;
+  plain.cut(text, [&](std::string_view part, int32_t id) {
+    if (id >= 0)
+      return pieces.pieces.push_back(
+          {pieces.text.size(), pieces.text.size(), id});
+    std::string normal(part);
+    done = done && normalize(normal);
+    normalized.cut(normal, [&](std::string_view inner, int32_t innerId) {
+      if (innerId >= 0)
+        pieces.pieces.push_back(
+            {pieces.text.size(), pieces.text.size(), innerId});
+      else
+        pieces.add(inner);
+    });
+  });
+  for (const auto &preTokenizer : preTokenizers)
+    done = done && preTokenizer->apply(pieces);
+  return done;
+}
+
+size_t Tokenizer::specialCount() const {
+  size_t count = 0;
+  for (const vlm_text_piece &piece : tables.post)
+    count += piece.kind == VLM_TEXT_PIECE_TOKEN;
+  return count;
+}
+
+vlm_status_t *Tokenizer::encode(std::string_view bytes, bool special,
+                                size_t maxTokens, std::vector<int32_t> &ids,
+                                bool &truncated) const {
+  size_t specials = special ? specialCount() : 0;
+  if (maxTokens && maxTokens < specials)
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "max_tokens: expected 0 or at least " +
+                          std::to_string(specials) +
+                          ", the special tokens of a text, found " +
+                          std::to_string(maxTokens));
+  Pieces pieces;
+  if (!split(repairUtf8(bytes), pieces))
+    return overgrown();
+  std::vector<int32_t> own;
+  for (const Piece &piece : pieces.pieces)
+    if (piece.id >= 0)
+      own.push_back(piece.id);
+    else if (piece.begin != piece.end)
+      model->encode(pieces.view(piece), own);
+  size_t room = maxTokens ? maxTokens - specials : SIZE_MAX;
+  truncated = own.size() > room;
+  if (truncated && header().truncation_side == VLM_TEXT_LEFT)
+    own.erase(own.begin(), own.end() - room);
+  else if (truncated)
+    own.resize(room);
+  if (!special || tables.post.empty()) {
+    ids = std::move(own);
+    return nullptr;
+  }
+  ids.clear();
+  ids.reserve(own.size() + specials);
+  for (const vlm_text_piece &piece : tables.post)
+    if (piece.kind == VLM_TEXT_PIECE_TOKEN)
+      ids.push_back(piece.id);
+    else
+      ids.insert(ids.end(), own.begin(), own.end());
+  return nullptr;
+}
+
+vlm_status_t *Tokenizer::decode(const int32_t *ids, size_t count,
+                                bool skipSpecial, std::string &text) const {
+  std::vector<std::string_view> tokens;
+  for (size_t i = 0; i < count; ++i) {
+    if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= tables.idCount())
+      return makeStatus(VLM_INVALID_ARGUMENT,
+                        "ids[" + std::to_string(i) + "]: expected 0 to " +
+                            std::to_string(tables.idCount() - 1) + ", found " +
+                            std::to_string(ids[i]));
+    uint32_t id = ids[i];
+    if (auto at = added.find(id); at != added.end()) {
+      if (!skipSpecial || !at->second.special)
+        tokens.push_back(at->second.text);
+    } else if (tables.hasToken(id)) {
+      tokens.push_back(tables.token(id));
+    }
+  }
+  text = decodeTokens(tables, tokens);
+  return nullptr;
+}
