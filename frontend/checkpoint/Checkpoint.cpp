@@ -1,0 +1,193 @@
+//===- Checkpoint.cpp - The weights of a checkpoint folder ----------------===//
+#include "frontend/checkpoint/Checkpoint.h"
+
+#include "frontend/support/Json.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+namespace vlmc {
+
+namespace fs = std::filesystem;
+
+static constexpr const char *singleName = "model.safetensors";
+static constexpr const char *indexName = "model.safetensors.index.json";
+
+static bool isThere(const fs::path &path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool Checkpoint::hasWeights(const std::string &folder) {
+  return isThere(fs::path(folder) / singleName) ||
+         isThere(fs::path(folder) / indexName);
+}
+
+/// Why a folder has no weights, and what to do.
+static Failure noWeights(const std::string &folder) {
+  std::error_code ignored;
+  if (!isThere(folder))
+    return Failure{folder +
+                   ": no such folder; give a checkpoint folder with "
+                   "config.json and " +
+                   singleName};
+  if (!fs::is_directory(folder, ignored))
+    return Failure{folder + ": expected a checkpoint folder, found a file"};
+  for (const char *old : {"pytorch_model.bin", "pytorch_model.bin.index.json"})
+    if (isThere(fs::path(folder) / old))
+      return Failure{folder + ": expected " + singleName + ", found " + old +
+                     " only; save it as safetensors (transformers: "
+                     "model.save_pretrained(DIR))"};
+  return Failure{folder + ": expected " + singleName + " or " + indexName +
+                 ", found neither; complete the folder"};
+}
+
+Result<std::unique_ptr<Checkpoint>>
+Checkpoint::open(const std::string &folder,
+                 std::vector<std::string> &warnings) {
+  if (!hasWeights(folder))
+    return noWeights(folder);
+  std::unique_ptr<Checkpoint> result(new Checkpoint());
+  std::string single = (fs::path(folder) / singleName).string();
+  std::string index = (fs::path(folder) / indexName).string();
+  std::optional<Failure> fault;
+  if (isThere(single)) {
+    if (isThere(index))
+      warnings.push_back(index + ": ignored, as " + singleName + " is there");
+    fault = result->addFile(single);
+  } else {
+    fault = result->addShards(folder, index);
+  }
+  if (fault)
+    return *fault;
+  return result;
+}
+
+void Checkpoint::addEntry(const SafetensorsFile &file,
+                          const SafetensorsEntry &entry) {
+  std::optional<StoredType> type = entry.storedType();
+  if (!type) {
+    unreadable.emplace(entry.name, entry.dtype);
+    return;
+  }
+  std::span<const uint8_t> bytes = file.bytesOf(entry);
+  WeightTensor tensor;
+  tensor.name = entry.name;
+  tensor.type = *type;
+  tensor.shape = entry.shape;
+  tensor.data = bytes.data();
+  tensor.bytes = bytes.size();
+  tensor.file = file.path();
+  tensor.offset = entry.begin;
+  tensors.emplace(entry.name, std::move(tensor));
+}
+
+std::optional<Failure> Checkpoint::addFile(const std::string &path) {
+  Result<SafetensorsFile> file = SafetensorsFile::open(path);
+  if (!file)
+    return file.takeFailure();
+  files.push_back(std::move(*file));
+  for (const SafetensorsEntry &entry : files.back().entries())
+    addEntry(files.back(), entry);
+  return std::nullopt;
+}
+
+/// The index as a map from tensor to file name.
+Result<Checkpoint::WeightMap> Checkpoint::readIndex(const std::string &path) {
+  Result<Json> json = readJsonFile(path);
+  if (!json)
+    return json.takeFailure();
+  if (!json->is_object() || !json->contains("weight_map") ||
+      !(*json)["weight_map"].is_object())
+    return Failure{path +
+                   ": expected an object \"weight_map\" (tensor to file "
+                   "name), found " +
+                   describe(*json) + "; mend the file"};
+  WeightMap result;
+  for (const auto &[tensor, file] : (*json)["weight_map"].items()) {
+    // Names only: an index must not reach outside its folder.
+    bool isName = file.is_string() && !file.get<std::string>().empty() &&
+                  fs::path(file.get<std::string>()).filename() ==
+                      fs::path(file.get<std::string>()) &&
+                  file != "." && file != "..";
+    if (!isName)
+      return Failure{
+          path + ": weight_map." + tensor +
+          ": expected the name of a file in the same folder, found " +
+          describe(file) + "; mend the file"};
+    result.emplace(tensor, file.get<std::string>());
+  }
+  if (result.empty())
+    return Failure{path + ": weight_map: expected at least one tensor, found "
+                          "none; mend the file"};
+  return result;
+}
+
+std::optional<Failure> Checkpoint::addShard(const std::string &path,
+                                            const std::string &shard,
+                                            const std::string &index,
+                                            const WeightMap &weightMap) {
+  Result<SafetensorsFile> file = SafetensorsFile::open(path);
+  if (!file)
+    return file.takeFailure();
+  files.push_back(std::move(*file));
+  std::set<std::string_view> there;
+  for (const SafetensorsEntry &entry : files.back().entries()) {
+    there.insert(entry.name);
+    auto placed = weightMap.find(entry.name);
+    // Where the index names another shard, that one counts.
+    if (placed != weightMap.end() && placed->second != shard)
+      continue;
+    if (const WeightTensor *other = find(entry.name))
+      return Failure{path + ": tensor '" + entry.name + "' is also in " +
+                     other->file + " and not in " + index + "; mend the index"};
+    addEntry(files.back(), entry);
+  }
+  for (const auto &[tensor, name] : weightMap)
+    if (name == shard && !there.count(tensor))
+      return Failure{path + ": tensor '" + tensor + "' is missing, but " +
+                     index + " places it here; fetch the shard again"};
+  return std::nullopt;
+}
+
+std::optional<Failure> Checkpoint::addShards(const std::string &folder,
+                                             const std::string &index) {
+  Result<WeightMap> weightMap = readIndex(index);
+  if (!weightMap)
+    return weightMap.takeFailure();
+  std::map<std::string, int64_t> counts;
+  for (const auto &[tensor, file] : *weightMap)
+    ++counts[file];
+  for (const auto &[shard, count] : counts) {
+    std::string path = (fs::path(folder) / shard).string();
+    if (!isThere(path))
+      return Failure{path + ": no such file, but " + index + " names it for " +
+                     std::to_string(count) + " tensors; fetch the shard"};
+    if (auto fault = addShard(path, shard, index, *weightMap))
+      return fault;
+  }
+  return std::nullopt;
+}
+
+const WeightTensor *Checkpoint::find(std::string_view name) const {
+  auto found = tensors.find(name);
+  return found == tensors.end() ? nullptr : &found->second;
+}
+
+std::vector<std::string> Checkpoint::names() const {
+  std::vector<std::string> result;
+  for (const auto &[name, tensor] : tensors)
+    result.push_back(name);
+  for (const auto &[name, dtype] : unreadable)
+    result.push_back(name);
+  std::ranges::sort(result);
+  return result;
+}
+
+std::string_view Checkpoint::unreadableDtype(std::string_view name) const {
+  auto found = unreadable.find(name);
+  return found == unreadable.end() ? std::string_view() : found->second;
+}
+
+} // namespace vlmc

@@ -1,0 +1,66 @@
+//===- Checkpoint.h - The weights of a checkpoint folder --------*- C++ -*-===//
+//
+// The tensors of a Hugging Face folder, one file or shards with an index, as
+// one WeightSource. Nothing is copied: tensors point into the mapped files.
+//
+//   std::vector<std::string> warnings;
+//   Result<std::unique_ptr<Checkpoint>> weights =
+//       Checkpoint::open("/models/foo", warnings);
+//   if (!weights)
+//     return weights.takeFailure();
+//   const WeightTensor *tensor = (*weights)->find("logit_scale");
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_FRONTEND_CHECKPOINT_CHECKPOINT_H
+#define VLMC_FRONTEND_CHECKPOINT_CHECKPOINT_H
+
+#include "frontend/checkpoint/Safetensors.h"
+
+#include <map>
+#include <memory>
+
+namespace vlmc {
+
+/// The weights of a folder. Immutable, usable from several threads.
+class Checkpoint : public WeightSource {
+public:
+  /// Opens model.safetensors or, where it is absent, the shards that
+  /// model.safetensors.index.json names; what is ignored is told in `warnings`.
+  /// Errors: no such folder or no weights in it; a damaged file; a shard that
+  /// is missing or lacks a tensor of the index; a name in two shards.
+  static Result<std::unique_ptr<Checkpoint>>
+  open(const std::string &folder, std::vector<std::string> &warnings);
+
+  /// Whether the folder has weights that open() would take.
+  static bool hasWeights(const std::string &folder);
+
+  const WeightTensor *find(std::string_view name) const override;
+  /// All names, also those of tensors that vlmc cannot read.
+  std::vector<std::string> names() const override;
+
+  /// The dtype of a tensor that is there but which vlmc cannot read
+  /// ("F8_E4M3"), else "": find() has no such tensors.
+  std::string_view unreadableDtype(std::string_view name) const;
+
+private:
+  Checkpoint() = default;
+  std::optional<Failure> addFile(const std::string &path);
+  /// Tensor to the name of its file.
+  using WeightMap = std::map<std::string, std::string, std::less<>>;
+  static Result<WeightMap> readIndex(const std::string &path);
+  std::optional<Failure> addShard(const std::string &path,
+                                  const std::string &shard,
+                                  const std::string &index,
+                                  const WeightMap &weightMap);
+  std::optional<Failure> addShards(const std::string &folder,
+                                   const std::string &index);
+  void addEntry(const SafetensorsFile &file, const SafetensorsEntry &entry);
+
+  std::vector<SafetensorsFile> files;
+  std::map<std::string, WeightTensor, std::less<>> tensors;
+  std::map<std::string, std::string, std::less<>> unreadable;
+};
+
+} // namespace vlmc
+
+#endif // VLMC_FRONTEND_CHECKPOINT_CHECKPOINT_H
