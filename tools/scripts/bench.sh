@@ -1,6 +1,6 @@
 # tools/dev bench: build and run the benchmark programs.
 
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 source "$scripts/build.sh"
 readonly bench_help="usage: tools/dev bench [--preset release|dev] [--jobs N] [NAME [ARGUMENT...]]
 Builds, then runs each build/<preset>/bin/vlmc-bench-*, or only vlmc-bench-NAME with the arguments given."

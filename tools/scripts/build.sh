@@ -1,6 +1,6 @@
 # tools/dev build: configure and build a preset.
 
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 readonly build_help="usage: tools/dev build [--preset release|dev] [--jobs N] [TARGET...]
 Builds all programs (or the CMake targets named) of a preset: build/<preset>/bin/vlmc."
 

@@ -1,6 +1,6 @@
 # Shared by the commands of tools/dev: messages, options, long steps with progress, locks.
 
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash
 cache="${VLMC_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vlmc}"
 preset=release
 jobs="${VLMC_JOBS:-}"

@@ -1,6 +1,6 @@
 # tools/dev demo: build, then classify a picture with the bundled model.
 
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 source "$scripts/build.sh"
 readonly demo_help="usage: tools/dev demo [--preset release|dev] [--jobs N]
 Builds vlmc and classifies a picture file with the small CLIP model of models/demo-clip."

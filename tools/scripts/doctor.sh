@@ -1,6 +1,6 @@
 # tools/dev doctor: what this machine lacks and how to mend it. It changes nothing.
 
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 readonly doctor_help="usage: tools/dev doctor
 Looks at the system, processor, memory, disk, rights, packages, Python environments and network. Lines begin with
   ok     as it should be

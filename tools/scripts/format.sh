@@ -1,6 +1,6 @@
 # tools/dev format: rewrite the sources in the house style.
 
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 readonly format_help="usage: tools/dev format [FILE...]
 Runs clang-format on C, C++ and .proto files and ruff on Python files: all of the tree, or the files named."
 

@@ -1,7 +1,7 @@
 # Installs what is missing: Debian packages, private Python environments. A second call only looks and is done in well
 # under a second.
 
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 build_packages=(
   clang-22
   cmake
@@ -34,6 +34,7 @@ lint_packages=(
   python3
   python3-pip
   python3-venv
+  shellcheck
 )
 oracle_packages=(
   python3

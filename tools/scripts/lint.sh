@@ -1,10 +1,10 @@
 # tools/dev lint: formatting, clang-tidy, ruff and the house rules of test/lint.
 
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 source "$scripts/build.sh"
 source "$scripts/format.sh"
 readonly lint_help="usage: tools/dev lint [--all | --no-tidy] [--preset release|dev] [--jobs N]
-Checks, without changing anything: clang-format, ruff, the rules of test/lint, and clang-tidy on the C++ files that
+Checks, without changing anything: clang-format, ruff, shellcheck, the rules of test/lint, and clang-tidy on the C++ files that
 differ from the last commit or (--all) on all of them. clang-tidy needs a configured build."
 
 # tidy_files MODE: the .cpp files to look at that the build knows, one a line.
@@ -50,6 +50,8 @@ run_lint() {
   say "ruff"
   "$ruff" format --quiet --diff . || failed+=("ruff format")
   "$ruff" check --quiet . || failed+=("ruff check")
+  say "shellcheck"
+  shellcheck --shell=bash --severity=warning tools/dev .ci/run tools/scripts/*.sh || failed+=(shellcheck)
   say "house rules"
   python3 test/lint/lint.py || failed+=(test/lint)
   [[ $mode == --no-tidy ]] || lint_tidy "$mode" || failed+=(clang-tidy)

@@ -1,6 +1,6 @@
 # tools/dev oracle: make the goldens anew with an independent implementation and compare them with the committed ones.
 
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 readonly oracle_help="usage: tools/dev oracle [--write]
 Runs test/oracle/make_all.py into a temporary folder and compares its files, byte for byte, with test/e2e/goldens.
 --write replaces the committed files. Not needed to build or to test; installs torch and transformers (some GiB)."

@@ -1,6 +1,6 @@
 # tools/dev test: build release, run every test, count.
 
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 source "$scripts/build.sh"
 readonly test_help="usage: tools/dev test [--preset release|dev] [--jobs N]
 Builds everything and runs the targets check (lit, GoogleTest, lint) and check-e2e. The last line is
