@@ -1,0 +1,241 @@
+//===-- AbiRow.cpp - structs of vlm_abi.h as LLVM constants ---------------===//
+#include "codegen/package/AbiRow.h"
+#include "llvm/IR/DerivedTypes.h"
+#include <iterator>
+#include <type_traits>
+
+using namespace llvm;
+
+namespace vlmc {
+
+//===-- Layouts -----------------------------------------------------------===//
+
+/// Bytes of one element of a field's type; 0 for pointers.
+template <typename T> static constexpr size_t elementBytes() {
+  using Element = std::remove_all_extents_t<T>;
+  static_assert(std::is_pointer_v<Element> || std::is_integral_v<Element>);
+  return std::is_pointer_v<Element> ? 0 : sizeof(Element);
+}
+
+/// Whether fields in their order cover a struct without gap or overlap.
+template <size_t N>
+static constexpr bool covers(const AbiField (&fields)[N], size_t bytes) {
+  size_t end = 0;
+  for (const AbiField &field : fields) {
+    if (field.offset != end)
+      return false;
+    end += field.bytes;
+  }
+  return end == bytes;
+}
+
+#define FIELD(STRUCT, NAME)                                                    \
+  {#NAME, offsetof(STRUCT, NAME),                                              \
+   sizeof(static_cast<STRUCT *>(nullptr)->NAME),                               \
+   elementBytes<decltype(static_cast<STRUCT *>(nullptr)->NAME)>()}
+#define STRUCT(VARIABLE, TYPE)                                                 \
+  static_assert(covers(VARIABLE##Fields, sizeof(TYPE)),                        \
+                "a field of " #TYPE " is missing or out of order");            \
+  const AbiStruct abi::VARIABLE = {#TYPE, sizeof(TYPE), VARIABLE##Fields};
+
+static constexpr AbiField phaseFields[] = {FIELD(vlm_abi_phase, run),
+                                           FIELD(vlm_abi_phase, tasks)};
+STRUCT(phase, vlm_abi_phase)
+
+static constexpr AbiField kernelFields[] = {
+    FIELD(vlm_abi_kernel, name),      FIELD(vlm_abi_kernel, strategy),
+    FIELD(vlm_abi_kernel, n_buffers), FIELD(vlm_abi_kernel, n_dims),
+    FIELD(vlm_abi_kernel, n_phases),  FIELD(vlm_abi_kernel, reserved),
+    FIELD(vlm_abi_kernel, phases)};
+STRUCT(kernel, vlm_abi_kernel)
+
+static constexpr AbiField termFields[] = {FIELD(vlm_abi_term, coefficient),
+                                          FIELD(vlm_abi_term, powers),
+                                          FIELD(vlm_abi_term, reserved)};
+STRUCT(term, vlm_abi_term)
+
+static constexpr AbiField sizeFields[] = {FIELD(vlm_abi_size, terms),
+                                          FIELD(vlm_abi_size, n_terms)};
+STRUCT(size, vlm_abi_size)
+
+static constexpr AbiField maxSizeFields[] = {FIELD(vlm_abi_max_size, sizes),
+                                             FIELD(vlm_abi_max_size, n_sizes)};
+STRUCT(maxSize, vlm_abi_max_size)
+
+static constexpr AbiField bufferFields[] = {FIELD(vlm_abi_buffer, kind),
+                                            FIELD(vlm_abi_buffer, index),
+                                            FIELD(vlm_abi_buffer, offset)};
+STRUCT(buffer, vlm_abi_buffer)
+
+static constexpr AbiField stepFields[] = {
+    FIELD(vlm_abi_step, label), FIELD(vlm_abi_step, buffers),
+    FIELD(vlm_abi_step, dims), FIELD(vlm_abi_step, kernel),
+    FIELD(vlm_abi_step, reserved)};
+STRUCT(step, vlm_abi_step)
+
+static constexpr AbiField tensorFields[] = {
+    FIELD(vlm_abi_tensor, name),      FIELD(vlm_abi_tensor, dtype),
+    FIELD(vlm_abi_tensor, rank),      FIELD(vlm_abi_tensor, dims),
+    FIELD(vlm_abi_tensor, symbols),   FIELD(vlm_abi_tensor, optional),
+    FIELD(vlm_abi_tensor, has_range), FIELD(vlm_abi_tensor, min),
+    FIELD(vlm_abi_tensor, max),       FIELD(vlm_abi_tensor, fill)};
+STRUCT(tensor, vlm_abi_tensor)
+
+static constexpr AbiField symbolFields[] = {
+    FIELD(vlm_abi_symbol, name), FIELD(vlm_abi_symbol, min),
+    FIELD(vlm_abi_symbol, likely), FIELD(vlm_abi_symbol, max)};
+STRUCT(symbol, vlm_abi_symbol)
+
+static constexpr AbiField entryFields[] = {
+    FIELD(vlm_abi_entry, name),          FIELD(vlm_abi_entry, symbols),
+    FIELD(vlm_abi_entry, inputs),        FIELD(vlm_abi_entry, outputs),
+    FIELD(vlm_abi_entry, slots),         FIELD(vlm_abi_entry, steps),
+    FIELD(vlm_abi_entry, scratch.sizes), FIELD(vlm_abi_entry, scratch.n_sizes),
+    FIELD(vlm_abi_entry, n_symbols),     FIELD(vlm_abi_entry, n_inputs),
+    FIELD(vlm_abi_entry, n_outputs),     FIELD(vlm_abi_entry, n_slots),
+    FIELD(vlm_abi_entry, n_steps),       FIELD(vlm_abi_entry, reserved)};
+STRUCT(entry, vlm_abi_entry)
+
+static constexpr AbiField levelFields[] = {
+    FIELD(vlm_abi_level, isa), FIELD(vlm_abi_level, kernels),
+    FIELD(vlm_abi_level, entries), FIELD(vlm_abi_level, n_kernels),
+    FIELD(vlm_abi_level, n_entries)};
+STRUCT(level, vlm_abi_level)
+
+static constexpr AbiField imageFields[] = {
+    FIELD(vlm_abi_image, resize),      FIELD(vlm_abi_image, filter),
+    FIELD(vlm_abi_image, edge),        FIELD(vlm_abi_image, height),
+    FIELD(vlm_abi_image, width),       FIELD(vlm_abi_image, do_crop),
+    FIELD(vlm_abi_image, crop_height), FIELD(vlm_abi_image, crop_width),
+    FIELD(vlm_abi_image, resize_rows), FIELD(vlm_abi_image, resize_columns),
+    FIELD(vlm_abi_image, finish),      FIELD(vlm_abi_image, table)};
+STRUCT(image, vlm_abi_image)
+
+static constexpr AbiField modelFields[] = {
+    FIELD(vlm_abi_model, abi_version),
+    FIELD(vlm_abi_model, struct_bytes),
+    FIELD(vlm_abi_model, name),
+    FIELD(vlm_abi_model, family),
+    FIELD(vlm_abi_model, vlmc_version),
+    FIELD(vlm_abi_model, levels),
+    FIELD(vlm_abi_model, n_levels),
+    FIELD(vlm_abi_model, reference),
+    FIELD(vlm_abi_model, weights_bytes),
+    FIELD(vlm_abi_model, weights_header_bytes),
+    FIELD(vlm_abi_model, weights_header_sha256),
+    FIELD(vlm_abi_model, tokenizer.offset),
+    FIELD(vlm_abi_model, tokenizer.bytes),
+    FIELD(vlm_abi_model, image),
+    FIELD(vlm_abi_model, head),
+    FIELD(vlm_abi_model, text_max_tokens),
+    FIELD(vlm_abi_model, pad_token_id)};
+STRUCT(model, vlm_abi_model)
+
+#undef FIELD
+#undef STRUCT
+
+//===-- AbiWriter ---------------------------------------------------------===//
+
+Constant *AbiWriter::null() const {
+  return ConstantPointerNull::get(PointerType::get(module.getContext(), 0));
+}
+
+Constant *AbiWriter::global(const Twine &name, Constant *value) {
+  return new GlobalVariable(module, value->getType(), /*isConstant=*/true,
+                            GlobalValue::PrivateLinkage, value, name);
+}
+
+Constant *AbiWriter::string(StringRef text) {
+  Constant *&entry = strings[text];
+  if (!entry) {
+    entry = global("string",
+                   ConstantDataArray::getString(module.getContext(), text));
+    cast<GlobalVariable>(entry)->setAlignment(Align(1));
+  }
+  return entry;
+}
+
+Constant *AbiWriter::array(StringRef name, ArrayRef<Constant *> rows) {
+  if (rows.empty())
+    return null();
+  Constant *array =
+      global(name, ConstantArray::get(
+                       ArrayType::get(rows[0]->getType(), rows.size()), rows));
+  cast<GlobalVariable>(array)->setAlignment(Align(8));
+  return array;
+}
+
+Constant *AbiWriter::floats(StringRef name, ArrayRef<float> values) {
+  Constant *array =
+      global(name, ConstantDataArray::get(module.getContext(), values));
+  cast<GlobalVariable>(array)->setAlignment(Align(64));
+  return array;
+}
+
+Constant *AbiWriter::function(StringRef symbol) {
+  // Only the address is taken, so one type does for all.
+  auto *type = FunctionType::get(Type::getVoidTy(module.getContext()), false);
+  auto *function =
+      cast<Function>(module.getOrInsertFunction(symbol, type).getCallee());
+  function->setVisibility(GlobalValue::HiddenVisibility);
+  function->setDSOLocal(true);
+  return function;
+}
+
+//===-- AbiRow ------------------------------------------------------------===//
+
+static Type *getFieldType(LLVMContext &context, const AbiField &field) {
+  if (!field.element)
+    return PointerType::get(context, 0);
+  Type *element = IntegerType::get(context, field.element * 8);
+  size_t count = field.bytes / field.element;
+  return count == 1 ? element : ArrayType::get(element, count);
+}
+
+AbiRow::AbiRow(AbiWriter &writer, const AbiStruct &type)
+    : writer(writer), type(type) {
+  for (const AbiField &field : type.fields)
+    values.push_back(Constant::getNullValue(
+        getFieldType(writer.module.getContext(), field)));
+}
+
+size_t AbiRow::find(StringRef field) const {
+  for (auto [index, candidate] : enumerate(type.fields))
+    if (field == candidate.name)
+      return index;
+  llvm_unreachable("no such field in the struct");
+}
+
+AbiRow &AbiRow::set(StringRef field, Constant *pointer) {
+  values[find(field)] = pointer;
+  return *this;
+}
+
+AbiRow &AbiRow::set(StringRef field, uint64_t value) {
+  Constant *&entry = values[find(field)];
+  auto *integer = cast<IntegerType>(entry->getType());
+  entry =
+      ConstantInt::get(integer, APInt(64, value).trunc(integer->getBitWidth()));
+  return *this;
+}
+
+AbiRow &AbiRow::set(StringRef field, ArrayRef<int64_t> elements) {
+  Constant *&entry = values[find(field)];
+  auto *array = cast<ArrayType>(entry->getType());
+  auto *integer = cast<IntegerType>(array->getElementType());
+  SmallVector<Constant *> constants(array->getNumElements(),
+                                    ConstantInt::get(integer, 0));
+  for (auto [index, value] : enumerate(elements))
+    constants[index] = ConstantInt::get(
+        integer, APInt(64, value).trunc(integer->getBitWidth()));
+  entry = ConstantArray::get(array, constants);
+  return *this;
+}
+
+Constant *AbiRow::build() const {
+  // Packed: the fields cover the struct, so nothing is left to the target.
+  return ConstantStruct::getAnon(writer.module.getContext(), values,
+                                 /*Packed=*/true);
+}
+
+} // namespace vlmc

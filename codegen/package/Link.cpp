@@ -1,0 +1,113 @@
+//===-- Link.cpp - links a model's library with LLD in this process -------===//
+#include "codegen/package/Link.h"
+#include "codegen/package/Error.h"
+#include "codegen/package/Files.h"
+#include "lld/Common/Driver.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Object/ObjectFile.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/raw_ostream.h"
+#include <map>
+#include <mutex>
+
+LLD_HAS_DRIVER(elf)
+
+using namespace llvm;
+
+namespace vlmc {
+
+/// Refuses symbols that no object defines and `imports` does not name, before
+/// LLD does: its message would name files that are gone.
+static Error checkOpenSymbols(const LinkRequest &request) {
+  StringSet<> known;
+  for (const std::string &name : request.imports)
+    known.insert(name);
+  std::map<std::string, std::string> open; // symbol -> object, sorted
+  for (const NamedObject &object : request.objects) {
+    Expected<std::unique_ptr<object::ObjectFile>> file =
+        object::ObjectFile::createObjectFile(
+            MemoryBufferRef(object.bytes, object.name));
+    if (!file)
+      return internalError("cannot link '" + request.soname + "': object '" +
+                           object.name + "': " + toString(file.takeError()));
+    for (const object::SymbolRef &symbol : (*file)->symbols()) {
+      Expected<StringRef> name = symbol.getName();
+      Expected<uint32_t> flags = symbol.getFlags();
+      if (!name || !flags)
+        return joinErrors(name.takeError(), flags.takeError());
+      if (name->empty())
+        continue;
+      if (!(*flags & object::SymbolRef::SF_Undefined))
+        known.insert(*name);
+      else if (!(*flags & object::SymbolRef::SF_Weak))
+        open.try_emplace(name->str(), object.name);
+    }
+  }
+  std::string missing;
+  for (const auto &[symbol, object] : open)
+    if (!known.contains(symbol) && symbol != "_GLOBAL_OFFSET_TABLE_")
+      missing += (missing.empty() ? "'" : ", '") + symbol + "' of object '" +
+                 object + "'";
+  if (missing.empty())
+    return Error::success();
+  return internalError("cannot link '" + request.soname +
+                       "': no object defines " + missing);
+}
+
+/// One call of LLD at a time; it keeps its state in globals.
+static Error runLinker(ArrayRef<const char *> arguments, StringRef soname) {
+  static std::mutex mutex;
+  static bool usable = true;
+  std::lock_guard lock(mutex);
+  if (!usable)
+    return internalError("cannot link '" + soname +
+                         "': the linker has crashed before");
+  std::string output;
+  raw_string_ostream stream(output);
+  lld::DriverDef drivers[] = {{lld::Gnu, &lld::elf::link}};
+  lld::Result result = lld::lldMain(arguments, stream, stream, drivers);
+  usable = result.canRunAgain;
+  StringRef text = StringRef(output).trim();
+  if (result.retCode == 0 && text.empty())
+    return Error::success();
+  return internalError("cannot link '" + soname +
+                       "': " + (text.empty() ? "the linker failed" : text));
+}
+
+Error linkSharedLibrary(const LinkRequest &request, const std::string &folder) {
+  if (Error error = checkOpenSymbols(request))
+    return error;
+  if (std::error_code code = sys::fs::create_directories(folder))
+    return userError("cannot create '" + folder + "': " + code.message());
+  llvm::scope_exit cleanUp([&] { (void)sys::fs::remove_directories(folder); });
+
+  std::string script = "{ global:";
+  for (const std::string &name : request.exports)
+    script += " " + name + ";";
+  script += " local: *; };\n";
+  std::string scriptPath = folder + "/exports.map";
+  if (Error error = writeFile(scriptPath, script))
+    return error;
+
+  std::vector<std::string> arguments = {
+      "ld.lld", "-shared", "--hash-style=gnu", "--build-id=sha1", "-z", "relro",
+      "-z", "now", "--gc-sections", "--fatal-warnings",
+      "--version-script=" + scriptPath, "-soname", request.soname, "-o",
+      request.output, "-z",
+      // Imports are bound at load, by name, from what the program has.
+      request.imports.empty() ? "defs" : "undefs"};
+  for (const NamedObject &object : request.objects) {
+    std::string path = folder + "/" + object.name + ".o";
+    if (Error error = writeFile(path, object.bytes))
+      return error;
+    arguments.push_back(path);
+  }
+  std::vector<const char *> pointers;
+  for (const std::string &argument : arguments)
+    pointers.push_back(argument.c_str());
+  return runLinker(pointers, request.soname);
+}
+
+} // namespace vlmc

@@ -1,0 +1,297 @@
+//===-- ModelTables.cpp - what a model's library tells the runtime --------===//
+#include "codegen/package/ModelTables.h"
+#include "codegen/package/AbiRow.h"
+#include "codegen/package/Error.h"
+#include "codegen/package/Version.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/IR/DataLayout.h"
+#include "llvm/TargetParser/Triple.h"
+
+using namespace llvm;
+using vlmc::vlm::Size;
+
+namespace vlmc {
+
+std::string getModelSymbol(StringRef name) {
+  return (name + "_vlm_model").str();
+}
+
+std::string toIdentifier(StringRef name) {
+  std::string identifier = name.str();
+  for (char &c : identifier)
+    if (!isAlnum(c))
+      c = '_';
+  if (identifier.empty() || isDigit(identifier[0]))
+    identifier.insert(0, "m");
+  return identifier;
+}
+
+//===-- Sizes -------------------------------------------------------------===//
+
+namespace {
+/// Writes the tables of one entry point; the first error is kept.
+class EntryWriter {
+public:
+  EntryWriter(AbiWriter &writer, const EntryTable &entry)
+      : writer(writer), entry(entry) {}
+  Expected<Constant *> write();
+
+private:
+  void fail(const Twine &message) {
+    if (problem.empty())
+      problem = ("entry '" + entry.name + "': " + message).str();
+  }
+  int64_t findSymbol(StringRef name);
+  Constant *writeSize(const Size &size);
+  Constant *writeSizes(StringRef name, ArrayRef<Size> sizes);
+  Constant *writeTensor(const TensorTable &tensor);
+  Constant *writeStep(const StepTable &step);
+
+  AbiWriter &writer;
+  const EntryTable &entry;
+  std::string problem;
+};
+} // namespace
+
+int64_t EntryWriter::findSymbol(StringRef name) {
+  for (auto [index, symbol] : enumerate(entry.symbols))
+    if (symbol.name == name)
+      return static_cast<int64_t>(index);
+  fail("size symbol '" + name + "' is not declared");
+  return 0;
+}
+
+Constant *EntryWriter::writeSize(const Size &size) {
+  SmallVector<Constant *> terms;
+  for (const auto &[symbols, coefficient] : size.getTerms()) {
+    int64_t powers[VLM_ABI_MAX_SYMBOLS] = {};
+    for (const std::string &symbol : symbols) {
+      // findSymbol is in range: write() has checked the number of symbols.
+      if (++powers[findSymbol(symbol)] > UINT8_MAX)
+        fail("a power of '" + symbol + "' is larger than 255");
+    }
+    terms.push_back(AbiRow(writer, abi::term)
+                        .set("coefficient", coefficient)
+                        .set("powers", ArrayRef<int64_t>(powers))
+                        .build());
+  }
+  return AbiRow(writer, abi::size)
+      .set("terms", writer.array("terms", terms))
+      .set("n_terms", terms.size())
+      .build();
+}
+
+Constant *EntryWriter::writeSizes(StringRef name, ArrayRef<Size> sizes) {
+  SmallVector<Constant *> rows;
+  for (const Size &size : sizes)
+    rows.push_back(writeSize(size));
+  return writer.array(name, rows);
+}
+
+//===-- Entry points ------------------------------------------------------===//
+
+Constant *EntryWriter::writeTensor(const TensorTable &tensor) {
+  if (tensor.dims.size() > VLM_ABI_MAX_RANK) {
+    fail("tensor '" + tensor.name + "' has " + Twine(tensor.dims.size()) +
+         " dimensions; expected at most " + Twine(+VLM_ABI_MAX_RANK));
+    return nullptr;
+  }
+  SmallVector<int64_t> dims, symbols;
+  for (const Size &dim : tensor.dims) {
+    const auto &terms = dim.getTerms();
+    bool constant = dim.isConstant();
+    if (!constant && (terms.size() != 1 || terms.begin()->first.size() != 1 ||
+                      terms.begin()->second != 1))
+      fail("a dimension of '" + tensor.name + "' is " + dim.str() +
+           "; expected a constant or one symbol");
+    dims.push_back(constant && !terms.empty() ? terms.begin()->second : 0);
+    symbols.push_back(constant ? -1 : findSymbol(terms.begin()->first.front()));
+  }
+  symbols.resize(VLM_ABI_MAX_RANK, -1);
+  AbiRow row(writer, abi::tensor);
+  row.set("name", writer.string(tensor.name))
+      .set("dtype", tensor.dtype)
+      .set("rank", tensor.dims.size())
+      .set("dims", ArrayRef<int64_t>(dims))
+      .set("symbols", ArrayRef<int64_t>(symbols))
+      .set("optional", tensor.fill.has_value())
+      .set("fill", tensor.fill.value_or(0))
+      .set("has_range", tensor.range.has_value());
+  if (tensor.range)
+    row.set("min", tensor.range->first).set("max", tensor.range->second);
+  return row.build();
+}
+
+Constant *EntryWriter::writeStep(const StepTable &step) {
+  SmallVector<Constant *> buffers;
+  for (const vlm_abi_buffer &buffer : step.buffers)
+    buffers.push_back(AbiRow(writer, abi::buffer)
+                          .set("kind", buffer.kind)
+                          .set("index", buffer.index)
+                          .set("offset", buffer.offset)
+                          .build());
+  return AbiRow(writer, abi::step)
+      .set("label", writer.string(step.label))
+      .set("buffers", writer.array("buffers", buffers))
+      .set("dims", writeSizes("dims", step.dims))
+      .set("kernel", step.kernel)
+      .build();
+}
+
+Expected<Constant *> EntryWriter::write() {
+  if (entry.symbols.size() > VLM_ABI_MAX_SYMBOLS)
+    return internalError(
+        "entry '" + entry.name + "' has " + Twine(entry.symbols.size()) +
+        " size symbols; expected at most " + Twine(+VLM_ABI_MAX_SYMBOLS));
+  SmallVector<Constant *> symbols, inputs, outputs, slots, steps;
+  for (const SizeSymbolTable &symbol : entry.symbols)
+    symbols.push_back(AbiRow(writer, abi::symbol)
+                          .set("name", writer.string(symbol.name))
+                          .set("min", symbol.min)
+                          .set("likely", symbol.likely)
+                          .set("max", symbol.max)
+                          .build());
+  for (const TensorTable &tensor : entry.inputs)
+    inputs.push_back(writeTensor(tensor));
+  for (const TensorTable &tensor : entry.outputs)
+    outputs.push_back(writeTensor(tensor));
+  for (const std::vector<Size> &slot : entry.slots)
+    slots.push_back(AbiRow(writer, abi::maxSize)
+                        .set("sizes", writeSizes("slot", slot))
+                        .set("n_sizes", slot.size())
+                        .build());
+  for (const StepTable &step : entry.steps)
+    steps.push_back(writeStep(step));
+  Constant *scratch = writeSizes("scratch", entry.scratch);
+  if (!problem.empty())
+    return internalError(problem);
+  return AbiRow(writer, abi::entry)
+      .set("name", writer.string(entry.name))
+      .set("symbols", writer.array("symbols", symbols))
+      .set("inputs", writer.array("inputs", inputs))
+      .set("outputs", writer.array("outputs", outputs))
+      .set("slots", writer.array("slots", slots))
+      .set("steps", writer.array("steps", steps))
+      .set("scratch.sizes", scratch)
+      .set("scratch.n_sizes", entry.scratch.size())
+      .set("n_symbols", symbols.size())
+      .set("n_inputs", inputs.size())
+      .set("n_outputs", outputs.size())
+      .set("n_slots", slots.size())
+      .set("n_steps", steps.size())
+      .build();
+}
+
+//===-- Levels, pictures, the model ---------------------------------------===//
+
+static Constant *writeKernel(AbiWriter &writer, const KernelCode &kernel) {
+  SmallVector<Constant *> phases;
+  for (const KernelCode::Phase &phase : kernel.phases)
+    phases.push_back(AbiRow(writer, abi::phase)
+                         .set("run", writer.function(phase.run))
+                         .set("tasks", writer.function(phase.tasks))
+                         .build());
+  return AbiRow(writer, abi::kernel)
+      .set("name", writer.string(kernel.kernel))
+      .set("strategy", writer.string(kernel.strategy))
+      .set("n_buffers", kernel.buffers)
+      .set("n_dims", kernel.dims)
+      .set("n_phases", phases.size())
+      .set("phases", writer.array("phases", phases))
+      .build();
+}
+
+static Expected<Constant *> writeLevel(AbiWriter &writer,
+                                       const LevelTable &level) {
+  SmallVector<Constant *> kernels, entries;
+  for (const KernelCode &kernel : level.kernels)
+    kernels.push_back(writeKernel(writer, kernel));
+  for (const EntryTable &entry : level.entries) {
+    Expected<Constant *> row = EntryWriter(writer, entry).write();
+    if (!row)
+      return row.takeError();
+    entries.push_back(*row);
+  }
+  return AbiRow(writer, abi::level)
+      .set("isa", writer.string(level.isa))
+      .set("kernels", writer.array("kernels", kernels))
+      .set("entries", writer.array("entries", entries))
+      .set("n_kernels", kernels.size())
+      .set("n_entries", entries.size())
+      .build();
+}
+
+static Constant *writeImage(AbiWriter &writer, const ImageTable &image) {
+  return AbiRow(writer, abi::image)
+      .set("resize", image.resize)
+      .set("filter", image.filter)
+      .set("edge", image.edge)
+      .set("height", image.height)
+      .set("width", image.width)
+      .set("do_crop", image.doCrop)
+      .set("crop_height", image.cropHeight)
+      .set("crop_width", image.cropWidth)
+      .set("resize_rows", writer.function(image.resizeRows))
+      .set("resize_columns", writer.function(image.resizeColumns))
+      .set("finish", writer.function(image.finish))
+      .set("table", writer.floats("table", image.table))
+      .build();
+}
+
+static Constant *writeModel(AbiWriter &writer, const ModelTables &tables,
+                            ArrayRef<Constant *> levels) {
+  SmallVector<int64_t> digest(tables.weights.headerSha256.begin(),
+                              tables.weights.headerSha256.end());
+  AbiRow row(writer, abi::model);
+  row.set("abi_version", VLM_ABI_VERSION)
+      .set("struct_bytes", sizeof(vlm_abi_model))
+      .set("name", writer.string(tables.name))
+      .set("family", writer.string(tables.family))
+      .set("vlmc_version", writer.string(getVersion()))
+      .set("levels", writer.array("levels", levels))
+      .set("n_levels", levels.size())
+      .set("reference", tables.reference)
+      .set("weights_bytes", tables.weights.fileBytes)
+      .set("weights_header_bytes", tables.weights.headerBytes)
+      .set("weights_header_sha256", ArrayRef<int64_t>(digest))
+      .set("tokenizer.offset", tables.tokenizer.offset)
+      .set("tokenizer.bytes", tables.tokenizer.bytes)
+      .set("head", tables.head)
+      .set("text_max_tokens", tables.textMaxTokens)
+      .set("pad_token_id", tables.padTokenId);
+  if (tables.image)
+    row.set("image",
+            writer.array("image", {writeImage(writer, *tables.image)}));
+  return row.build();
+}
+
+Expected<std::unique_ptr<Module>>
+buildTables(const ModelTables &tables, LLVMContext &context, StringRef triple) {
+  auto module = std::make_unique<Module>(tables.name + ".tables", context);
+  Triple parsed(triple);
+  module->setTargetTriple(parsed);
+  module->setDataLayout(parsed.computeDataLayout());
+  module->setPICLevel(PICLevel::BigPIC);
+  const DataLayout &layout = module->getDataLayout();
+  if (layout.getPointerSize() != sizeof(void *) || layout.isBigEndian())
+    return internalError("target '" + triple +
+                         "' has another memory layout than this machine");
+  AbiWriter writer(*module);
+  SmallVector<Constant *> levels;
+  for (const LevelTable &level : tables.levels) {
+    Expected<Constant *> row = writeLevel(writer, level);
+    if (!row)
+      return row.takeError();
+    levels.push_back(*row);
+  }
+  Constant *model = writeModel(writer, tables, levels);
+  if (layout.getTypeAllocSize(model->getType()) != sizeof(vlm_abi_model))
+    return internalError("the model table has another size than vlm_abi.h's");
+  auto *global = new GlobalVariable(*module, model->getType(), true,
+                                    GlobalValue::ExternalLinkage, model,
+                                    getModelSymbol(tables.name));
+  global->setAlignment(Align(8));
+  return module;
+}
+
+} // namespace vlmc

@@ -1,0 +1,112 @@
+//===-- ModelTables.h - what a model's library tells the runtime ----------===//
+//
+// The contents of `runtime/abi/vlm_abi.h` as plain data: the plan of a module
+// is read into them (Plan.h), and buildTables() writes them as constants of the
+// library, reachable from its one exported symbol, `NAME_vlm_model`.
+//
+//   ModelTables tables;
+//   tables.name = "clip";
+//   tables.levels.push_back(std::move(*level));
+//   auto module = buildTables(tables, context, triple);
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_CODEGEN_PACKAGE_MODELTABLES_H
+#define VLMC_CODEGEN_PACKAGE_MODELTABLES_H
+
+#include "codegen/Codegen.h"
+#include "codegen/package/WeightsFile.h"
+#include "ir/Vlm/VlmSize.h"
+#include "runtime/abi/vlm_abi.h"
+
+namespace vlmc {
+
+/// `vlm_abi_symbol`.
+struct SizeSymbolTable {
+  std::string name;
+  int64_t min = 1;
+  int64_t likely = 1;
+  int64_t max = 1;
+};
+
+/// `vlm_abi_tensor`.
+struct TensorTable {
+  std::string name;
+  uint32_t dtype = VLM_ABI_F32;
+  /// Each a constant or a single symbol of the entry.
+  std::vector<vlm::Size> dims;
+  std::optional<std::pair<int64_t, int64_t>> range;
+  std::optional<int64_t> fill; ///< there: the input is optional
+};
+
+/// `vlm_abi_step`.
+struct StepTable {
+  std::string label;
+  uint32_t kernel = 0;
+  std::vector<vlm_abi_buffer> buffers;
+  std::vector<vlm::Size> dims;
+};
+
+/// `vlm_abi_entry`. Sizes are over the names of `symbols`.
+struct EntryTable {
+  std::string name;
+  std::vector<SizeSymbolTable> symbols;
+  std::vector<TensorTable> inputs;
+  std::vector<TensorTable> outputs;
+  std::vector<std::vector<vlm::Size>> slots;
+  std::vector<vlm::Size> scratch;
+  std::vector<StepTable> steps;
+};
+
+/// `vlm_abi_level`.
+struct LevelTable {
+  std::string isa;
+  std::vector<KernelCode> kernels;
+  std::vector<EntryTable> entries;
+};
+
+/// `vlm_abi_image`; functions are named by their symbols.
+struct ImageTable {
+  int32_t resize = VLM_ABI_RESIZE_NONE;
+  int32_t filter = 0;
+  int32_t edge = 0;
+  int32_t height = 0;
+  int32_t width = 0;
+  bool doCrop = false;
+  int32_t cropHeight = 0;
+  int32_t cropWidth = 0;
+  std::string resizeRows;
+  std::string resizeColumns;
+  std::string finish;
+  std::vector<float> table; ///< 3 x 256
+};
+
+/// `vlm_abi_model`.
+struct ModelTables {
+  std::string name; ///< a C identifier
+  std::string family;
+  std::vector<LevelTable> levels; ///< best first
+  bool reference = false;
+  WeightsIdentity weights;
+  FileRange tokenizer;
+  std::optional<ImageTable> image;
+  uint32_t head = VLM_ABI_HEAD_SOFTMAX;
+  uint32_t textMaxTokens = 0;
+  int64_t padTokenId = 0;
+};
+
+/// The symbol that the library of model `name` exports.
+std::string getModelSymbol(llvm::StringRef name);
+
+/// A C identifier made of any name: other characters become '_'.
+std::string toIdentifier(llvm::StringRef name);
+
+/// Builds the constants for a target architecture of 64 bits. Functions of
+/// kernels and pictures are declared with hidden visibility.
+/// Errors: more symbols, dims or powers than the interface has room for.
+llvm::Expected<std::unique_ptr<llvm::Module>>
+buildTables(const ModelTables &tables, llvm::LLVMContext &context,
+            llvm::StringRef triple);
+
+} // namespace vlmc
+
+#endif // VLMC_CODEGEN_PACKAGE_MODELTABLES_H
