@@ -54,7 +54,7 @@ def _judge_include(tree, path, folder, name, quoted):
 
 
 CMAKE_COMMAND = re.compile(r"^[ \t]*([A-Za-z_]+)\(([^()]*)\)", re.MULTILINE)
-SOURCE = re.compile(r'^"?[\w./${}-]+\.(?:c|cpp|h|td|proto|def|mlir)"?$')
+SOURCE = re.compile(r"^[\w./${}-]+\.(?:c|cpp|h|td|proto|def|mlir)$")
 
 
 def sorted_lists(tree):
@@ -75,14 +75,16 @@ def sorted_lists(tree):
 
 
 def _source_runs(arguments):
-    """Runs of source file names that follow each other in the arguments of a CMake command."""
+    """Runs of source file names that follow each other in a CMake command; files of other folders are a run of their own."""
     run = []
     for match in re.finditer(r"\S+", arguments):
-        if SOURCE.match(match[0]):
-            run.append((match.start(), match[0]))
-        elif run:
+        word = match[0].strip('"')
+        elsewhere = word.startswith("$")
+        if run and (not SOURCE.match(word) or run[-1][1].startswith("$") != elsewhere):
             yield run
             run = []
+        if SOURCE.match(word):
+            run.append((match.start(), word))
     yield run
 
 

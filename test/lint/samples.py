@@ -69,7 +69,7 @@ SAMPLES = {
     "sorted-lists": (
         {
             "a/Things.def": "#ifndef X\n#endif\nX(Alpha)\nX(Beta)\n",
-            "CMakeLists.txt": "add_library(a\n  Alpha.cpp\n  beta.cpp # here\n  LINK\n  Alpha.cpp)\n",
+            "CMakeLists.txt": 'add_library(a\n  Alpha.cpp\n  beta.cpp # here\n  "${X}/Alpha.cpp"\n  LINK\n  Alpha.cpp)\n',
         },
         [
             (
