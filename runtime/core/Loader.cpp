@@ -47,14 +47,13 @@ static std::string joined(const std::vector<std::string> &names) {
 static vlm_status_t *checkDirectory(const fs::path &package) {
   std::error_code error;
   fs::file_status info = fs::status(package, error);
+  bool absent = info.type() == fs::file_type::not_found;
   if (!fs::exists(info))
     return makeStatus(
-        error && error != std::errc::no_such_file_or_directory &&
-                error != std::errc::not_a_directory
-            ? VLM_IO
-            : VLM_NOT_FOUND,
-        named(package) + "no such directory" +
-            (error ? " (" + error.message() + ")" : "") +
+        absent ? VLM_NOT_FOUND : VLM_IO,
+        named(package) +
+            (absent ? "no such directory"
+                    : "cannot be read: " + error.message()) +
             "; give the path of the directory that `vlmc compile` wrote");
   if (!fs::is_directory(info))
     return makeStatus(VLM_NOT_FOUND, named(package) +
@@ -76,8 +75,9 @@ static vlm_status_t *findLibrary(const fs::path &package, fs::path &outLibrary,
     outName = libraries[0].substr(3, libraries[0].size() - 6);
     return nullptr;
   }
-  std::string expected = named(package) + "expected one library lib" + "NAME" +
-                         ".so in lib/" + archFolder() + ", found ";
+  std::string expected = named(package) +
+                         "expected one library libNAME.so in lib/" +
+                         archFolder() + ", found ";
   if (libraries.size() > 1)
     return makeStatus(VLM_INCOMPATIBLE,
                       expected + joined(libraries) +
