@@ -1,0 +1,28 @@
+//===- Families.cpp - The list of families --------------------------------===//
+#include "frontend/families/Family.h"
+
+namespace vlmc {
+
+#define FAMILY(name) extern const Family family##name;
+#include "frontend/families/Families.def"
+
+static constexpr const Family *families[] = {
+#define FAMILY(name) &family##name,
+#include "frontend/families/Families.def"
+};
+
+const Family *findFamily(std::string_view name) {
+  for (const Family *family : families)
+    if (family->name == name)
+      return family;
+  return nullptr;
+}
+
+std::vector<std::string_view> familyNames() {
+  std::vector<std::string_view> names;
+  for (const Family *family : families)
+    names.push_back(family->name);
+  return names;
+}
+
+} // namespace vlmc

@@ -1,0 +1,52 @@
+//===- Family.h - What a family reader is -----------------------*- C++ -*-===//
+//
+// A family turns the config of a checkpoint folder into a ModelSpec of known
+// blocks. It is one file that defines a Family, and a line in Families.def.
+//
+//   const Family *family = findFamily("foo");
+//   ConfigLog log;
+//   spec::ModelSpec model = family->read({folder, file, json}, log);
+//   if (!log.errors.empty())
+//     return log.failure();
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_FRONTEND_FAMILIES_FAMILY_H
+#define VLMC_FRONTEND_FAMILIES_FAMILY_H
+
+#include "frontend/checkpoint/Config.h"
+#include "frontend/spec/model_spec.pb.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vlmc {
+
+/// A checkpoint folder and its config.json, an object.
+struct CheckpointConfig {
+  std::string folder;
+  std::string file;
+  const Json &json;
+};
+
+/// A model family.
+struct Family {
+  /// Its `model_type` in config.json, and `family` in specs.
+  std::string_view name;
+  /// Reads the config. Where the log has errors afterwards, the result is
+  /// meaningless. The spec's name is set by the caller.
+  spec::ModelSpec (*read)(const CheckpointConfig &config, ConfigLog &log);
+  /// The key of config.json that a field of a component comes from, for
+  /// messages: ("vision", "hidden_size") is "vision_config.hidden_size".
+  std::string (*configKey)(std::string_view component, std::string_view field);
+};
+
+/// The family of that name, or null.
+const Family *findFamily(std::string_view name);
+
+/// The names of all families, sorted.
+std::vector<std::string_view> familyNames();
+
+} // namespace vlmc
+
+#endif // VLMC_FRONTEND_FAMILIES_FAMILY_H

@@ -1,0 +1,116 @@
+//===- ImageSpec.cpp - Image processing in and out of specs ---------------===//
+#include "frontend/families/ImageSpec.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace vlmc {
+
+spec::ImageProcessing toSpec(const ImageProcessing &image) {
+  spec::ImageProcessing result;
+  result.set_do_resize(image.doResize);
+  if (image.shortestEdge)
+    result.set_shortest_edge(*image.shortestEdge);
+  if (image.height)
+    result.set_height(*image.height);
+  if (image.width)
+    result.set_width(*image.width);
+  result.set_resample(static_cast<int64_t>(image.resample));
+  result.set_do_center_crop(image.doCenterCrop);
+  result.set_crop_height(image.cropHeight);
+  result.set_crop_width(image.cropWidth);
+  result.set_do_rescale(image.doRescale);
+  result.set_rescale_factor(image.rescaleFactor);
+  result.set_do_normalize(image.doNormalize);
+  for (double mean : image.mean)
+    result.add_mean(mean);
+  for (double deviation : image.std)
+    result.add_std(deviation);
+  return result;
+}
+
+static Failure wrong(const std::string &field, const std::string &expected,
+                     const std::string &found) {
+  return Failure{"image." + field + ": expected " + expected + ", found " +
+                 found + "; mend the spec"};
+}
+
+/// The first side that no picture has.
+static std::optional<Failure> checkSides(const spec::ImageProcessing &image) {
+  constexpr int64_t maxSide = 65536;
+  struct Side {
+    const char *field;
+    bool isUsed;
+    int64_t value;
+  } sides[] = {
+      {"shortest_edge", image.has_shortest_edge(), image.shortest_edge()},
+      {"height", image.has_height(), image.height()},
+      {"width", image.has_width(), image.width()},
+      {"crop_height", image.do_center_crop(), image.crop_height()},
+      {"crop_width", image.do_center_crop(), image.crop_width()},
+  };
+  for (const Side &side : sides)
+    if (side.isUsed && (side.value < 1 || side.value > maxSide))
+      return wrong(side.field, "1 to 65536", std::to_string(side.value));
+  bool both = image.has_height() && image.has_width();
+  bool none = !image.has_height() && !image.has_width();
+  if (image.do_resize() && !(image.has_shortest_edge() ? none : both))
+    return wrong("shortest_edge", "it alone, or height and width",
+                 image.has_shortest_edge() ? "it and height or width"
+                                           : "neither");
+  return std::nullopt;
+}
+
+/// The first number that gives no picture, or another number of them than 3.
+static std::optional<Failure> checkNumbers(const spec::ImageProcessing &image) {
+  if (image.do_rescale() && !std::isfinite(image.rescale_factor()))
+    return wrong("rescale_factor", "a finite number",
+                 std::to_string(image.rescale_factor()));
+  if (!image.do_normalize())
+    return std::nullopt;
+  for (auto [field, list] :
+       {std::pair("mean", &image.mean()), std::pair("std", &image.std())}) {
+    if (list->size() != 3)
+      return wrong(field, "3 numbers (red, green, blue)",
+                   std::to_string(list->size()));
+    for (double value : *list)
+      if (!std::isfinite(static_cast<float>(value)) ||
+          (list == &image.std() && static_cast<float>(value) == 0.0F))
+        return wrong(field, "finite numbers, deviations other than 0",
+                     std::to_string(value));
+  }
+  return std::nullopt;
+}
+
+Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
+  if (auto fault = checkSides(image))
+    return *fault;
+  if (image.resample() < 0 || image.resample() > 5)
+    return wrong("resample", "a filter from 0 to 5",
+                 std::to_string(image.resample()));
+  if (auto fault = checkNumbers(image))
+    return *fault;
+  ImageProcessing result;
+  result.doResize = image.do_resize();
+  result.shortestEdge.reset();
+  if (image.has_shortest_edge())
+    result.shortestEdge = image.shortest_edge();
+  if (image.has_height())
+    result.height = image.height();
+  if (image.has_width())
+    result.width = image.width();
+  result.resample = static_cast<Resample>(image.resample());
+  result.doCenterCrop = image.do_center_crop();
+  result.cropHeight = image.crop_height();
+  result.cropWidth = image.crop_width();
+  result.doRescale = image.do_rescale();
+  result.rescaleFactor = image.rescale_factor();
+  result.doNormalize = image.do_normalize();
+  if (image.mean_size() == 3)
+    std::ranges::copy(image.mean(), result.mean.begin());
+  if (image.std_size() == 3)
+    std::ranges::copy(image.std(), result.std.begin());
+  return result;
+}
+
+} // namespace vlmc
