@@ -60,6 +60,8 @@ public:
   /// Where a weight or blob lies, or null.
   const FileRange *find(llvm::StringRef name) const;
   uint64_t fileBytes() const { return headerBytes + dataBytes; }
+  /// Stored tensors, padding left out.
+  size_t tensorCount() const { return tensors.size() - paddings; }
 
   /// Evaluates all recipes on `jobs` threads into a new file.
   llvm::Expected<WeightsIdentity> write(const std::string &path, unsigned jobs,

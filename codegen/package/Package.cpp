@@ -1,0 +1,294 @@
+//===-- Package.cpp - writes NAME.vlm -------------------------------------===//
+#include "codegen/package/Package.h"
+#include "codegen/package/Error.h"
+#include "codegen/package/Files.h"
+#include "codegen/package/Interface.h"
+#include "codegen/package/Plan.h"
+#include "codegen/package/Version.h"
+#include "codegen/package/manifest.pb.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include <google/protobuf/text_format.h>
+#include <map>
+
+using namespace llvm;
+
+namespace vlmc {
+
+static constexpr StringLiteral manifestName = "manifest.textproto";
+static constexpr StringLiteral tokenizerName = "text.tokenizer";
+
+std::string getPackageName(StringRef output) {
+  StringRef name = sys::path::filename(output.rtrim('/'));
+  name.consume_back(".vlm");
+  return toIdentifier(name);
+}
+
+Error checkPackageOutput(StringRef output) {
+  return PackageDirectory::create(output, manifestName).takeError();
+}
+
+//===-- From the spec -----------------------------------------------------===//
+
+static ImageTable makeImageTable(const spec::ImageProcessing &image,
+                                 const PackageImage &code,
+                                 ArrayRef<float> table) {
+  ImageTable result;
+  if (image.do_resize() && image.has_shortest_edge())
+    result.resize = VLM_ABI_RESIZE_SHORTEST_EDGE;
+  else if (image.do_resize())
+    result.resize = VLM_ABI_RESIZE_EXACT;
+  result.filter = static_cast<int32_t>(image.resample());
+  result.edge = static_cast<int32_t>(image.shortest_edge());
+  result.height = static_cast<int32_t>(image.height());
+  result.width = static_cast<int32_t>(image.width());
+  result.doCrop = image.do_center_crop();
+  result.cropHeight = static_cast<int32_t>(image.crop_height());
+  result.cropWidth = static_cast<int32_t>(image.crop_width());
+  result.resizeRows = code.resizeRows;
+  result.resizeColumns = code.resizeColumns;
+  result.finish = code.finish;
+  result.table = table.vec();
+  return result;
+}
+
+/// What the library says of the model as a whole, the same for all of them.
+static ModelTables makeModelTables(const PackageInputs &inputs,
+                                   const WeightsIdentity &identity,
+                                   const WeightsPlan &weights) {
+  ModelTables tables;
+  tables.name = inputs.name;
+  tables.family = inputs.spec->family();
+  tables.reference = inputs.reference;
+  tables.weights = identity;
+  if (const FileRange *range = weights.find(tokenizerName))
+    tables.tokenizer = *range;
+  for (const spec::Component &component : inputs.spec->components())
+    if (component.contrastive_head().probability() ==
+        spec::ContrastiveHead::SIGMOID)
+      tables.head = VLM_ABI_HEAD_SIGMOID;
+  if (inputs.spec->has_text()) {
+    tables.textMaxTokens =
+        static_cast<uint32_t>(inputs.spec->text().max_tokens());
+    tables.padTokenId = inputs.spec->text().pad_token_id();
+  }
+  return tables;
+}
+
+//===-- Weights -----------------------------------------------------------===//
+
+static Expected<WeightsPlan> planWeights(const PackageInputs &inputs) {
+  std::vector<NamedRecipe> weights;
+  std::map<std::string, vlm::RecipeAttr> seen;
+  for (const PackageLevel &level : inputs.levels)
+    for (NamedRecipe &weight : getWeights(level.planned)) {
+      auto [it, isNew] = seen.try_emplace(weight.name, weight.recipe);
+      if (isNew)
+        weights.push_back(std::move(weight));
+      else if (it->second != weight.recipe)
+        return internalError("weight '" + weight.name +
+                             "' is packed in two ways; targets of one package "
+                             "share their layouts");
+    }
+  std::vector<NamedBlob> blobs;
+  if (!inputs.tokenizer.empty())
+    blobs.push_back({tokenizerName.str(), inputs.tokenizer});
+  return WeightsPlan::create(weights, blobs, *inputs.weights);
+}
+
+//===-- Libraries ---------------------------------------------------------===//
+
+/// What reference kernels may call: libm's functions, and libc's for memory.
+static std::vector<std::string> getReferenceImports() {
+  return {"erf",    "erff",   "exp",     "expf",         "expm1f", "fabsf",
+          "fmaf",   "fmaxf",  "fminf",   "log",          "log1pf", "logf",
+          "pow",    "powf",   "sqrt",    "sqrtf",        "tanh",   "tanhf",
+          "ceilf",  "floorf", "roundf",  "rintf",        "malloc", "free",
+          "memcpy", "memset", "memmove", "aligned_alloc"};
+}
+
+namespace {
+/// The levels of one architecture, which share a library.
+struct Architecture {
+  std::string name;
+  std::vector<const PackageLevel *> levels;
+};
+} // namespace
+
+static std::vector<Architecture> getArchitectures(const PackageInputs &inputs) {
+  std::vector<Architecture> archs;
+  for (const PackageLevel &level : inputs.levels) {
+    auto it = find_if(archs, [&](const Architecture &arch) {
+      return arch.name == level.target->arch;
+    });
+    if (it == archs.end())
+      it = archs.insert(archs.end(), {level.target->arch, {}});
+    it->levels.push_back(&level);
+  }
+  return archs;
+}
+
+static std::string libraryPath(const PackageInputs &inputs,
+                               const Architecture &arch) {
+  return "lib/" + arch.name + "/lib" + inputs.name + ".so";
+}
+
+static Error linkLibrary(const PackageInputs &inputs, const Architecture &arch,
+                         ModelTables &tables, PackageDirectory &directory) {
+  LinkRequest request;
+  const Target &target = *arch.levels.front()->target;
+  for (const PackageImage &image : inputs.images)
+    if (image.arch == arch.name && inputs.spec->has_image()) {
+      tables.image =
+          makeImageTable(inputs.spec->image(), image, inputs.imageTable);
+      append_range(request.objects, image.objects);
+    }
+  LLVMContext context;
+  Expected<std::unique_ptr<Module>> module =
+      buildTables(tables, context, target.triple);
+  if (!module)
+    return module.takeError();
+  Expected<SmallVector<char, 0>> object = emitObject(**module, target);
+  if (!object)
+    return object.takeError();
+  request.objects.push_back(
+      {"tables", std::string(object->data(), object->size())});
+  for (const PackageLevel *level : arch.levels) {
+    request.objects.push_back(level->object);
+    for (const KernelCode &kernel : level->kernels)
+      if (kernel.strategy == "reference")
+        request.imports = getReferenceImports();
+  }
+  request.soname = "lib" + inputs.name + ".so";
+  request.output = directory.path(libraryPath(inputs, arch));
+  request.exports = {getModelSymbol(inputs.name)};
+  if (Error error = directory.makeDirectory("lib/" + arch.name))
+    return error;
+  return linkSharedLibrary(request, directory.path(".link"));
+}
+
+static Error writeLibraries(const PackageInputs &inputs,
+                            const WeightsPlan &weights, ModelTables &tables,
+                            PackageDirectory &directory) {
+  for (const Architecture &arch : getArchitectures(inputs)) {
+    tables.levels.clear();
+    tables.image.reset();
+    for (const PackageLevel *level : arch.levels) {
+      Expected<LevelTable> table = readPlan(level->planned, level->target->name,
+                                            level->kernels, weights);
+      if (!table)
+        return table.takeError();
+      tables.levels.push_back(std::move(*table));
+    }
+    if (Error error = linkLibrary(inputs, arch, tables, directory))
+      return error;
+  }
+  return Error::success();
+}
+
+//===-- Manifest ----------------------------------------------------------===//
+
+static void fillFile(manifest::File &file, StringRef name, StringRef path) {
+  file.set_name(name.str());
+  uint64_t bytes = 0;
+  if (!sys::fs::file_size(path, bytes))
+    file.set_bytes(bytes);
+}
+
+static void addSources(const WeightSource &source, manifest::Manifest &result) {
+  std::map<std::string, std::string> files; // name without folder -> path
+  for (const std::string &name : source.names())
+    if (const WeightTensor *tensor = source.find(name))
+      if (!tensor->file.empty())
+        files.try_emplace(sys::path::filename(tensor->file).str(),
+                          tensor->file);
+  for (const auto &[name, path] : files)
+    fillFile(*result.add_sources(), name, path);
+}
+
+static std::string makeManifest(const PackageInputs &inputs,
+                                const ModelTables &tables, size_t tensors,
+                                const PackageDirectory &directory) {
+  manifest::Manifest result;
+  result.set_vlmc_version(getVersion());
+  result.set_name(inputs.name);
+  result.set_family(tables.family);
+  for (const std::string &option : inputs.options)
+    result.add_options(option);
+  result.set_reference(inputs.reference);
+  for (const std::string &tap : inputs.taps)
+    result.add_taps(tap);
+  addSources(*inputs.weights, result);
+  for (const Architecture &arch : getArchitectures(inputs)) {
+    manifest::Library &library = *result.add_libraries();
+    std::string path = libraryPath(inputs, arch);
+    fillFile(*library.mutable_file(), path, directory.path(path));
+    library.set_arch(arch.name);
+    for (const PackageLevel *level : arch.levels) {
+      manifest::Level &entry = *library.add_levels();
+      entry.set_target(level->target->name);
+      entry.set_kernels(level->kernels.size());
+    }
+  }
+  manifest::Weights &weights = *result.mutable_weights();
+  fillFile(*weights.mutable_file(), inputs.name + ".weights",
+           directory.path(inputs.name + ".weights"));
+  weights.set_tensors(tensors);
+  weights.set_header_sha256(
+      toHex(tables.weights.headerSha256, /*LowerCase=*/true));
+  for (const EntryTable &entry : tables.levels.front().entries) {
+    manifest::Entry &item = *result.add_entries();
+    item.set_name(entry.name);
+    for (const TensorTable &tensor : entry.inputs)
+      item.add_inputs(describeTensor(tensor));
+    for (const TensorTable &tensor : entry.outputs)
+      item.add_outputs(describeTensor(tensor));
+  }
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(result, &text);
+  return text;
+}
+
+//===-- All of it ---------------------------------------------------------===//
+
+static Error writeInto(const PackageInputs &inputs,
+                       PackageDirectory &directory) {
+  Expected<WeightsPlan> weights = planWeights(inputs);
+  if (!weights)
+    return weights.takeError();
+  Expected<WeightsIdentity> identity = weights->write(
+      directory.path(inputs.name + ".weights"), inputs.jobs, inputs.progress);
+  if (!identity)
+    return identity.takeError();
+  ModelTables tables = makeModelTables(inputs, *identity, *weights);
+  if (Error error = writeLibraries(inputs, *weights, tables, directory))
+    return error;
+
+  std::vector<std::string> archs;
+  for (const Architecture &arch : getArchitectures(inputs))
+    archs.push_back(arch.name);
+  if (Error error =
+          writeFile(directory.path(inputs.name + ".h"), makeHeader(tables)))
+    return error;
+  if (Error error = writeFile(directory.path(inputs.name + "Config.cmake"),
+                              makeCMakeConfig(tables, archs)))
+    return error;
+  return writeFile(
+      directory.path(manifestName),
+      makeManifest(inputs, tables, weights->tensorCount(), directory));
+}
+
+Error writePackage(const PackageInputs &inputs) {
+  if (inputs.levels.empty())
+    return userError("a package needs code for at least one target");
+  Expected<PackageDirectory> directory =
+      PackageDirectory::create(inputs.output, manifestName);
+  if (!directory)
+    return directory.takeError();
+  if (Error error = writeInto(inputs, *directory))
+    return error;
+  return directory->commit();
+}
+
+} // namespace vlmc
