@@ -1,0 +1,297 @@
+//===-- Attention.cpp - attention with a whole row of scores in cache --------------------------------------------------------------------===//
+//
+// A task is one head of one sequence. Its keys are packed transposed ([T/16][Dh][16]) and its values in panels ([Dh/16][T][16]) in the thread's scratch;
+// then, block by block of `mq` queries: scores by the GEMM's register tile, the mask, exp2 and the row sum, and the product with the values, scaled by
+// one over the sum on its way out. log2(e) and the scale are folded into the packed queries. Every sum runs over ascending keys or features in
+// an order that depends on their number only.
+//
+//===----------------------------------------------------------------------------------------------------------------------------------===//
+#include "codegen/cpu/Generators.h"
+#include "codegen/cpu/VectorMath.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include <cfloat>
+
+using namespace mlir;
+using namespace vlmc;
+using namespace vlmc::cpu;
+
+namespace {
+
+class AttentionGenerator {
+public:
+  AttentionGenerator(Emitter &e, vlm::KernelOp kernel, StringRef prefix, KernelCode &code) : e(e), kernel(kernel), prefix(prefix), code(code) {
+    for (Operation &inner : kernel.getBody().front())
+      if (auto attention = dyn_cast<vlm::AttentionOp>(inner))
+        op = attention;
+    heads = op.getNumHeads();
+    size = vlm::getFeatures(op.getQuery()) / heads;
+    group = heads / static_cast<int64_t>(op.getNumKvHeads());
+    mq = tileOf(kernel, "mq");
+    mr = tileOf(kernel, "mr");
+    padded = llvm::alignTo(size, panelColumns);
+  }
+
+  void generate() {
+    addPhase(
+        e, kernel, prefix, code, [&](Value args, Value begin, Value end) { emitTasks(args, begin, end); },
+        [&](DimFrame &dims) { return e.mul(dims.dim(op.getQuery(), 0), heads); });
+  }
+
+private:
+  Emitter &e;
+  vlm::KernelOp kernel;
+  StringRef prefix;
+  KernelCode &code;
+  vlm::AttentionOp op;
+  /// Heads, features of a head, query heads per key head, queries of a block, rows of a tile, features rounded up to whole panels.
+  int64_t heads, size, group, mq, mr, padded;
+
+  /// Where an operand's rows lie: it is a block argument or a slice of one.
+  struct Rows {
+    Value base;
+    int64_t stride;
+  };
+  Rows rowsOf(KernelFrame &frame, Value value) {
+    int64_t begin = 0;
+    if (auto slice = value.getDefiningOp<vlm::SliceFeaturesOp>()) {
+      begin = slice.getBegin();
+      value = slice.getInput();
+    }
+    return {e.at(frame.operand(value), begin), vlm::getFeatures(value)};
+  }
+
+  /// The scratch of one thread; each part a whole number of cache lines.
+  struct Scratch {
+    Value keys, values, queries, scores, invalid, inverse;
+    Value scoreStride;
+  };
+  Scratch layOut(Value scratch, Value paddedKeys) {
+    Scratch s;
+    s.keys = scratch;
+    s.values = e.at(s.keys, e.mul(paddedKeys, size));
+    s.queries = e.at(s.values, e.mul(paddedKeys, padded));
+    s.inverse = e.at(s.queries, mq * llvm::alignTo(size, panelColumns));
+    s.invalid = e.at(s.inverse, mq);
+    s.scores = e.at(s.invalid, paddedKeys);
+    // Rows are not a power of two apart, so that they do not share cache sets.
+    s.scoreStride = e.add(paddedKeys, panelColumns);
+    return s;
+  }
+
+  void emitTasks(Value args, Value begin, Value end) {
+    KernelFrame frame(e, kernel, args);
+    Value keys = frame.dims.dim(op.getKey(), 1), queries = frame.dims.dim(op.getQuery(), 1);
+    Scratch scratch = layOut(frame.scratch, e.roundUp(keys, panelColumns));
+    e.loop(begin, end, 1, [&](Value task) {
+      Value batch = e.div(task, heads), head = e.rem(task, heads);
+      packKeys(frame, scratch, batch, e.div(head, group), keys);
+      packValues(frame, scratch, batch, e.div(head, group), keys);
+      if (op.getKeyValid())
+        packInvalid(frame, scratch, batch, keys);
+      e.loop(e.constant(0), queries, mq, [&](Value first) {
+        Value count = e.min(e.constant(mq), e.sub(queries, first));
+        packQueries(frame, scratch, batch, head, queries, first, count);
+        emitBlock(args, frame, scratch, batch, head, queries, keys, first, count);
+      });
+    });
+  }
+
+  //===-- Packing -----------------------------------------------------------------------------------------------------------------------===//
+
+  /// keys[j / 16][d][j % 16] = K[batch, j, head, d], zero past the last key.
+  void packKeys(KernelFrame &frame, const Scratch &s, Value batch, Value head, Value keys) {
+    Rows rows = rowsOf(frame, op.getKey());
+    Value base = e.at(rows.base, e.add(e.mul(e.mul(batch, keys), rows.stride), e.mul(head, size)));
+    e.loop(e.constant(0), e.roundUp(keys, panelColumns), 1, [&](Value j) {
+      Value row = e.at(base, e.mul(e.min(j, e.sub(keys, e.constant(1))), rows.stride));
+      Value target = e.at(s.keys, e.add(e.mul(e.div(j, panelColumns), size * panelColumns), e.rem(j, panelColumns)));
+      Value exists = e.less(j, keys);
+      e.loop(e.constant(0), e.constant(size), 1, [&](Value d) {
+        Value x = e.select(exists, e.load(e.f32, e.at(row, d)), e.fconstant(e.f32, 0));
+        e.store(x, e.at(target, e.mul(d, panelColumns)));
+      });
+    });
+  }
+
+  /// values[d / 16][j][d % 16] = V[batch, j, head, d], zero past the last feature.
+  void packValues(KernelFrame &frame, const Scratch &s, Value batch, Value head, Value keys) {
+    Rows rows = rowsOf(frame, op.getValue());
+    Value base = e.at(rows.base, e.add(e.mul(e.mul(batch, keys), rows.stride), e.mul(head, size)));
+    e.loop(e.constant(0), keys, 1, [&](Value j) {
+      Value row = e.at(base, e.mul(j, rows.stride));
+      for (int64_t d = 0; d < padded; d += e.lanes()) {
+        Value target = e.at(s.values, e.add(e.mul(e.add(e.mul(keys, d / panelColumns), j), panelColumns), d % panelColumns));
+        e.store(e.loadMasked(e.vector, e.at(row, d), std::clamp<int64_t>(size - d, 0, e.lanes())), target);
+      }
+    });
+  }
+
+  /// invalid[j] = 1 where key j is masked, else 0; padding counts as masked.
+  void packInvalid(KernelFrame &frame, const Scratch &s, Value batch, Value keys) {
+    Value column = e.at(frame.operand(op.getKeyValid()), e.mul(batch, keys), e.i64);
+    e.loop(e.constant(0), e.roundUp(keys, panelColumns), 1, [&](Value j) {
+      Value flag = e.load(e.i64, e.at(column, e.min(j, e.sub(keys, e.constant(1))), e.i64));
+      Value masked = e.equal(flag, e.constant(0));
+      e.store(e.select(masked, e.fconstant(e.f32, 1), e.fconstant(e.f32, 0)), e.at(s.invalid, j));
+    });
+  }
+
+  /// queries[i][d] = Q * scale * log2(e).
+  void packQueries(KernelFrame &frame, const Scratch &s, Value batch, Value head, Value queries, Value first, Value count) {
+    Rows rows = rowsOf(frame, op.getQuery());
+    double factor = op.getScale().convertToDouble() * 1.44269504088896341;
+    e.loop(e.constant(0), count, 1, [&](Value i) {
+      Value number = e.add(e.mul(batch, queries), e.add(first, i));
+      Value row = e.at(rows.base, e.add(e.mul(number, rows.stride), e.mul(head, size)));
+      Value target = e.at(s.queries, e.mul(i, size));
+      RowEmitter(e, frame).forFeatures(size, [&](Value d, Type, int64_t valid) {
+        Value x = e.loadMasked(e.vector, e.at(row, d), valid);
+        e.storeMasked(e.fmul(x, e.fconstant(e.vector, factor)), e.at(target, d), valid);
+      });
+    });
+  }
+
+  //===-- One block of queries ------------------------------------------------------------------------------------------------------------===//
+
+  void emitBlock(Value args, KernelFrame &frame, const Scratch &s, Value batch, Value head, Value queries, Value keys, Value first,
+                 Value count) {
+    Value keyPanels = e.ceilDiv(keys, panelColumns);
+    forTiles(count, [&](Value row, int64_t rows) {
+      e.loop(e.constant(0), keyPanels, 1, [&](Value panel) {
+        Value target = e.at(s.scores, e.add(e.mul(row, s.scoreStride), e.mul(panel, panelColumns)));
+        e.call(scoresTile(rows), {e.at(s.queries, e.mul(row, size)), e.at(s.keys, e.mul(panel, size * panelColumns)), target, s.scoreStride});
+      });
+    });
+    e.loop(e.constant(0), count, 1, [&](Value i) {
+      Value query = e.add(first, i);
+      Value position = query;
+      if (op.getQueryPosition()) {
+        Value column = e.at(frame.operand(op.getQueryPosition()), e.add(e.mul(batch, queries), query), e.i32);
+        position = arith::ExtSIOp::create(e.b, e.loc, e.i64, e.load(e.i32, column));
+      }
+      e.call(softmaxRow(), {e.at(s.scores, e.mul(i, s.scoreStride)), keys, position, s.invalid, e.at(s.inverse, i)});
+    });
+    Value out = e.at(frame.result(0), e.add(e.mul(e.add(e.mul(batch, queries), first), heads * size), e.mul(head, size)));
+    forTiles(count, [&](Value row, int64_t rows) {
+      for (int64_t panel = 0; panel < padded / panelColumns; ++panel) {
+        Value values = e.at(s.values, e.mul(e.mul(keys, panel), panelColumns));
+        Value target = e.at(e.at(out, e.mul(row, heads * size)), panel * panelColumns);
+        int64_t columns = std::min(panelColumns, size - panel * panelColumns);
+        e.call(valuesTile(rows, columns),
+               {e.at(s.scores, e.mul(row, s.scoreStride)), s.scoreStride, values, keys, e.at(s.inverse, row), target});
+      }
+    });
+  }
+
+  /// Whole tiles of rows, then the rows that are left.
+  void forTiles(Value count, llvm::function_ref<void(Value row, int64_t rows)> body) {
+    Value whole = e.roundDown(count, mr);
+    e.loop(e.constant(0), whole, mr, [&](Value row) { body(row, mr); });
+    if (mr == 1)
+      return;
+    Value tail = e.sub(count, whole);
+    e.ifThen(e.less(e.constant(0), tail), [&] { e.switchTo(tail, mr - 1, [&](int64_t rows) { body(whole, rows); }); });
+  }
+
+  /// Makes a private function once and gives its name.
+  std::string ensure(const Twine &stem, ArrayRef<Type> arguments, llvm::function_ref<void(ValueRange)> body) {
+    std::string name = (prefix + kernel.getSymName() + stem).str();
+    if (made.insert(name).second)
+      e.function(name, arguments, {}, /*exported=*/false, [&](ValueRange a) {
+        body(a);
+        return SmallVector<Value>();
+      });
+    return name;
+  }
+  llvm::StringSet<> made;
+
+  /// (queries, keys, scores, score stride): one tile of scores.
+  std::string scoresTile(int64_t rows) {
+    return ensure("_scores" + Twine(rows), {e.ptr, e.ptr, e.ptr, e.i64}, [&](ValueRange a) {
+      int64_t perRow = panelColumns / e.lanes();
+      SmallVector<Value> sums(rows * perRow, e.fconstant(e.vector, 0));
+      ProductTile tile;
+      tile.rows = rows;
+      tile.count = e.constant(size);
+      tile.left = [&](int64_t i, Value k, int64_t step) { return e.at(e.at(a[0], k), i * size + step); };
+      tile.right = a[1];
+      tile.panelStride = e.constant(0);
+      sums = emitProduct(e, tile, sums);
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t c = 0; c < perRow; ++c)
+          e.store(sums[i * perRow + c], e.at(e.at(a[2], e.mul(a[3], i)), c * e.lanes()));
+    });
+  }
+
+  /// (scores, score stride, values, keys, inverse sums, result): one tile of the product with the values.
+  std::string valuesTile(int64_t rows, int64_t columns) {
+    return ensure("_values" + Twine(rows) + "x" + Twine(columns), {e.ptr, e.i64, e.ptr, e.i64, e.ptr, e.ptr}, [&](ValueRange a) {
+      int64_t perRow = panelColumns / e.lanes();
+      SmallVector<Value> sums(rows * perRow, e.fconstant(e.vector, 0)), starts;
+      for (int64_t i = 0; i < rows; ++i)
+        starts.push_back(e.at(a[0], e.mul(a[1], i)));
+      ProductTile tile;
+      tile.rows = rows;
+      tile.count = a[3];
+      tile.left = [&](int64_t i, Value k, int64_t step) { return e.at(e.at(starts[i], k), step); };
+      tile.right = a[2];
+      tile.panelStride = e.constant(0);
+      sums = emitProduct(e, tile, sums);
+      for (int64_t i = 0; i < rows; ++i) {
+        Value inverse = e.broadcast(e.vector, e.load(e.f32, e.at(a[4], i)));
+        for (int64_t c = 0; c < perRow; ++c)
+          e.storeMasked(e.fmul(sums[i * perRow + c], inverse), e.at(a[5], i * heads * size + c * e.lanes()),
+                        std::clamp<int64_t>(columns - c * e.lanes(), 0, e.lanes()));
+      }
+    });
+  }
+
+  //===-- Softmax -----------------------------------------------------------------------------------------------------------------------===//
+
+  Value laneNumbers() {
+    SmallVector<int64_t> numbers = llvm::to_vector(llvm::seq<int64_t>(0, e.lanes()));
+    return arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(VectorType::get({e.lanes()}, e.i64), ArrayRef<int64_t>(numbers)));
+  }
+
+  /// For each lane whether lane + offset < bound.
+  Value below(Value numbers, Value offset, Value bound) {
+    Value limit = vector::BroadcastOp::create(e.b, e.loc, VectorType::get({e.lanes()}, e.i64), e.sub(bound, offset));
+    return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::slt, numbers, limit);
+  }
+
+  /// (scores, keys, position, invalid, inverse): masks a row, replaces it by exp2(score - maximum), zero past the last key, and stores one over its
+  /// sum. Masked scores become the lowest finite number, so that a row without any allowed key weighs all keys alike.
+  std::string softmaxRow() {
+    return ensure("_softmax", {e.ptr, e.i64, e.i64, e.ptr, e.ptr}, [&](ValueRange a) {
+      Value scores = a[0], keys = a[1];
+      Value lowest = e.fconstant(e.vector, -FLT_MAX), zero = e.fconstant(e.vector, 0);
+      Value numbers = laneNumbers();
+      Value covered = e.roundUp(keys, e.lanes());
+      Value top = e.loop(e.constant(0), covered, e.lanes(), {lowest}, [&](Value j, ValueRange carried) {
+        Value x = e.load(e.vector, e.at(scores, j));
+        if (op.getCausal())
+          x = e.select(below(numbers, j, e.add(a[2], 1)), x, lowest);
+        if (op.getKeyValid()) {
+          Value flags = e.load(e.vector, e.at(a[3], j));
+          x = e.select(arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, flags, zero), x, lowest);
+        }
+        e.store(x, e.at(scores, j));
+        return SmallVector<Value>{e.fmax(e.select(below(numbers, j, keys), x, lowest), carried[0])};
+      })[0];
+      Value maximum = e.broadcast(e.vector, e.reduceMax(top));
+      Value sum = e.loop(e.constant(0), covered, e.lanes(), {zero}, [&](Value j, ValueRange carried) {
+        Value x = emitExp2NonPositive(e, e.fsub(e.load(e.vector, e.at(scores, j)), maximum));
+        x = e.select(below(numbers, j, keys), x, zero);
+        e.store(x, e.at(scores, j));
+        return SmallVector<Value>{e.fadd(carried[0], x)};
+      })[0];
+      e.store(e.fdiv(e.fconstant(e.f32, 1), e.reduceAdd(sum)), a[4]);
+    });
+  }
+};
+
+} // namespace
+
+void cpu::generateAttention(Emitter &e, vlm::KernelOp kernel, StringRef prefix, KernelCode &code) {
+  AttentionGenerator(e, kernel, prefix, code).generate();
+}

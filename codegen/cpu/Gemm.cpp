@@ -1,0 +1,319 @@
+//===-- Gemm.cpp - matrix products ------------------------------------------------------------------------------------------------------===//
+//
+// C[M,N] = epilogue(prologue(A)[M,K] * W[N,K]^T). W is packed ahead of time as panels of 16 columns ([N/16][K][16]); phase 0 packs A in panels of
+// `mr` rows ([M/mr][K][mr]) with the prologue applied; phase 1 multiplies. A task of phase 1 is one panel of columns of one block of rows, claimed in
+// runs. Every element is one chain of fused multiply-adds in ascending k, continued through memory between k blocks, so that its bits depend on K alone.
+//
+//===----------------------------------------------------------------------------------------------------------------------------------===//
+#include "codegen/cpu/Generators.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+using namespace mlir;
+using namespace vlmc;
+using namespace vlmc::cpu;
+
+namespace {
+
+/// What a micro-kernel does beside multiplying: which k block it stands in, and how many columns of its last panel count.
+struct Variant {
+  int64_t rows;
+  int64_t panels;
+  bool first; ///< starts at zero, else at what the result holds
+  bool last;  ///< applies bias and epilogue
+  bool edge;  ///< the panel holds fewer than 16 columns
+};
+
+class GemmGenerator {
+public:
+  GemmGenerator(Emitter &e, vlm::KernelOp kernel, StringRef prefix, KernelCode &code) : e(e), kernel(kernel), prefix(prefix), code(code) {
+    for (Operation &op : kernel.getBody().front())
+      if (isa<vlm::LinearOp, vlm::PatchEmbedOp>(op))
+        anchor = &op;
+    mr = tileOf(kernel, "mr");
+    kc = tileOf(kernel, "kc");
+    mc = tileOf(kernel, "mc");
+    auto weight = cast<RankedTensorType>(anchor->getOperand(1).getType());
+    n = weight.getDimSize(0);
+    k = weight.getNumElements() / n;
+  }
+
+  void generate() {
+    addPhase(
+        e, kernel, prefix, code, [&](Value args, Value begin, Value end) { emitPack(args, begin, end); },
+        [&](DimFrame &dims) { return e.ceilDiv(rowsOf(dims), mr); });
+    addPhase(
+        e, kernel, prefix, code, [&](Value args, Value begin, Value end) { emitMultiply(args, begin, end); },
+        [&](DimFrame &dims) { return e.mul(blocksOf(rowsOf(dims)).count, panelCount()); });
+  }
+
+private:
+  Emitter &e;
+  vlm::KernelOp kernel;
+  StringRef prefix;
+  KernelCode &code;
+  Operation *anchor = nullptr;
+  int64_t mr, kc, mc, n, k;
+
+  int64_t panelCount() const { return llvm::divideCeil(n, panelColumns); }
+  Value rowsOf(const DimFrame &dims) { return dims.rows(e, anchor->getResult(0)); }
+
+  struct Blocks {
+    Value count;
+    Value height;
+  };
+  /// Blocks of equal height in whole row panels, none higher than `mc`.
+  Blocks blocksOf(Value rows) {
+    Value panels = e.ceilDiv(rows, mr);
+    Value count = e.ceilDiv(e.mul(panels, mr), mc);
+    Value height = e.mul(e.div(e.sub(e.add(panels, count), e.constant(1)), count), mr);
+    return {e.div(e.sub(e.add(rows, height), e.constant(1)), height), height};
+  }
+
+  //===-- Phase 0: pack A -------------------------------------------------------------------------------------------------------------===//
+
+  void emitPack(Value args, Value begin, Value end) {
+    KernelFrame frame(e, kernel, args);
+    Value rows = rowsOf(frame.dims);
+    e.loop(begin, end, 1, [&](Value panel) {
+      Value packed = e.at(frame.temporary(0), e.mul(panel, mr * k));
+      SmallVector<Value> numbers;
+      // The last panel repeats its last row: its copies are packed and never used.
+      for (int64_t i = 0; i < mr; ++i)
+        numbers.push_back(e.min(e.add(e.mul(panel, mr), i), e.sub(rows, e.constant(1))));
+      if (auto patch = dyn_cast<vlm::PatchEmbedOp>(anchor))
+        packPatches(frame, patch, numbers, packed);
+      else
+        packRows(frame, numbers, packed);
+    });
+  }
+
+  /// Rows through the prologue, transposed into the panel.
+  void packRows(KernelFrame &frame, ArrayRef<Value> numbers, Value packed) {
+    RowEmitter emitter(e, frame);
+    SmallVector<Row> rows;
+    for (Value number : numbers)
+      rows.push_back(emitter.prepare(anchor->getOperand(0), number));
+    emitter.forFeatures(k, [&](Value at, Type type, int64_t valid) {
+      SmallVector<Value> vectors;
+      for (Row &row : rows)
+        vectors.push_back(row(at, type, valid));
+      storeTransposed(vectors, e.at(packed, e.mul(at, mr)), valid);
+    });
+  }
+
+  /// Stores lane l of vector i at destination + l * mr + i, for the first `valid` lanes.
+  void storeTransposed(ArrayRef<Value> vectors, Value destination, int64_t valid) {
+    SmallVector<Value> columns(vectors);
+    int64_t lanes = e.lanes();
+    while (static_cast<int64_t>(columns.size()) < lanes)
+      columns.push_back(columns.back());
+    if (static_cast<int64_t>(vectors.size()) > lanes)
+      return storeScattered(vectors, destination, valid);
+    // A transpose in log2(lanes) steps: at distance d, vectors i and i+d exchange the lanes whose bit d differs.
+    for (int64_t distance = lanes / 2; distance >= 1; distance /= 2)
+      for (int64_t i = 0; i < lanes; ++i) {
+        if (i & distance)
+          continue;
+        SmallVector<int64_t> low, high;
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+          bool upper = lane & distance;
+          low.push_back(upper ? lanes + lane - distance : lane);
+          high.push_back(upper ? lanes + lane : lane + distance);
+        }
+        Value a = columns[i], c = columns[i + distance];
+        columns[i] = e.shuffle(a, c, low);
+        columns[i + distance] = e.shuffle(a, c, high);
+      }
+    // Ascending stores: the lanes past `mr` of one are overwritten by the next; the last one must not write past the panel.
+    for (int64_t lane = 0; lane < valid; ++lane) {
+      Value address = e.at(destination, lane * mr);
+      e.storeMasked(columns[lane], address, lane + 1 < valid ? lanes : mr);
+    }
+  }
+
+  /// The same element by element, where the tile has more rows than a vector has lanes.
+  void storeScattered(ArrayRef<Value> vectors, Value destination, int64_t valid) {
+    for (auto [i, row] : llvm::enumerate(vectors))
+      for (int64_t lane = 0; lane < valid; ++lane)
+        e.store(mlir::vector::ExtractOp::create(e.b, e.loc, row, lane), e.at(destination, lane * mr + static_cast<int64_t>(i)));
+  }
+
+  /// Row m is patch m, feature (c, y, x) its pixel: the convolution's window as a row.
+  void packPatches(KernelFrame &frame, vlm::PatchEmbedOp op, ArrayRef<Value> numbers, Value packed) {
+    auto pixels = cast<RankedTensorType>(op.getPixels().getType());
+    int64_t channels = pixels.getDimSize(1), height = pixels.getDimSize(2), width = pixels.getDimSize(3);
+    int64_t side = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(2);
+    int64_t across = width / side, count = across * (height / side);
+    Value base = frame.operand(op.getPixels());
+    SmallVector<Value> corners;
+    for (Value number : numbers) {
+      Value batch = e.div(number, count), patch = e.rem(number, count);
+      Value y = e.mul(e.div(patch, across), side), x = e.mul(e.rem(patch, across), side);
+      corners.push_back(e.at(base, e.add(e.add(e.mul(batch, channels * height * width), e.mul(y, width)), x)));
+    }
+    e.loop(e.constant(0), e.constant(channels), 1, [&](Value channel) {
+      e.loop(e.constant(0), e.constant(side), 1, [&](Value y) {
+        Value source = e.add(e.mul(channel, height * width), e.mul(y, width));
+        Value target = e.mul(e.add(e.mul(channel, side), y), side);
+        e.loop(e.constant(0), e.constant(side), 1, [&](Value x) {
+          Value column = e.at(packed, e.mul(e.add(target, x), mr));
+          for (auto [i, corner] : llvm::enumerate(corners))
+            e.store(e.load(e.f32, e.at(corner, e.add(source, x))), e.at(column, static_cast<int64_t>(i)));
+        });
+      });
+    });
+  }
+
+  //===-- Phase 1: multiply -----------------------------------------------------------------------------------------------------------===//
+
+  void emitMultiply(Value args, Value begin, Value end) {
+    KernelFrame frame(e, kernel, args);
+    Value rows = rowsOf(frame.dims);
+    Blocks blocks = blocksOf(rows);
+    int64_t panels = panelCount();
+    e.loop(e.div(begin, panels), e.ceilDiv(end, panels), 1, [&](Value block) {
+      Value first = e.max(e.sub(begin, e.mul(block, panels)), e.constant(0));
+      Value last = e.min(e.sub(end, e.mul(block, panels)), e.constant(panels));
+      Value top = e.mul(block, blocks.height);
+      Value bottom = e.min(e.add(top, blocks.height), rows);
+      for (int64_t at = 0; at < k; at += kc)
+        emitKBlock(args, frame, at, std::min(kc, k - at), top, bottom, first, last);
+    });
+  }
+
+  /// Rows [top, bottom) times column panels [first, last), k in [at, at + count).
+  void emitKBlock(Value args, KernelFrame &frame, int64_t at, int64_t count, Value top, Value bottom, Value first, Value last) {
+    Variant variant{mr, 1, at == 0, at + count == k, false};
+    Value wholeEnd = e.add(top, e.roundDown(e.sub(bottom, top), mr));
+    Value tail = e.sub(bottom, wholeEnd);
+    bool hasEdge = n % panelColumns != 0;
+    Value wholeLast = hasEdge ? e.min(last, e.constant(panelCount() - 1)) : last;
+    auto column = [&](Value panel, bool edge) {
+      variant.edge = edge;
+      emitColumn(args, frame, variant, at, count, panel, top, wholeEnd, tail);
+    };
+    Value onlyTail = e.equal(wholeEnd, top);
+    e.ifThenElse(
+        onlyTail, [&] { emitFewRows(args, frame, variant, at, count, first, wholeLast, top, tail); },
+        [&] { e.loop(first, wholeLast, 1, [&](Value panel) { column(panel, false); }); });
+    if (hasEdge)
+      e.ifThen(e.less(wholeLast, last), [&] { column(e.constant(panelCount() - 1), true); });
+  }
+
+  /// One column panel: whole row panels, then the rows that are left.
+  void emitColumn(Value args, KernelFrame &frame, Variant variant, int64_t at, int64_t count, Value panel, Value top, Value wholeEnd,
+                  Value tail) {
+    variant.rows = mr;
+    e.loop(top, wholeEnd, mr, [&](Value row) { callTile(args, frame, variant, at, count, row, panel, e.div(e.sub(row, top), mr)); });
+    if (mr > 1)
+      e.ifThen(e.less(e.constant(0), tail), [&] {
+        e.switchTo(tail, mr - 1, [&](int64_t rows) {
+          variant.rows = rows;
+          callTile(args, frame, variant, at, count, wholeEnd, panel, e.constant(0));
+        });
+      });
+  }
+
+  /// Fewer rows than a tile: several column panels at once hide the latency of the multiply-adds.
+  void emitFewRows(Value args, KernelFrame &frame, Variant variant, int64_t at, int64_t count, Value first, Value last, Value top,
+                   Value tail) {
+    if (mr == 1)
+      return;
+    e.switchTo(tail, mr - 1, [&](int64_t rows) {
+      variant.rows = rows;
+      int64_t panels = panelsForRows(rows);
+      Value grouped = e.add(first, e.roundDown(e.sub(last, first), panels));
+      variant.panels = panels;
+      e.loop(first, grouped, panels, [&](Value panel) { callTile(args, frame, variant, at, count, top, panel, e.constant(0)); });
+      variant.panels = 1;
+      if (panels > 1)
+        e.loop(grouped, last, 1, [&](Value panel) { callTile(args, frame, variant, at, count, top, panel, e.constant(0)); });
+    });
+  }
+
+  /// Enough accumulators for two multiply-adds a cycle of latency four, within the registers.
+  int64_t panelsForRows(int64_t rows) const {
+    int64_t vectors = panelColumns / e.lanes();
+    return std::max<int64_t>(1, 8 / (rows * vectors));
+  }
+
+  //===-- Micro-kernels ---------------------------------------------------------------------------------------------------------------===//
+
+  void callTile(Value args, KernelFrame &frame, const Variant &variant, int64_t at, int64_t count, Value row, Value panel, Value part) {
+    std::string name = ensureTile(variant);
+    Value left = e.at(frame.temporary(0), e.add(e.mul(row, k), at * mr));
+    Value right = e.at(frame.operand(anchor->getOperand(1)), e.add(e.mul(panel, k * panelColumns), at * panelColumns));
+    // Each row panel prefetches another part of the next column panel.
+    Value next = e.at(right, e.add(e.mul(part, count * 4), k * panelColumns));
+    Value column = e.mul(panel, panelColumns);
+    Value out = e.at(frame.result(0), e.add(e.mul(row, n), column));
+    e.call(name, {args, e.constant(count), left, right, next, out, row, column});
+  }
+
+  /// Makes the micro-kernel where it does not exist yet.
+  std::string ensureTile(const Variant &v) {
+    std::string name = (prefix + kernel.getSymName() + "_tile" + Twine(v.rows) + "x" + Twine(v.panels * panelColumns) + (v.first ? "_first" : "") +
+                        (v.last ? "_last" : "") + (v.edge ? "_edge" : ""))
+                           .str();
+    if (made.insert(name).second)
+      e.function(name, {e.ptr, e.i64, e.ptr, e.ptr, e.ptr, e.ptr, e.i64, e.i64}, {}, /*exported=*/false, [&](ValueRange a) {
+        emitTile(v, a);
+        return SmallVector<Value>();
+      });
+    return name;
+  }
+  llvm::StringSet<> made;
+
+  void emitTile(const Variant &v, ValueRange a) {
+    Value args = a[0], left = a[2], out = a[5], row = a[6], column = a[7];
+    int64_t perRow = v.panels * (panelColumns / e.lanes());
+    auto valid = [&](int64_t c) { return v.edge ? std::clamp<int64_t>(n % panelColumns - c * e.lanes(), 0, e.lanes()) : e.lanes(); };
+    auto address = [&](int64_t i, int64_t c) { return e.at(out, i * n + c * e.lanes()); };
+    SmallVector<Value> sums;
+    for (int64_t i = 0; i < v.rows; ++i)
+      for (int64_t c = 0; c < perRow; ++c)
+        sums.push_back(v.first ? e.fconstant(e.vector, 0) : e.loadMasked(e.vector, address(i, c), valid(c)));
+    ProductTile tile;
+    tile.rows = v.rows;
+    tile.panels = v.panels;
+    tile.count = a[1];
+    tile.left = [&](int64_t i, Value at, int64_t step) { return e.at(e.at(left, e.mul(at, mr)), step * mr + i); };
+    tile.right = a[3];
+    tile.panelStride = e.constant(k * panelColumns);
+    tile.next = v.rows == mr ? a[4] : Value();
+    sums = emitProduct(e, tile, sums);
+    if (v.last)
+      return emitEpilogue(args, v, row, column, sums, out, valid);
+    for (int64_t i = 0; i < v.rows; ++i)
+      for (int64_t c = 0; c < perRow; ++c)
+        e.storeMasked(sums[i * perRow + c], address(i, c), valid(c));
+  }
+
+  /// Bias, activation, residual and the like on the accumulators, then the stores.
+  void emitEpilogue(Value args, const Variant &v, Value row, Value column, ArrayRef<Value> sums, Value out,
+                    llvm::function_ref<int64_t(int64_t)> valid) {
+    KernelFrame frame(e, kernel, args);
+    RowEmitter emitter(e, frame);
+    int64_t perRow = v.panels * (panelColumns / e.lanes());
+    Value bias = anchor->getNumOperands() > 2 ? e.at(frame.operand(anchor->getOperand(2)), column) : Value();
+    int64_t i = 0, c = 0;
+    emitter.setAnchor(anchor->getResult(0), [&](Value) -> Row {
+      return [&](Value, Type, int64_t) {
+        Value sum = sums[i * perRow + c];
+        return bias ? e.fadd(sum, e.load(e.vector, e.at(bias, c * e.lanes()))) : sum;
+      };
+    });
+    for (i = 0; i < v.rows; ++i) {
+      Row finished = emitter.prepare(kernel.getYielded()[0], e.add(row, i));
+      for (c = 0; c < perRow; ++c)
+        if (valid(c) > 0)
+          e.storeMasked(finished(e.add(column, c * e.lanes()), e.vector, valid(c)), e.at(out, i * n + c * e.lanes()), valid(c));
+    }
+  }
+};
+
+} // namespace
+
+void cpu::generateGemm(Emitter &e, vlm::KernelOp kernel, StringRef prefix, KernelCode &code) {
+  GemmGenerator(e, kernel, prefix, code).generate();
+}

@@ -1,0 +1,58 @@
+//===-- Generators.h - the kernel generators, one per strategy ---------------------------------------------------------------------------===//
+//
+// A generator adds the functions of one `vlm.kernel` to a module of func, scf, arith, vector and LLVM ops and says their names. Adding a strategy: a
+// generator here, its name in `Lower.cpp`, its plan (tiles, temporaries, scratch) in `passes/Tile.cpp`.
+//
+//===----------------------------------------------------------------------------------------------------------------------------------===//
+#ifndef VLMC_CODEGEN_CPU_GENERATORS_H
+#define VLMC_CODEGEN_CPU_GENERATORS_H
+
+#include "codegen/Codegen.h"
+#include "codegen/cpu/RowEmitter.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace vlmc::cpu {
+
+/// Matrix products: rows are packed with the prologue applied, then multiplied tile by tile with the epilogue in registers.
+void generateGemm(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+/// Attention with a whole row of scores in cache.
+void generateAttention(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+/// Row-wise ops.
+void generateRows(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+/// The position of a token in each sequence.
+void generateTokenIndex(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+/// All pairs of rows of two operands.
+void generateContrast(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+/// Any region, through its ops' reference lowering to linalg. May fail with a diagnostic.
+mlir::LogicalResult generateReference(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+
+/// Adds a phase: `run` emits tasks [begin, end), `tasks` their number.
+void addPhase(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code,
+              llvm::function_ref<void(Value args, Value begin, Value end)> run, llvm::function_ref<Value(DimFrame &dims)> tasks);
+
+/// An integer of the kernel's `tiles`.
+int64_t tileOf(vlm::KernelOp kernel, llvm::StringRef name);
+
+/// One register tile of a product: rows x (panels of 16 columns), over k in [0, count).
+struct ProductTile {
+  int64_t rows = 1;
+  int64_t panels = 1;
+  Value count;
+  /// Element (row i, k) of the left side, as a pointer.
+  std::function<Value(int64_t row, Value k, int64_t step)> left;
+  /// The right side's panels: element (panel, k, column) lies at right + panel * panelStride + k * 16 + column.
+  Value right;
+  Value panelStride;
+  /// Where the next panel to be read begins, to be prefetched; may be null.
+  Value next;
+};
+/// Emits the tile's sums, added to `initial` in ascending k by one chain of fused multiply-adds per element, so that the bits depend on k only.
+/// Accumulators stand row by row, in a row panel by panel, in a panel vector by vector.
+llvm::SmallVector<Value> emitProduct(Emitter &e, const ProductTile &tile, ValueRange initial);
+
+/// Columns of a packed panel.
+inline constexpr int64_t panelColumns = 16;
+
+} // namespace vlmc::cpu
+
+#endif // VLMC_CODEGEN_CPU_GENERATORS_H

@@ -1,0 +1,306 @@
+//===-- Reference.cpp - the reference strategy: every op as the loops of its definition ---------------------------------------------------===//
+//
+// The second opinion for every optimised path. Each op of a kernel's region is a phase of its own over rows of its result; sums are in f64, exp, tanh and
+// erf are the C library's, nothing is packed, fused or vectorised. Values between ops lie in the kernel's temporaries (planned by `tile` like all memory).
+//
+//===----------------------------------------------------------------------------------------------------------------------------------===//
+#include "codegen/cpu/Generators.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include <cfloat>
+
+using namespace mlir;
+using namespace vlmc;
+using namespace vlmc::cpu;
+
+namespace {
+
+class ReferenceOp {
+public:
+  ReferenceOp(Emitter &e, KernelFrame &frame, Operation *op) : e(e), frame(frame), op(op), f64(e.b.getF64Type()) {}
+
+  /// Emits row `m` of the op's result.
+  void emitRow(Value m) {
+    llvm::TypeSwitch<Operation *>(op)
+        .Case([&](vlm::LinearOp linear) { emitLinear(linear, m); })
+        .Case([&](vlm::PatchEmbedOp patch) { emitPatchEmbed(patch, m); })
+        .Case([&](vlm::AttentionOp attention) { emitAttention(attention, m); })
+        .Case([&](vlm::ContrastiveLogitsOp logits) { emitContrast(logits, m); })
+        .Case([&](vlm::LayerNormOp norm) { emitLayerNorm(norm, m); })
+        .Case([&](vlm::L2NormalizeOp norm) { emitL2Normalize(norm, m); })
+        .Case([&](vlm::TokenIndexOp index) { emitTokenIndex(index, m); })
+        .Default([&](Operation *) {
+          features([&](Value n) { set(m, n, elementwise(m, n)); });
+        });
+  }
+
+private:
+  Emitter &e;
+  KernelFrame &frame;
+  Operation *op;
+  Type f64;
+
+  //===-- Elements --------------------------------------------------------------------------------------------------------------------===//
+
+  /// The buffer of a value: an operand, a result of the kernel, or the temporary of a value in between.
+  Value bufferOf(Value value) {
+    if (isa<BlockArgument>(value))
+      return frame.operand(value);
+    auto yielded = frame.kernel.getYielded();
+    if (auto it = llvm::find(yielded, value); it != yielded.end())
+      return frame.result(std::distance(yielded.begin(), it));
+    unsigned number = 0;
+    for (Operation &inner : frame.kernel.getBody().front().without_terminator()) {
+      if (inner.getResult(0) == value)
+        break;
+      number += !llvm::is_contained(yielded, inner.getResult(0));
+    }
+    return frame.temporary(number);
+  }
+  static int64_t width(Value value) { return vlm::getFeatures(value); }
+  Value rowLength(Value value) {
+    auto type = cast<RankedTensorType>(value.getType());
+    return type.isDynamicDim(type.getRank() - 1) ? frame.dims.dim(value, type.getRank() - 1) : e.constant(width(value));
+  }
+  Value get(Value value, Value m, Value n) {
+    Type element = cast<RankedTensorType>(value.getType()).getElementType();
+    return e.load(element, e.at(bufferOf(value), e.add(e.mul(m, rowLength(value)), n), element));
+  }
+  Value getWide(Value value, Value m, Value n) { return widen(get(value, m, n)); }
+  void set(Value m, Value n, Value x) {
+    Value result = op->getResult(0);
+    if (x.getType() == f64)
+      x = arith::TruncFOp::create(e.b, e.loc, e.f32, x);
+    e.store(x, e.at(bufferOf(result), e.add(e.mul(m, rowLength(result)), n), x.getType()));
+  }
+  Value widen(Value x) { return arith::ExtFOp::create(e.b, e.loc, f64, x); }
+  Value wide(double value) { return arith::ConstantOp::create(e.b, e.loc, e.b.getF64FloatAttr(value)); }
+  Value zero() { return e.constant(0); }
+  void features(llvm::function_ref<void(Value n)> body) { e.loop(zero(), rowLength(op->getResult(0)), 1, body); }
+  Value sum(Value count, llvm::function_ref<Value(Value)> term, Value start = {}) {
+    return e.loop(zero(), count, 1, {start ? start : wide(0)}, [&](Value i, ValueRange carried) {
+      return SmallVector<Value>{e.fadd(carried[0], term(i))};
+    })[0];
+  }
+
+  //===-- Element by element --------------------------------------------------------------------------------------------------------------===//
+
+  Value elementwise(Value m, Value n) {
+    return llvm::TypeSwitch<Operation *, Value>(op)
+        .Case([&](vlm::AddOp add) { return e.fadd(get(add.getLhs(), m, n), get(add.getRhs(), addRow(add, m), n)); })
+        .Case([&](vlm::ActivationOp activation) { return activate(activation.getKind(), getWide(activation.getInput(), m, n)); })
+        .Case([&](vlm::EmbeddingOp embedding) {
+          Value ids = embedding.getIds();
+          Type type = cast<RankedTensorType>(ids.getType()).getElementType();
+          Value id = e.load(type, e.at(bufferOf(ids), m, type));
+          return get(embedding.getTable(), type == e.i64 ? id : Value(arith::ExtSIOp::create(e.b, e.loc, e.i64, id)), n);
+        })
+        .Case([&](vlm::PrependTokensOp prepend) { return prepended(prepend, m, n); })
+        .Case([&](vlm::TakeTokensOp take) {
+          Value rows = frame.dims.dim(take.getResult(), 1), tokens = frame.dims.dim(take.getInput(), 1);
+          Value token = take.getIndex() ? widenIndex(e.load(e.i32, e.at(bufferOf(take.getIndex()), m, e.i32)))
+                                        : e.constant(static_cast<int64_t>(*take.getPosition()));
+          return get(take.getInput(), e.add(e.mul(e.div(m, rows), tokens), token), n);
+        })
+        .Case([&](vlm::SqueezeOp squeeze) { return get(squeeze.getInput(), m, n); })
+        .Case([&](vlm::SliceFeaturesOp slice) { return get(slice.getInput(), m, e.add(n, static_cast<int64_t>(slice.getBegin()))); });
+  }
+
+  Value widenIndex(Value index) { return arith::ExtSIOp::create(e.b, e.loc, e.i64, index); }
+
+  Value addRow(vlm::AddOp add, Value m) {
+    auto lhs = cast<RankedTensorType>(add.getLhs().getType());
+    int64_t rank = cast<RankedTensorType>(add.getRhs().getType()).getRank();
+    Value period = e.constant(1);
+    for (int64_t i = lhs.getRank() - rank; i < lhs.getRank() - 1; ++i)
+      period = e.mul(period, frame.dims.dim(add.getLhs(), i));
+    return rank == lhs.getRank() ? m : e.rem(m, period);
+  }
+
+  Value prepended(vlm::PrependTokensOp prepend, Value m, Value n) {
+    int64_t front = cast<RankedTensorType>(prepend.getTokens().getType()).getDimSize(0);
+    int64_t rest = cast<RankedTensorType>(prepend.getInput().getType()).getDimSize(1);
+    Value batch = e.div(m, front + rest), token = e.rem(m, front + rest);
+    Value inFront = get(prepend.getTokens(), e.min(token, e.constant(front - 1)), n);
+    Value behind = get(prepend.getInput(), e.add(e.mul(batch, rest), e.max(e.sub(token, e.constant(front)), zero())), n);
+    return e.select(e.less(token, e.constant(front)), inFront, behind);
+  }
+
+  Value sigmoid(Value x) {
+    return e.fdiv(wide(1), e.fadd(wide(1), math::ExpOp::create(e.b, e.loc, e.fneg(x))));
+  }
+  Value larger(Value x, Value y) { return arith::MaximumFOp::create(e.b, e.loc, x, y); }
+
+  Value activate(vlm::ActivationKind kind, Value x) {
+    using Kind = vlm::ActivationKind;
+    switch (kind) {
+    case Kind::Identity:
+      return x;
+    case Kind::Relu:
+      return larger(x, wide(0));
+    case Kind::Relu2: {
+      Value positive = larger(x, wide(0));
+      return e.fmul(positive, positive);
+    }
+    case Kind::Relu6:
+      return arith::MinimumFOp::create(e.b, e.loc, larger(x, wide(0)), wide(6));
+    case Kind::LeakyRelu:
+      return larger(x, e.fmul(x, wide(0.01)));
+    case Kind::QuickGelu:
+      return e.fmul(x, sigmoid(e.fmul(x, wide(1.702))));
+    case Kind::Gelu:
+      return e.fmul(e.fmul(x, wide(0.5)), e.fadd(wide(1), math::ErfOp::create(e.b, e.loc, e.fmul(x, wide(0.70710678118654752)))));
+    case Kind::GeluTanh: {
+      Value cubic = e.fadd(x, e.fmul(wide(0.044715), e.fmul(x, e.fmul(x, x))));
+      Value t = math::TanhOp::create(e.b, e.loc, e.fmul(cubic, wide(0.79788456080286536)));
+      return e.fmul(e.fmul(x, wide(0.5)), e.fadd(wide(1), t));
+    }
+    case Kind::Silu:
+      return e.fmul(x, sigmoid(x));
+    case Kind::Sigmoid:
+      return sigmoid(x);
+    case Kind::Tanh:
+      return math::TanhOp::create(e.b, e.loc, x);
+    case Kind::Mish:
+      return e.fmul(x, math::TanhOp::create(e.b, e.loc, math::Log1pOp::create(e.b, e.loc, math::ExpOp::create(e.b, e.loc, x))));
+    }
+    llvm_unreachable("every activation is listed");
+  }
+
+  //===-- Sums ------------------------------------------------------------------------------------------------------------------------===//
+
+  void emitLinear(vlm::LinearOp linear, Value m) {
+    features([&](Value n) {
+      Value total = sum(e.constant(width(linear.getInput())), [&](Value k) {
+        return e.fmul(getWide(linear.getInput(), m, k), getWide(linear.getWeight(), n, k));
+      });
+      set(m, n, linear.getBias() ? e.fadd(total, getWide(linear.getBias(), zero(), n)) : total);
+    });
+  }
+
+  void emitPatchEmbed(vlm::PatchEmbedOp patch, Value m) {
+    ArrayRef<int64_t> pixels = cast<RankedTensorType>(patch.getPixels().getType()).getShape();
+    int64_t side = cast<RankedTensorType>(patch.getWeight().getType()).getDimSize(2), across = pixels[3] / side;
+    int64_t count = across * (pixels[2] / side);
+    Value batch = e.div(m, count), number = e.rem(m, count);
+    Value top = e.mul(e.div(number, across), side), left = e.mul(e.rem(number, across), side);
+    features([&](Value n) {
+      // k counts the window's pixels as (channel, y, x), the order of the weight.
+      Value total = sum(e.constant(pixels[1] * side * side), [&](Value k) {
+        Value channel = e.div(k, side * side), y = e.rem(e.div(k, side), side), x = e.rem(k, side);
+        Value row = e.add(e.mul(e.add(e.mul(batch, pixels[1]), channel), pixels[2]), e.add(top, y));
+        Value weight = e.load(e.f32, e.at(bufferOf(patch.getWeight()), e.add(e.mul(n, pixels[1] * side * side), k)));
+        return e.fmul(getWide(patch.getPixels(), row, e.add(left, x)), widen(weight));
+      });
+      set(m, n, patch.getBias() ? e.fadd(total, getWide(patch.getBias(), zero(), n)) : total);
+    });
+  }
+
+  void emitContrast(vlm::ContrastiveLogitsOp logits, Value m) {
+    Value scale = math::ExpOp::create(e.b, e.loc, getWide(logits.getLogScale(), zero(), zero()));
+    features([&](Value n) {
+      Value total = sum(e.constant(width(logits.getImage())), [&](Value k) {
+        return e.fmul(getWide(logits.getImage(), m, k), getWide(logits.getText(), n, k));
+      });
+      total = e.fmul(total, scale);
+      set(m, n, logits.getBias() ? e.fadd(total, getWide(logits.getBias(), zero(), zero())) : total);
+    });
+  }
+
+  void emitLayerNorm(vlm::LayerNormOp norm, Value m) {
+    Value input = norm.getInput(), length = e.constant(width(input)), count = wide(static_cast<double>(width(input)));
+    Value mean = e.fdiv(sum(length, [&](Value k) { return getWide(input, m, k); }), count);
+    Value squares = sum(length, [&](Value k) {
+      Value difference = e.fsub(getWide(input, m, k), mean);
+      return e.fmul(difference, difference);
+    });
+    Value deviation = e.sqrt(e.fadd(e.fdiv(squares, count), wide(norm.getEpsilon().convertToDouble())));
+    features([&](Value n) {
+      Value x = e.fdiv(e.fsub(getWide(input, m, n), mean), deviation);
+      set(m, n, e.fadd(e.fmul(x, getWide(norm.getWeight(), zero(), n)), getWide(norm.getBias(), zero(), n)));
+    });
+  }
+
+  void emitL2Normalize(vlm::L2NormalizeOp norm, Value m) {
+    Value length = e.sqrt(sum(e.constant(width(norm.getInput())), [&](Value k) {
+      Value x = getWide(norm.getInput(), m, k);
+      return e.fmul(x, x);
+    }));
+    features([&](Value n) { set(m, n, e.fdiv(getWide(norm.getInput(), m, n), length)); });
+  }
+
+  void emitTokenIndex(vlm::TokenIndexOp index, Value m) {
+    Value tokens = frame.dims.dim(index.getIds(), 1);
+    bool largest = index.getKind() == vlm::TokenIndexKind::ArgMax;
+    // Carries the position found and its id; a position counts when nothing has been found yet (first_equal) or its id is larger.
+    SmallVector<Value> found = e.loop(zero(), tokens, 1, {tokens, e.constant(INT64_MIN)}, [&](Value t, ValueRange carried) {
+      Value id = get(index.getIds(), m, t);
+      Value better = largest ? e.less(carried[1], id)
+                             : Value(arith::AndIOp::create(e.b, e.loc, e.equal(carried[0], tokens), e.equal(id, e.constant(index.getId()))));
+      return SmallVector<Value>{e.select(better, t, carried[0]), e.select(better, id, carried[1])};
+    });
+    Value position = e.select(e.equal(found[0], tokens), zero(), found[0]);
+    e.store(arith::TruncIOp::create(e.b, e.loc, e.i32, position), e.at(bufferOf(index.getResult()), m, e.i32));
+  }
+
+  //===-- Attention -------------------------------------------------------------------------------------------------------------------===//
+
+  void emitAttention(vlm::AttentionOp a, Value m) {
+    Value queries = frame.dims.dim(a.getQuery(), 1), keys = frame.dims.dim(a.getKey(), 1);
+    Value batch = e.div(m, queries), position = e.rem(m, queries);
+    if (a.getQueryPosition())
+      position = widenIndex(e.load(e.i32, e.at(bufferOf(a.getQueryPosition()), m, e.i32)));
+    int64_t heads = a.getNumHeads(), size = width(a.getQuery()) / heads, group = heads / static_cast<int64_t>(a.getNumKvHeads());
+    // The score of key j for a head, or the lowest finite f32 where it is masked.
+    auto score = [&](Value head, Value keyHead, Value j) {
+      Value row = e.add(e.mul(batch, keys), j);
+      Value s = sum(e.constant(size), [&](Value d) {
+        return e.fmul(getWide(a.getQuery(), m, e.add(e.mul(head, size), d)), getWide(a.getKey(), row, e.add(e.mul(keyHead, size), d)));
+      });
+      s = e.fmul(s, wide(a.getScale().convertToDouble()));
+      if (a.getCausal())
+        s = e.select(e.less(position, j), wide(-FLT_MAX), s);
+      if (a.getKeyValid())
+        s = e.select(e.equal(get(a.getKeyValid(), batch, j), zero()), wide(-FLT_MAX), s);
+      return s;
+    };
+    e.loop(zero(), e.constant(heads), 1, [&](Value head) {
+      Value keyHead = e.div(head, group);
+      Value maximum = e.loop(zero(), keys, 1, {wide(-DBL_MAX)}, [&](Value j, ValueRange carried) {
+        return SmallVector<Value>{larger(carried[0], score(head, keyHead, j))};
+      })[0];
+      Value weights = frame.scratch;
+      Value total = e.loop(zero(), keys, 1, {wide(0)}, [&](Value j, ValueRange carried) {
+        Value weight = math::ExpOp::create(e.b, e.loc, e.fsub(score(head, keyHead, j), maximum));
+        e.store(weight, e.at(weights, j, f64), 8);
+        return SmallVector<Value>{e.fadd(carried[0], weight)};
+      })[0];
+      e.loop(zero(), e.constant(size), 1, [&](Value d) {
+        Value weighted = sum(keys, [&](Value j) {
+          Value value = getWide(a.getValue(), e.add(e.mul(batch, keys), j), e.add(e.mul(keyHead, size), d));
+          return e.fmul(e.load(f64, e.at(weights, j, f64), 8), value);
+        });
+        set(m, e.add(e.mul(head, size), d), e.fdiv(weighted, total));
+      });
+    });
+  }
+};
+
+} // namespace
+
+LogicalResult cpu::generateReference(Emitter &e, vlm::KernelOp kernel, StringRef prefix, KernelCode &code) {
+  for (Type type : kernel.getArgumentTypes())
+    if (auto layout = dyn_cast_or_null<vlm::LayoutAttr>(cast<RankedTensorType>(type).getEncoding()))
+      if (layout.getName() == "f32.panel16")
+        return kernel.emitOpError() << "has strategy 'reference', which reads weights in rows, but one has layout " << layout.getName();
+  for (Operation &op : kernel.getBody().front().without_terminator())
+    addPhase(
+        e, kernel, prefix, code,
+        [&](Value args, Value begin, Value end) {
+          KernelFrame frame(e, kernel, args);
+          ReferenceOp reference(e, frame, &op);
+          e.loop(begin, end, 1, [&](Value m) { reference.emitRow(m); });
+        },
+        [&](DimFrame &dims) { return dims.rows(e, op.getResult(0)); });
+  return success();
+}

@@ -1,0 +1,189 @@
+//===-- RowEmitter.cpp - the values of a kernel's region, row by row --------------------------------------------------------------------===//
+#include "codegen/cpu/RowEmitter.h"
+#include "codegen/cpu/VectorMath.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace vlmc;
+using namespace vlmc::cpu;
+
+//===-- Frames ------------------------------------------------------------------------------------------------------------------------===//
+
+DimFrame::DimFrame(Emitter &e, vlm::KernelOp kernel, Value dims) {
+  int64_t next = 0;
+  for (BlockArgument argument : kernel.getBody().getArguments())
+    for (int64_t size : cast<RankedTensorType>(argument.getType()).getShape())
+      sizes[argument].push_back(ShapedType::isDynamic(size) ? e.load(e.i64, e.at(dims, next++, e.i64), 8) : e.constant(size));
+  for (Operation &op : kernel.getBody().front().without_terminator())
+    for (OpResult result : op.getResults()) {
+      SmallVector<Value> &shape = sizes[result];
+      for (auto [i, size] : llvm::enumerate(cast<RankedTensorType>(result.getType()).getShape())) {
+        if (!ShapedType::isDynamic(size)) {
+          shape.push_back(e.constant(size));
+          continue;
+        }
+        auto [operand, dim] = cast<vlm::DimsOpInterface>(op).getDimSource(result.getResultNumber(), i);
+        shape.push_back(sizes[op.getOperand(operand)][dim]);
+      }
+    }
+}
+
+Value DimFrame::rows(Emitter &e, Value value) const {
+  ArrayRef<Value> shape = sizes.find(value)->second;
+  Value product = e.constant(1);
+  for (Value size : shape.drop_back())
+    product = e.mul(product, size);
+  return product;
+}
+
+static Value loadPointer(Emitter &e, Value base, int64_t field) { return e.load(e.ptr, e.at(base, field, e.ptr), 8); }
+
+// The fields of vlm_kernel_args: buffers, dims, scratch.
+KernelFrame::KernelFrame(Emitter &e, vlm::KernelOp kernel, Value args)
+    : kernel(kernel), scratch(loadPointer(e, args, 2)), dims(e, kernel, loadPointer(e, args, 1)) {
+  Value table = loadPointer(e, args, 0);
+  size_t temps = 0;
+  if (DictionaryAttr tiles = kernel.getTilesAttr())
+    if (auto list = tiles.getAs<ArrayAttr>("temps"))
+      temps = list.size();
+  size_t count = kernel.getArgumentTypes().size() + kernel.getResultTypes().size() + temps;
+  for (size_t i = 0; i < count; ++i)
+    buffers.push_back(loadPointer(e, table, i));
+}
+
+//===-- Rows --------------------------------------------------------------------------------------------------------------------------===//
+
+void RowEmitter::forFeatures(int64_t features, llvm::function_ref<void(Value, Type, int64_t)> body) {
+  int64_t whole = features / e.lanes() * e.lanes();
+  if (whole)
+    e.loop(e.constant(0), e.constant(whole), e.lanes(), [&](Value k) { body(k, e.vector, e.lanes()); });
+  if (whole < features)
+    body(e.constant(whole), e.vector, features - whole);
+}
+
+Value RowEmitter::sumOver(int64_t features, llvm::function_ref<Value(Value, Type, int64_t)> term) {
+  int64_t whole = features / e.lanes() * e.lanes();
+  Value sum = e.fconstant(e.vector, 0);
+  if (whole)
+    sum = e.loop(e.constant(0), e.constant(whole), e.lanes(), {sum}, [&](Value k, ValueRange carried) {
+      return SmallVector<Value>{e.fadd(carried[0], term(k, e.vector, e.lanes()))};
+    })[0];
+  if (int64_t valid = features - whole) {
+    // Lanes past the row must not count, whatever `term` makes of them.
+    SmallVector<bool> bits(e.lanes(), false);
+    std::fill_n(bits.begin(), valid, true);
+    Value mask = arith::ConstantOp::create(e.b, e.loc,
+                                           DenseElementsAttr::get(VectorType::get({e.lanes()}, e.i1), ArrayRef<bool>(bits)));
+    sum = e.fadd(sum, e.select(mask, term(e.constant(whole), e.vector, valid), e.fconstant(e.vector, 0)));
+  }
+  return e.reduceAdd(sum);
+}
+
+Row RowEmitter::memoryRow(Value base, Value offset) {
+  Value row = e.at(base, offset);
+  return [this, row](Value k, Type type, int64_t valid) -> Value {
+    Value address = e.at(row, k);
+    if (auto vectorType = dyn_cast<VectorType>(type))
+      return e.loadMasked(vectorType, address, valid);
+    return e.load(type, address);
+  };
+}
+
+Row RowEmitter::prepare(Value value, Value m) {
+  if (anchorValue && value == anchorValue)
+    return anchorRow(m);
+  if (isa<BlockArgument>(value))
+    return memoryRow(frame.operand(value), e.mul(m, vlm::getFeatures(value)));
+  return llvm::TypeSwitch<Operation *, Row>(value.getDefiningOp())
+      .Case([&](vlm::AddOp op) { return prepareAdd(op, m); })
+      .Case([&](vlm::LayerNormOp op) { return prepareLayerNorm(op, m); })
+      .Case([&](vlm::L2NormalizeOp op) { return prepareL2Normalize(op, m); })
+      .Case([&](vlm::EmbeddingOp op) { return prepareEmbedding(op, m); })
+      .Case([&](vlm::PrependTokensOp op) { return preparePrepend(op, m); })
+      .Case([&](vlm::TakeTokensOp op) { return prepareTake(op, m); })
+      .Case([&](vlm::SqueezeOp op) { return prepare(op.getInput(), m); })
+      .Case([&](vlm::SliceFeaturesOp op) -> Row {
+        Row input = prepare(op.getInput(), m);
+        int64_t begin = op.getBegin();
+        return [this, input, begin](Value k, Type type, int64_t valid) { return input(e.add(k, begin), type, valid); };
+      })
+      .Case([&](vlm::ActivationOp op) -> Row {
+        Row input = prepare(op.getInput(), m);
+        vlm::ActivationKind kind = op.getKind();
+        return [this, input, kind](Value k, Type type, int64_t valid) { return emitActivation(e, kind, input(k, type, valid)); };
+      });
+}
+
+Row RowEmitter::prepareAdd(vlm::AddOp op, Value m) {
+  int64_t rank = cast<RankedTensorType>(op.getLhs().getType()).getRank();
+  int64_t rhsRank = cast<RankedTensorType>(op.getRhs().getType()).getRank();
+  Value rhsRow = m;
+  if (rhsRank == 1) {
+    rhsRow = e.constant(0);
+  } else if (rhsRank < rank) {
+    // Rows of the right side are counted over its own leading dimensions, which are the last of the left side's.
+    Value period = e.constant(1);
+    for (int64_t i = rank - rhsRank; i < rank - 1; ++i)
+      period = e.mul(period, frame.dims.dim(op.getLhs(), i));
+    rhsRow = e.rem(m, period);
+  }
+  Row lhs = prepare(op.getLhs(), m), rhs = prepare(op.getRhs(), rhsRow);
+  return [this, lhs, rhs](Value k, Type type, int64_t valid) { return e.fadd(lhs(k, type, valid), rhs(k, type, valid)); };
+}
+
+Row RowEmitter::prepareLayerNorm(vlm::LayerNormOp op, Value m) {
+  int64_t features = vlm::getFeatures(op.getInput());
+  Row input = prepare(op.getInput(), m);
+  Value count = e.fconstant(e.f32, static_cast<double>(features));
+  Value mean = e.fdiv(sumOver(features, input), count);
+  Value squares = sumOver(features, [&](Value k, Type type, int64_t valid) {
+    Value difference = e.fsub(input(k, type, valid), e.broadcast(type, mean));
+    return e.fmul(difference, difference);
+  });
+  Value variance = e.fadd(e.fdiv(squares, count), e.fconstant(e.f32, op.getEpsilon().convertToDouble()));
+  Value inverse = e.fdiv(e.fconstant(e.f32, 1.0), e.sqrt(variance));
+  Row weight = prepare(op.getWeight(), e.constant(0)), bias = prepare(op.getBias(), e.constant(0));
+  return [=, this](Value k, Type type, int64_t valid) {
+    Value centred = e.fsub(input(k, type, valid), e.broadcast(type, mean));
+    return e.fma(e.fmul(centred, e.broadcast(type, inverse)), weight(k, type, valid), bias(k, type, valid));
+  };
+}
+
+Row RowEmitter::prepareL2Normalize(vlm::L2NormalizeOp op, Value m) {
+  Row input = prepare(op.getInput(), m);
+  Value norm = e.sqrt(sumOver(vlm::getFeatures(op.getInput()), [&](Value k, Type type, int64_t valid) {
+    Value x = input(k, type, valid);
+    return e.fmul(x, x);
+  }));
+  return [=, this](Value k, Type type, int64_t valid) { return e.fdiv(input(k, type, valid), e.broadcast(type, norm)); };
+}
+
+Row RowEmitter::prepareEmbedding(vlm::EmbeddingOp op, Value m) {
+  Type idType = cast<RankedTensorType>(op.getIds().getType()).getElementType();
+  Value id = e.load(idType, e.at(frame.operand(op.getIds()), m, idType));
+  if (idType != e.i64)
+    id = arith::ExtSIOp::create(e.b, e.loc, e.i64, id);
+  return memoryRow(frame.operand(op.getTable()), e.mul(id, vlm::getFeatures(op.getTable())));
+}
+
+Row RowEmitter::preparePrepend(vlm::PrependTokensOp op, Value m) {
+  int64_t front = cast<RankedTensorType>(op.getTokens().getType()).getDimSize(0);
+  int64_t rest = cast<RankedTensorType>(op.getInput().getType()).getDimSize(1);
+  Value batch = e.div(m, front + rest), token = e.rem(m, front + rest);
+  Value isFront = e.less(token, e.constant(front));
+  // Both rows are addressed within bounds; the selection decides which one counts.
+  Row tokens = prepare(op.getTokens(), e.min(token, e.constant(front - 1)));
+  Row input = prepare(op.getInput(), e.add(e.mul(batch, rest), e.max(e.sub(token, e.constant(front)), e.constant(0))));
+  return [=, this](Value k, Type type, int64_t valid) { return e.select(isFront, tokens(k, type, valid), input(k, type, valid)); };
+}
+
+Row RowEmitter::prepareTake(vlm::TakeTokensOp op, Value m) {
+  Value tokens = frame.dims.dim(op.getInput(), 1);
+  if (!op.getIndex())
+    return prepare(op.getInput(), e.add(e.mul(m, tokens), static_cast<int64_t>(*op.getPosition())));
+  Value index = e.load(e.i32, e.at(frame.operand(op.getIndex()), m, e.i32));
+  index = arith::ExtSIOp::create(e.b, e.loc, e.i64, index);
+  Value batch = e.div(m, frame.dims.dim(op.getResult(), 1));
+  return prepare(op.getInput(), e.add(e.mul(batch, tokens), index));
+}

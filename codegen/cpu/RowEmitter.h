@@ -1,0 +1,85 @@
+//===-- RowEmitter.h - the values of a kernel's region, row by row ----------------------------------------------------------------------===//
+//
+// Everything in a kernel but its anchor works on rows: a value `[..., D]` is rows of D features, counted over all leading dimensions. `prepare` emits
+// what must be known of a row before its features are read (addresses, means, norms) and gives a `Row`, which emits any stretch of features.
+// The same code is therefore a GEMM's prologue (rows are packed), its epilogue (rows are finished in registers) and a kernel of its own.
+//
+//   KernelFrame frame(e, kernel, args);
+//   RowEmitter rows(e, frame);
+//   Row row = rows.prepare(kernel.getYielded()[0], m);
+//   e.store(row(k, e.vector, e.lanes()), e.at(out, k));
+//
+//===----------------------------------------------------------------------------------------------------------------------------------===//
+#ifndef VLMC_CODEGEN_CPU_ROWEMITTER_H
+#define VLMC_CODEGEN_CPU_ROWEMITTER_H
+
+#include "codegen/cpu/Emitter.h"
+#include "ir/Vlm/VlmOps.h"
+
+namespace vlmc::cpu {
+
+/// The sizes of every value of a kernel's region, from the `dims` that a call passes.
+class DimFrame {
+public:
+  DimFrame(Emitter &e, vlm::KernelOp kernel, Value dims);
+  Value dim(Value value, int64_t i) const { return sizes.lookup(value)[i]; }
+  /// The number of rows: the product of all dimensions but the last.
+  Value rows(Emitter &e, Value value) const;
+
+private:
+  llvm::DenseMap<Value, llvm::SmallVector<Value>> sizes;
+};
+
+/// What a generated function knows of its kernel: buffers by number, sizes, scratch.
+class KernelFrame {
+public:
+  /// `args` points to a `vlm_kernel_args`.
+  KernelFrame(Emitter &e, vlm::KernelOp kernel, Value args);
+  vlm::KernelOp kernel;
+  /// Operands, results, temporaries.
+  llvm::SmallVector<Value> buffers;
+  Value scratch;
+  DimFrame dims;
+
+  Value operand(Value blockArgument) const { return buffers[llvm::cast<mlir::BlockArgument>(blockArgument).getArgNumber()]; }
+  Value result(unsigned i) { return buffers[kernel.getArgumentTypes().size() + i]; }
+  Value temporary(unsigned i) { return buffers[kernel.getArgumentTypes().size() + kernel.getResultTypes().size() + i]; }
+};
+
+/// Emits features [k, k + lanes of the type) of a prepared row; lanes from `valid` on are neither read nor meaningful.
+using Row = std::function<Value(Value k, Type type, int64_t valid)>;
+
+class RowEmitter {
+public:
+  RowEmitter(Emitter &e, const KernelFrame &frame) : e(e), frame(frame) {}
+
+  /// Rows of `anchor` (a GEMM's product) come from here instead of memory.
+  void setAnchor(Value anchor, std::function<Row(Value m)> source) {
+    anchorValue = anchor;
+    anchorRow = std::move(source);
+  }
+  /// Row `m` of a value.
+  Row prepare(Value value, Value m);
+  /// Calls `body(k, type, valid)` so that all of [0, features) is covered: whole vectors, then one masked vector.
+  void forFeatures(int64_t features, llvm::function_ref<void(Value k, Type type, int64_t valid)> body);
+
+private:
+  Emitter &e;
+  const KernelFrame &frame;
+  Value anchorValue;
+  std::function<Row(Value m)> anchorRow;
+
+  Row memoryRow(Value base, Value offset);
+  Row prepareAdd(vlm::AddOp op, Value m);
+  Row prepareLayerNorm(vlm::LayerNormOp op, Value m);
+  Row prepareL2Normalize(vlm::L2NormalizeOp op, Value m);
+  Row prepareEmbedding(vlm::EmbeddingOp op, Value m);
+  Row preparePrepend(vlm::PrependTokensOp op, Value m);
+  Row prepareTake(vlm::TakeTokensOp op, Value m);
+  /// The sum of `term` over the features of a row, in an order that depends on their number only.
+  Value sumOver(int64_t features, llvm::function_ref<Value(Value k, Type type, int64_t valid)> term);
+};
+
+} // namespace vlmc::cpu
+
+#endif // VLMC_CODEGEN_CPU_ROWEMITTER_H

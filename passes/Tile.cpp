@@ -1,0 +1,179 @@
+//===-- Tile.cpp - strategies, tile sizes and working memory of kernels -------------------------------------------------------------------===//
+//
+// Sizes of temporaries and scratch are a contract with the generators in codegen/cpu: what is planned here is what they use.
+//
+//===----------------------------------------------------------------------------------------------------------------------------------===//
+#include "ir/Vlm/VlmSize.h"
+#include "passes/Passes.h"
+
+namespace vlmc {
+#define GEN_PASS_DEF_TILEPASS
+#include "passes/Passes.h.inc"
+} // namespace vlmc
+
+using namespace mlir;
+using namespace vlmc;
+using vlm::Size;
+
+/// Columns of a packed panel (`f32.panel16`).
+static constexpr int64_t panelColumns = 16;
+
+namespace {
+
+/// The dims of the values of a kernel's region over its own symbols d0, d1, ... (its dynamic operand dims in order).
+class KernelDims {
+public:
+  explicit KernelDims(vlm::KernelOp kernel) {
+    int64_t next = 0;
+    for (BlockArgument argument : kernel.getBody().getArguments())
+      for (int64_t size : cast<RankedTensorType>(argument.getType()).getShape())
+        dims[argument].push_back(ShapedType::isDynamic(size) ? Size::symbol("d" + std::to_string(next++)) : Size(size));
+    for (Operation &op : kernel.getBody().front().without_terminator())
+      for (OpResult result : op.getResults())
+        for (auto [i, size] : llvm::enumerate(cast<RankedTensorType>(result.getType()).getShape())) {
+          if (!ShapedType::isDynamic(size)) {
+            dims[result].emplace_back(size);
+            continue;
+          }
+          auto [operand, dim] = cast<vlm::DimsOpInterface>(op).getDimSource(result.getResultNumber(), i);
+          Size source = dims[op.getOperand(operand)][dim];
+          dims[result].push_back(source);
+        }
+  }
+  Size dim(Value value, int64_t i) { return dims[value][i]; }
+  Size rows(Value value) {
+    Size product(1);
+    for (const Size &size : ArrayRef<Size>(dims[value]).drop_back())
+      product = product * size;
+    return product;
+  }
+  Size bytes(Value value) {
+    auto type = cast<RankedTensorType>(value.getType());
+    return rows(value) * dims[value].back() * Size(type.getElementTypeBitWidth() / 8);
+  }
+
+private:
+  llvm::DenseMap<Value, std::vector<Size>> dims;
+};
+
+/// What a kernel needs: its tile parameters and memory.
+struct Plan {
+  StringRef strategy;
+  SmallVector<std::pair<StringRef, int64_t>> tiles;
+  std::vector<Size> temps;
+  Size scratch;
+};
+
+struct TilePass : public vlmc::impl::TilePassBase<TilePass> {
+  using TilePassBase::TilePassBase;
+
+  void runOnOperation() override {
+    for (auto kernel : getOperation().getOps<vlm::KernelOp>()) {
+      FailureOr<Plan> plan = planOf(kernel);
+      if (failed(plan))
+        return signalPassFailure();
+      attach(kernel, *plan);
+    }
+  }
+
+private:
+  FailureOr<Plan> planOf(vlm::KernelOp kernel) {
+    if (strategy == "reference" || kernel.getStrategy() == "reference")
+      return planReference(kernel);
+    if (strategy != "auto")
+      return kernel.emitOpError() << "cannot be tiled with strategy '" << strategy << "'; there are auto and reference";
+    switch (kernel.getAnchor()) {
+    case vlm::AnchorKind::Gemm:
+      return planGemm(kernel);
+    case vlm::AnchorKind::Attention:
+      return planAttention(kernel);
+    case vlm::AnchorKind::Rows: {
+      Plan plan;
+      plan.strategy = isa<vlm::TokenIndexOp>(kernel.getYielded()[0].getDefiningOp()) ? "token_index" : "rows";
+      return plan;
+    }
+    case vlm::AnchorKind::Contrast: {
+      Plan plan;
+      plan.strategy = "contrast";
+      return plan;
+    }
+    }
+    llvm_unreachable("every anchor is listed");
+  }
+
+  /// Every value between two ops is a temporary; attention keeps one row of weights (f64) per thread.
+  FailureOr<Plan> planReference(vlm::KernelOp kernel) {
+    Plan plan;
+    plan.strategy = "reference";
+    KernelDims dims(kernel);
+    for (Operation &op : kernel.getBody().front().without_terminator()) {
+      if (!llvm::is_contained(kernel.getYielded(), op.getResult(0)))
+        plan.temps.push_back(dims.bytes(op.getResult(0)));
+      if (auto attention = dyn_cast<vlm::AttentionOp>(op))
+        plan.scratch = plan.scratch + dims.dim(attention.getKey(), 1) * Size(8);
+    }
+    return plan;
+  }
+
+  /// k blocks as long as 1024 so that the result is seldom re-read; row blocks whose packed part takes somewhat less than half of the second-level
+  /// cache (240 KiB of 512: measured, see docs/performance.md). The packed left side is a temporary of whole row panels.
+  FailureOr<Plan> planGemm(vlm::KernelOp kernel) {
+    KernelDims dims(kernel);
+    Operation *anchor = nullptr;
+    for (Operation &op : kernel.getBody().front())
+      if (isa<vlm::LinearOp, vlm::PatchEmbedOp>(op))
+        anchor = &op;
+    if (!anchor)
+      return kernel.emitOpError() << "has anchor gemm, but holds no linear and no patch_embed";
+    auto weight = cast<RankedTensorType>(anchor->getOperand(1).getType());
+    int64_t k = weight.getNumElements() / weight.getDimSize(0);
+    int64_t blocks = llvm::divideCeil(k, 1024);
+    int64_t kc = blocks == 1 ? k : llvm::alignTo(llvm::divideCeil(k, blocks), 8);
+    int64_t budget = (l2Bytes / 2 - (16 << 10)) / 4;
+    int64_t mc = std::max<int64_t>(tileRows, budget / kc / tileRows * tileRows);
+    Plan plan;
+    plan.strategy = "gemm";
+    plan.tiles = {{"mr", tileRows}, {"kc", kc}, {"mc", mc}};
+    plan.temps.push_back((dims.rows(anchor->getResult(0)) + Size(tileRows - 1)) * Size(4 * k));
+    return plan;
+  }
+
+  /// The parts of the scratch in floats, with the number of keys rounded up to whole panels (at most T + 15): packed keys, packed values, the block's
+  /// queries, one over each query's sum, the key mask, the scores.
+  FailureOr<Plan> planAttention(vlm::KernelOp kernel) {
+    vlm::AttentionOp attention;
+    for (Operation &op : kernel.getBody().front())
+      if (auto found = dyn_cast<vlm::AttentionOp>(op))
+        attention = found;
+    if (!attention)
+      return kernel.emitOpError() << "has anchor attention, but holds none";
+    KernelDims dims(kernel);
+    int64_t size = vlm::getFeatures(attention.getQuery()) / static_cast<int64_t>(attention.getNumHeads());
+    int64_t padded = llvm::alignTo(size, panelColumns);
+    constexpr int64_t mq = 48;
+    Size keys = dims.dim(attention.getKey(), 1) + Size(panelColumns - 1);
+    Size floats = keys * Size(size + padded + 1) + Size(mq * padded + mq) + (keys + Size(panelColumns)) * Size(mq);
+    Plan plan;
+    plan.strategy = "attention";
+    plan.tiles = {{"mr", tileRows}, {"mq", mq}};
+    plan.scratch = floats * Size(4);
+    return plan;
+  }
+
+  static void attach(vlm::KernelOp kernel, const Plan &plan) {
+    MLIRContext *context = kernel.getContext();
+    Builder builder(context);
+    kernel.setStrategy(plan.strategy);
+    SmallVector<NamedAttribute> tiles;
+    for (auto [name, value] : plan.tiles)
+      tiles.push_back(builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
+    SmallVector<Attribute> temps;
+    for (const Size &size : plan.temps)
+      temps.push_back(size.toAttr(context));
+    tiles.push_back(builder.getNamedAttr("temps", builder.getArrayAttr(temps)));
+    tiles.push_back(builder.getNamedAttr("scratch", plan.scratch.toAttr(context)));
+    kernel.setTilesAttr(builder.getDictionaryAttr(tiles));
+  }
+};
+
+} // namespace
