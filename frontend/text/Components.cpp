@@ -1,0 +1,231 @@
+//===- Components.cpp - The sections of tokenizer.json --------------------===//
+#include "frontend/text/Components.h"
+
+#include <algorithm>
+
+using namespace vlmc;
+using namespace vlmc::text;
+
+namespace {
+
+/// A kind of component: its name, and what reads it.
+struct Kind {
+  const char *name;
+  void (*read)(const Fields &fields, std::vector<Stage> &out);
+};
+
+/// A section: its kinds, and how a sequence of them is written.
+struct Section {
+  const char *what;
+  const char *list; // the field of a Sequence
+  const Kind *kinds;
+  size_t count;
+};
+
+} // namespace
+
+static void readPattern(const Fields &fields, Stage &stage) {
+  Fields pattern = fields.inside("pattern");
+  bool regex = pattern.has("Regex");
+  if (!regex && !pattern.has("String"))
+    return pattern.fail(
+        "", "expected {\"Regex\": ...} or {\"String\": ...}, found " +
+                describe(pattern.json));
+  stage.pattern = pattern.string(regex ? "Regex" : "String");
+  stage.flags |= regex ? VLM_TEXT_FLAG_REGEX : 0;
+  if (!regex && stage.pattern.empty())
+    pattern.fail("String", "expected a string that is not empty");
+}
+
+template <uint32_t kind>
+static void readPlain(const Fields &, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = kind;
+  out.push_back(stage);
+}
+
+static void readReplace(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_NORMALIZE_REPLACE;
+  readPattern(fields, stage);
+  stage.content = fields.string("content");
+  out.push_back(stage);
+}
+
+static void readSplit(const Fields &fields, std::vector<Stage> &out) {
+  static const std::string_view behaviors[] = {"Removed", "Isolated",
+                                               "MergedWithPrevious",
+                                               "MergedWithNext", "Contiguous"};
+  Stage stage;
+  stage.kind = VLM_TEXT_SPLIT;
+  readPattern(fields, stage);
+  std::string behavior = fields.string("behavior");
+  auto at = std::find(std::begin(behaviors), std::end(behaviors), behavior);
+  if (at == std::end(behaviors))
+    fields.fail("behavior", "expected Removed, Isolated, MergedWithPrevious, "
+                            "MergedWithNext or Contiguous, found \"" +
+                                behavior + "\"");
+  stage.number = at - std::begin(behaviors);
+  stage.flags |= fields.boolean("invert") ? VLM_TEXT_FLAG_INVERT : 0;
+  out.push_back(stage);
+}
+
+static void readByteLevel(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_BYTE_LEVEL;
+  stage.flags |=
+      fields.boolean("add_prefix_space") ? VLM_TEXT_FLAG_ADD_PREFIX_SPACE : 0;
+  stage.flags |=
+      fields.boolean("use_regex", true) ? VLM_TEXT_FLAG_USE_REGEX : 0;
+  out.push_back(stage);
+}
+
+static constexpr Kind normalizers[] = {
+    {"Lowercase", readPlain<VLM_TEXT_NORMALIZE_LOWERCASE>},
+    {"NFC", readPlain<VLM_TEXT_NORMALIZE_NFC>},
+    {"NFD", readPlain<VLM_TEXT_NORMALIZE_NFD>},
+    {"Replace", readReplace},
+};
+static constexpr Kind preTokenizers[] = {
+    {"ByteLevel", readByteLevel},
+    {"Split", readSplit},
+};
+static constexpr Kind decoders[] = {
+    {"ByteLevel", readPlain<VLM_TEXT_DECODE_BYTE_LEVEL>},
+};
+
+static void readComponent(const Section &section, const Fields &fields,
+                          std::vector<Stage> &out) {
+  std::string type = fields.string("type");
+  if (type == "Sequence" && section.list) {
+    const Json &list = fields.array(section.list);
+    for (size_t i = 0; i < list.size(); ++i)
+      readComponent(section, fields.element(section.list, list[i], i), out);
+    return;
+  }
+  std::string supported;
+  for (size_t i = 0; i < section.count; ++i) {
+    if (type == section.kinds[i].name)
+      return section.kinds[i].read(fields, out);
+    supported += std::string(i ? ", " : "") + section.kinds[i].name;
+  }
+  fields.fail("type", std::string("expected a ") + section.what +
+                          " that vlmc supports (" + supported +
+                          (section.list ? ", Sequence" : "") + "), found \"" +
+                          type + "\"");
+}
+
+std::vector<Stage> vlmc::text::readNormalizer(const Fields &root) {
+  std::vector<Stage> out;
+  if (root.find("normalizer"))
+    readComponent(
+        {"normalizer", "normalizers", normalizers, std::size(normalizers)},
+        root.inside("normalizer"), out);
+  return out;
+}
+
+std::vector<Stage> vlmc::text::readPreTokenizer(const Fields &root) {
+  std::vector<Stage> out;
+  if (root.find("pre_tokenizer"))
+    readComponent({"pre-tokenizer", "pretokenizers", preTokenizers,
+                   std::size(preTokenizers)},
+                  root.inside("pre_tokenizer"), out);
+  return out;
+}
+
+std::vector<Stage> vlmc::text::readDecoder(const Fields &root) {
+  std::vector<Stage> out;
+  if (root.find("decoder"))
+    readComponent({"decoder", nullptr, decoders, std::size(decoders)},
+                  root.inside("decoder"), out);
+  else
+    readPlain<VLM_TEXT_DECODE_JOIN_SPACES>(root, out);
+  return out;
+}
+
+//===----------------------------------------------------------------------===//
+// Post-processors
+//===----------------------------------------------------------------------===//
+
+/// A token as ["<s>", 0].
+static uint32_t readTokenPair(const Fields &fields, const char *name) {
+  const Json &pair = fields.array(name);
+  bool good = pair.size() == 2 && pair[0].is_string() &&
+              pair[1].is_number_unsigned() && pair[1].get<uint64_t>() < maxIds;
+  if (!good)
+    fields.fail(name, "expected [token, id], found " + describe(pair));
+  return good ? pair[1].get<uint32_t>() : 0;
+}
+
+static std::vector<PostPiece> readRoberta(const Fields &fields) {
+  return {{VLM_TEXT_PIECE_TOKEN, readTokenPair(fields, "cls")},
+          {VLM_TEXT_PIECE_TEXT, 0},
+          {VLM_TEXT_PIECE_TOKEN, readTokenPair(fields, "sep")}};
+}
+
+/// The ids that a template's special token stands for.
+static void readTemplateToken(const Fields &fields, const std::string &name,
+                              std::vector<PostPiece> &out) {
+  Fields tokens = fields.inside("special_tokens");
+  if (!tokens.has(name.c_str()))
+    return fields.fail("special_tokens",
+                       "expected the token \"" + name +
+                           "\" that the template names, which is missing");
+  Fields token = tokens.inside(name.c_str());
+  for (const Json &id : token.array("ids")) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= maxIds)
+      return token.fail("ids", "expected token ids, found " + describe(id));
+    out.push_back({VLM_TEXT_PIECE_TOKEN, id.get<uint32_t>()});
+  }
+}
+
+static std::vector<PostPiece> readTemplate(const Fields &fields) {
+  std::vector<PostPiece> out;
+  const Json &single = fields.array("single");
+  for (size_t i = 0; i < single.size(); ++i) {
+    Fields piece = fields.element("single", single[i], i);
+    if (piece.has("SpecialToken")) {
+      readTemplateToken(fields, piece.inside("SpecialToken").string("id"), out);
+    } else if (piece.inside("Sequence").string("id") == "A") {
+      out.push_back({VLM_TEXT_PIECE_TEXT, 0});
+    } else {
+      piece.fail("Sequence.id", "expected \"A\", the only text there is");
+    }
+  }
+  return out;
+}
+
+static std::vector<PostPiece> readProcessor(const Fields &fields) {
+  std::string type = fields.string("type");
+  if (type == "RobertaProcessing")
+    return readRoberta(fields);
+  if (type == "TemplateProcessing")
+    return readTemplate(fields);
+  if (type == "ByteLevel") // moves offsets, not ids
+    return {};
+  if (type != "Sequence") {
+    fields.fail("type",
+                "expected a post-processor that vlmc supports (ByteLevel, "
+                "RobertaProcessing, Sequence, TemplateProcessing), found \"" +
+                    type + "\"");
+    return {};
+  }
+  std::vector<PostPiece> out;
+  const Json &list = fields.array("processors");
+  for (size_t i = 0; i < list.size(); ++i) {
+    std::vector<PostPiece> next =
+        readProcessor(fields.element("processors", list[i], i));
+    if (!out.empty() && !next.empty())
+      fields.fail("processors",
+                  "expected one processor that adds tokens, found two");
+    if (!next.empty())
+      out = next;
+  }
+  return out;
+}
+
+std::vector<PostPiece> vlmc::text::readPostProcessor(const Fields &root) {
+  return root.find("post_processor")
+             ? readProcessor(root.inside("post_processor"))
+             : std::vector<PostPiece>();
+}

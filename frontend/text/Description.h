@@ -1,0 +1,86 @@
+//===- Description.h - A tokenizer between its files and its tables -------===//
+//
+// What the readers of this folder fill in and WriteTables.cpp lays out. Kinds,
+// flags and sides are those of runtime/abi/vlm_text_abi.h.
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_FRONTEND_TEXT_DESCRIPTION_H
+#define VLMC_FRONTEND_TEXT_DESCRIPTION_H
+
+#include "runtime/abi/vlm_text_abi.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace vlmc::text {
+
+struct Stage {
+  uint32_t kind = 0;
+  uint32_t flags = 0;
+  uint32_t number = 0;
+  std::string pattern;
+  std::string content;
+
+  bool operator==(const Stage &) const = default;
+};
+
+/// A piece of the template of special tokens.
+struct PostPiece {
+  uint32_t kind = VLM_TEXT_PIECE_TEXT;
+  uint32_t id = 0;
+
+  bool operator==(const PostPiece &) const = default;
+};
+
+using Vocabulary = std::unordered_map<std::string, uint32_t>;
+
+struct BpeDescription {
+  Vocabulary vocabulary;
+  std::vector<std::pair<std::string, std::string>> merges;
+  std::optional<std::string> unkToken;
+  std::string wordPrefix;
+  std::string wordSuffix;
+  uint32_t flags = 0;
+};
+
+struct AddedToken {
+  std::string content;
+  bool singleWord = false;
+  bool lstrip = false;
+  bool rstrip = false;
+  std::optional<bool> normalized; // absent: not if special
+  bool special = false;
+
+  bool isNormalized() const { return normalized.value_or(!special); }
+  /// Equal in effect.
+  bool operator==(const AddedToken &other) const {
+    return content == other.content && singleWord == other.singleWord &&
+           lstrip == other.lstrip && rstrip == other.rstrip &&
+           isNormalized() == other.isNormalized() && special == other.special;
+  }
+};
+
+struct TokenizerDescription {
+  std::vector<Stage> normalizers;
+  std::vector<Stage> preTokenizers;
+  std::vector<Stage> decoders;
+  std::vector<PostPiece> post;
+  BpeDescription model;
+  /// By id, and the ids of those that were once added as normalised: they
+  /// decode to their normalised form.
+  std::map<uint32_t, AddedToken> added;
+  std::map<uint32_t, bool> decodesNormalized;
+  int32_t padId = -1;
+  uint32_t maxTokens = 0;
+  uint32_t paddingSide = VLM_TEXT_RIGHT;
+  uint32_t truncationSide = VLM_TEXT_RIGHT;
+  std::vector<std::string> warnings;
+};
+
+} // namespace vlmc::text
+
+#endif // VLMC_FRONTEND_TEXT_DESCRIPTION_H

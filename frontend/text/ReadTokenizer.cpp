@@ -1,0 +1,281 @@
+//===- ReadTokenizer.cpp - A tokenizer folder as tables -------------------===//
+//
+// Follows what AutoTokenizer of transformers 5 does with a folder: which class
+// it takes, which files that class reads, and what each of them settles.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/text/AddedVocabulary.h"
+#include "frontend/text/BpeFiles.h"
+#include "frontend/text/Components.h"
+#include "frontend/text/EndOfWordBpe.h"
+#include "frontend/text/TokenizerTables.h"
+#include "frontend/text/WriteTables.h"
+
+#include <filesystem>
+
+using namespace vlmc;
+using namespace vlmc::text;
+
+namespace {
+
+enum class Pipeline { AsInFile, EndOfWordBpe };
+
+/// A JSON file of the folder that need not be there.
+struct File {
+  std::string path;
+  std::optional<Json> json;
+  std::optional<Fields> fields;
+
+  const Fields *get() const { return fields ? &*fields : nullptr; }
+};
+
+/// The files, and what becomes of them.
+class Reader {
+public:
+  explicit Reader(const std::string &folder) : folder(folder) {}
+  Result<TokenizerTables> read();
+
+private:
+  std::string path(const char *name) const {
+    return (std::filesystem::path(folder) / name).string();
+  }
+  bool open(File &file, const char *name);
+  bool openAll();
+  Pipeline choosePipeline();
+  void readModel(Pipeline pipeline);
+  void readStages(Pipeline pipeline);
+  void warnOfOtherStages();
+  void readSides();
+  void readLimits(const SpecialTokens &special);
+  void readCleanUp();
+  bool fail(std::string message) {
+    if (fault.empty())
+      fault = std::move(message);
+    return false;
+  }
+
+  std::string folder;
+  std::string fault; // the first thing that went wrong
+  File tokenizer, config, map, added, model;
+  TokenizerDescription out;
+};
+
+} // namespace
+
+bool Reader::open(File &file, const char *name) {
+  file.path = path(name);
+  std::error_code ignored;
+  if (!std::filesystem::exists(file.path, ignored))
+    return true;
+  Result<Json> json = readJsonFile(file.path);
+  if (!json)
+    return fail(json.message());
+  file.json = std::move(*json);
+  file.fields.emplace(*file.json, file.path, "", fault);
+  return fault.empty();
+}
+
+bool Reader::openAll() {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored))
+    return fail(folder + ": expected a folder with a tokenizer, found none");
+  return open(tokenizer, "tokenizer.json") &&
+         open(config, "tokenizer_config.json") &&
+         open(map, "special_tokens_map.json") &&
+         open(added, "added_tokens.json") && open(model, "config.json");
+}
+
+/// The class that transformers takes, without the "Fast" of old files.
+Pipeline Reader::choosePipeline() {
+  std::string name;
+  for (const File *file : {&config, &model})
+    if (name.empty() && file->fields)
+      name = file->fields->optionalString("tokenizer_class").value_or("");
+  if (name.ends_with("Fast"))
+    name.resize(name.size() - 4);
+  std::string type =
+      model.fields ? model.fields->optionalString("model_type").value_or("")
+                   : "";
+#define TOKENIZER_OF_MODEL(MODEL_TYPE, NAME)                                   \
+  if (name.empty() && type == MODEL_TYPE)                                      \
+    name = NAME;
+#include "frontend/families/TokenizerClasses.def"
+  std::string known;
+#define TOKENIZER_CLASS(NAME, PIPELINE)                                        \
+  if (name == NAME)                                                            \
+    return Pipeline::PIPELINE;                                                 \
+  known += (known.empty() ? "" : ", ") + std::string(NAME);
+#include "frontend/families/TokenizerClasses.def"
+  bool generic = name.empty() || name == "PreTrainedTokenizer" ||
+                 name == "TokenizersBackend";
+  if (!tokenizer.json)
+    fail(folder +
+         ": expected tokenizer.json, or a tokenizer_class that vlmc knows (" +
+         known + ") in tokenizer_config.json, found " +
+         (name.empty() ? "neither" : "the class " + name));
+  else if (!generic)
+    out.warnings.push_back(
+        config.path + ": tokenizer_class: " + name +
+        " is not known to vlmc; tokenizer.json is used as it stands");
+  return Pipeline::AsInFile;
+}
+
+void Reader::readModel(Pipeline pipeline) {
+  std::string where = tokenizer.path + ": model.merges";
+  if (tokenizer.fields) {
+    out.model = readBpe(*tokenizer.fields);
+  } else {
+    where = path("merges.txt") + ": merge ";
+    for (const char *name : {"vocab.json", "merges.txt"}) {
+      std::error_code ignored;
+      if (!std::filesystem::exists(path(name), ignored)) {
+        fail(path(name) + ": expected this file, since there is no "
+                          "tokenizer.json; found none");
+        return;
+      }
+    }
+    auto files = readBpeFiles(path("vocab.json"), path("merges.txt"));
+    if (!files) {
+      fail(files.message());
+      return;
+    }
+    out.model = std::move(*files);
+  }
+  if (pipeline == Pipeline::EndOfWordBpe)
+    out.model.wordPrefix = ""; // the class sets it, whatever the file says
+  if (fault.empty())
+    fault = checkMerges(out.model, where);
+}
+
+void Reader::readStages(Pipeline pipeline) {
+  if (pipeline != Pipeline::AsInFile)
+    return;
+  const Fields &root = *tokenizer.fields;
+  out.normalizers = readNormalizer(root);
+  out.preTokenizers = readPreTokenizer(root);
+  out.decoders = readDecoder(root);
+  out.post = readPostProcessor(root);
+  std::vector<AddedToken> tokens;
+  for (const auto &[id, token] : readAddedTokens(root)) {
+    tokens.push_back(token);
+    auto own = out.model.vocabulary.find(token.content);
+    if (own != out.model.vocabulary.end() && own->second != id)
+      out.warnings.push_back(tokenizer.path + ": added_tokens: '" +
+                             token.content + "' has the id " +
+                             std::to_string(own->second) +
+                             " of the vocabulary, not " + std::to_string(id));
+  }
+  addTokens(out, tokens);
+}
+
+/// The class's own stages count, not those of the file; says where they differ.
+void Reader::warnOfOtherStages() {
+  if (!tokenizer.fields)
+    return;
+  auto warn = [&](const char *section, auto read, const auto &used) {
+    std::string ignored;
+    Fields root(*tokenizer.json, tokenizer.path, "", ignored);
+    auto inFile = read(root);
+    if (!ignored.empty() || inFile != used)
+      out.warnings.push_back(tokenizer.path + ": " + section +
+                             " differs from that of the tokenizer's class, "
+                             "which transformers takes and so does vlmc");
+  };
+  warn("normalizer", readNormalizer, out.normalizers);
+  warn("pre_tokenizer", readPreTokenizer, out.preTokenizers);
+  warn("decoder", readDecoder, std::vector<Stage>{out.decoders.front()});
+  warn("post_processor", readPostProcessor, out.post);
+}
+
+/// "left" or "right" of the configuration; tokenizer.json's section is what
+/// counts without it.
+void Reader::readSides() {
+  auto side = [&](const char *name, const char *section, uint32_t &result) {
+    std::string value = "right";
+    const Fields *owner = nullptr;
+    if (tokenizer.fields && tokenizer.fields->find(section)) {
+      std::string direction = tokenizer.fields->inside(section)
+                                  .optionalString("direction")
+                                  .value_or("Right");
+      value = direction == "Left" ? "left" : "right";
+    }
+    if (config.fields && config.fields->find(name)) {
+      owner = config.get();
+      value = owner->string(name);
+    }
+    if (owner && value != "left" && value != "right")
+      owner->fail(name,
+                  "expected \"left\" or \"right\", found \"" + value + "\"");
+    result = value == "left" ? VLM_TEXT_LEFT : VLM_TEXT_RIGHT;
+  };
+  side("padding_side", "padding", out.paddingSide);
+  side("truncation_side", "truncation", out.truncationSide);
+}
+
+void Reader::readLimits(const SpecialTokens &special) {
+  if (auto content = special.content("pad_token"))
+    if (auto id = findToken(out, *content))
+      out.padId = static_cast<int32_t>(*id);
+  if (!config.fields)
+    return;
+  const Json *limit = config.fields->find("model_max_length");
+  const char *name = limit ? "model_max_length" : "max_len";
+  if (!limit)
+    limit = config.fields->find(name);
+  if (!limit)
+    return;
+  if (!limit->is_number() || limit->get<double>() < 1)
+    return config.fields->fail(name, "expected a number of at least 1, found " +
+                                         describe(*limit));
+  // Files without a limit hold 1e30.
+  double value = limit->get<double>();
+  out.maxTokens = value < 1u << 31 ? static_cast<uint32_t>(value) : 0;
+}
+
+/// transformers 5 no longer cleans up after this kind of model, unless told so
+/// by a name that says what comes of it.
+void Reader::readCleanUp() {
+  if (!config.fields)
+    return;
+  bool cleans = config.fields->boolean("clean_up_tokenization_spaces", false);
+  if (cleans && config.fields->boolean("clean_up_tokenization_spaces_for_bpe_"
+                                       "even_though_it_will_corrupt_output",
+                                       false))
+    out.decoders.push_back({VLM_TEXT_DECODE_CLEAN_UP, 0, 0, "", ""});
+}
+
+Result<TokenizerTables> Reader::read() {
+  if (!openAll())
+    return Failure{fault};
+  Pipeline pipeline = choosePipeline();
+  if (fault.empty())
+    readModel(pipeline);
+  if (!fault.empty())
+    return Failure{fault};
+  SpecialTokens special = readSpecialTokens(
+      {config.get(), map.get(), added.get(), tokenizer.get()});
+  if (pipeline == Pipeline::EndOfWordBpe)
+    startEndOfWordBpe(out, special);
+  else
+    readStages(pipeline);
+  addTokens(out, special.inOrder(out.added));
+  if (pipeline == Pipeline::EndOfWordBpe) {
+    finishEndOfWordBpe(out, special);
+    warnOfOtherStages();
+  }
+  readSides();
+  readLimits(special);
+  readCleanUp();
+  if (!fault.empty())
+    return Failure{fault};
+  const auto &unk = out.model.unkToken;
+  if (unk && !out.model.vocabulary.contains(*unk))
+    out.warnings.push_back(
+        folder + ": the unknown token '" + *unk +
+        "' is not in the vocabulary; unknown characters are left out");
+  return TokenizerTables{writeTables(out), std::move(out.warnings)};
+}
+
+Result<TokenizerTables> vlmc::readTokenizer(const std::string &folder) {
+  return Reader(folder).read();
+}
