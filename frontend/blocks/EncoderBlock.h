@@ -1,0 +1,43 @@
+//===- EncoderBlock.h - The blocks of a pre-norm encoder --------*- C++ -*-===//
+//
+// What towers share: LayerNorm, attention, residual, LayerNorm, two-layer MLP,
+// residual, so many times.
+//
+//   value = buildEncoderBlocks(builder, component, blocks, value, {.causal =
+//   true});
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_FRONTEND_BLOCKS_ENCODERBLOCK_H
+#define VLMC_FRONTEND_BLOCKS_ENCODERBLOCK_H
+
+#include "frontend/blocks/Block.h"
+#include "mlir/IR/Value.h"
+
+namespace vlmc {
+
+/// Which keys a query sees.
+struct EncoderMask {
+  bool causal = false;
+  /// [B, T] i64, 0 where a key is padding; may be null.
+  mlir::Value keyValid;
+};
+
+void checkEncoderBlocks(const spec::TransformerBlocks &blocks,
+                        const FaultSink &fault);
+void listEncoderWeights(const spec::TransformerBlocks &blocks,
+                        WeightList &weights);
+/// COMPONENT.embeddings, what the first block takes, and COMPONENT.layers.N,
+/// what block N gives.
+void listEncoderTaps(const std::string &component,
+                     const spec::TransformerBlocks &blocks,
+                     std::vector<std::string> &taps);
+
+/// Builds all blocks on `value` [B, T, D], taps included.
+mlir::Value buildEncoderBlocks(GraphBuilder &builder,
+                               const std::string &component,
+                               const spec::TransformerBlocks &blocks,
+                               mlir::Value value, const EncoderMask &mask);
+
+} // namespace vlmc
+
+#endif // VLMC_FRONTEND_BLOCKS_ENCODERBLOCK_H

@@ -1,0 +1,301 @@
+//===- GraphBuilder.cpp - Builds the entry points of a graph --------------===//
+#include "frontend/blocks/GraphBuilder.h"
+
+#include <cassert>
+
+using namespace mlir;
+
+namespace vlmc {
+
+static constexpr int64_t dynamic = ShapedType::kDynamic;
+
+GraphBuilder::GraphBuilder(ModuleOp module,
+                           const std::vector<BoundWeight> &bound,
+                           const std::set<std::string> &taps)
+    : module(module), builder(module.getContext()), taps(taps) {
+  for (const BoundWeight &weight : bound)
+    weights.emplace(weight.info.name, &weight);
+}
+
+RankedTensorType GraphBuilder::floats(ArrayRef<int64_t> shape) {
+  return RankedTensorType::get(shape, builder.getF32Type());
+}
+
+RankedTensorType GraphBuilder::withShape(Value like, ArrayRef<int64_t> shape) {
+  return RankedTensorType::get(
+      shape, cast<RankedTensorType>(like.getType()).getElementType());
+}
+
+static ArrayRef<int64_t> shapeOf(Value value) {
+  return cast<RankedTensorType>(value.getType()).getShape();
+}
+
+//===----------------------------------------------------------------------===//
+// Entries
+//===----------------------------------------------------------------------===//
+
+void GraphBuilder::beginEntry(StringRef name, ArrayRef<Symbol> symbols) {
+  Location loc = NameLoc::get(builder.getStringAttr(name));
+  builder.setInsertionPointToEnd(module.getBody());
+  entry =
+      func::FuncOp::create(builder, loc, name, builder.getFunctionType({}, {}));
+  SmallVector<Attribute> list;
+  for (const Symbol &symbol : symbols)
+    list.push_back(vlm::SymbolInfoAttr::get(
+        builder.getContext(), builder.getStringAttr(symbol.name), symbol.min,
+        symbol.likely, symbol.max));
+  entry->setAttr(vlm::names::entry, builder.getUnitAttr());
+  entry->setAttr(vlm::names::symbols, builder.getArrayAttr(list));
+  builder.setInsertionPointToStart(entry.addEntryBlock());
+  argumentAttrs.clear();
+  results.clear();
+  read.clear();
+}
+
+Value GraphBuilder::argument(StringRef name, RankedTensorType type,
+                             ArrayRef<StringRef> dims) {
+  argumentAttrs.push_back(builder.getDictionaryAttr(
+      {builder.getNamedAttr(vlm::names::name, builder.getStringAttr(name)),
+       builder.getNamedAttr(vlm::names::dims, builder.getStrArrayAttr(dims))}));
+  return entry.getBody().addArgument(type,
+                                     NameLoc::get(builder.getStringAttr(name)));
+}
+
+static void addAttr(DictionaryAttr &attrs, StringRef name, Attribute value) {
+  NamedAttrList list(attrs);
+  list.set(name, value);
+  attrs = list.getDictionary(attrs.getContext());
+}
+
+void GraphBuilder::range(int64_t min, int64_t max) {
+  addAttr(argumentAttrs.back(), vlm::names::range,
+          builder.getDenseI64ArrayAttr({min, max}));
+}
+
+void GraphBuilder::fill(int64_t value) {
+  addAttr(argumentAttrs.back(), vlm::names::fill,
+          builder.getI64IntegerAttr(value));
+}
+
+void GraphBuilder::result(StringRef name, Value value) {
+  results.insert({builder.getStringAttr(name), value});
+}
+
+void GraphBuilder::tap(const std::string &name, Value value) {
+  if (taps.count(name))
+    result(name, value);
+}
+
+void GraphBuilder::endEntry() {
+  SmallVector<Value> values;
+  SmallVector<Type> resultTypes;
+  SmallVector<DictionaryAttr> resultAttrs;
+  for (const auto &[name, value] : results) {
+    values.push_back(value);
+    resultTypes.push_back(value.getType());
+    resultAttrs.push_back(builder.getDictionaryAttr(
+        {builder.getNamedAttr(vlm::names::name, name)}));
+  }
+  func::ReturnOp::create(builder, entry.getLoc(), values);
+  entry.setFunctionType(
+      builder.getFunctionType(entry.getBody().getArgumentTypes(), resultTypes));
+  entry.setAllArgAttrs(argumentAttrs);
+  entry.setAllResultAttrs(resultAttrs);
+}
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+static Type toType(Builder &builder, StoredType type) {
+  switch (type) {
+  case StoredType::F16:
+    return builder.getF16Type();
+  case StoredType::BF16:
+    return builder.getBF16Type();
+  default:
+    assert(type == StoredType::F32 && "bindWeights() lets no other type pass");
+    return builder.getF32Type();
+  }
+}
+
+void GraphBuilder::defineWeight(const BoundWeight &weight,
+                                ArrayRef<int64_t> shape) {
+  auto stored =
+      RankedTensorType::get(weight.shape, toType(builder, weight.type));
+  auto recipe = vlm::RecipeAttr::convert(
+      builder.getF32Type(),
+      vlm::RecipeAttr::read(builder.getStringAttr(weight.tensor), stored));
+  if (stored.getShape() != shape)
+    recipe = vlm::RecipeAttr::reshape(shape, recipe);
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPoint(entry);
+  auto name = builder.getStringAttr(weight.info.name);
+  vlm::WeightOp::create(builder, NameLoc::get(name), name,
+                        TypeAttr::get(recipe.getType()), recipe);
+}
+
+Value GraphBuilder::weight(const std::string &name) {
+  return weight(name, weights.at(name)->info.shape);
+}
+
+Value GraphBuilder::weight(const std::string &name, ArrayRef<int64_t> shape) {
+  Value &value = read[name];
+  if (value)
+    return value;
+  if (defined.insert(name).second)
+    defineWeight(*weights.at(name), shape);
+  auto loc = NameLoc::get(builder.getStringAttr(name));
+  value = vlm::GetWeightOp::create(builder, loc, floats(shape), name);
+  return value;
+}
+
+Value GraphBuilder::optionalBias(const std::string &name, bool bias) {
+  return bias ? weight(name + ".bias") : Value();
+}
+
+//===----------------------------------------------------------------------===//
+// Ops
+//===----------------------------------------------------------------------===//
+
+template <class OpType, class... Args>
+Value GraphBuilder::create(const std::string &label, Args &&...args) {
+  StringAttr attr = builder.getStringAttr(label);
+  OpType op =
+      OpType::create(builder, NameLoc::get(attr), std::forward<Args>(args)...);
+  op->setAttr(vlm::names::label, attr);
+  return op.getResult();
+}
+
+Value GraphBuilder::linear(Value input, const std::string &name, bool bias) {
+  Value matrix = weight(name + ".weight");
+  SmallVector<int64_t> shape(shapeOf(input));
+  shape.back() = shapeOf(matrix)[0];
+  return create<vlm::LinearOp>(name, withShape(input, shape), input, matrix,
+                               optionalBias(name, bias));
+}
+
+Value GraphBuilder::patchEmbed(Value pixels, const std::string &name,
+                               bool bias) {
+  Value matrix = weight(name + ".weight");
+  ArrayRef<int64_t> picture = shapeOf(pixels);
+  ArrayRef<int64_t> patch = shapeOf(matrix);
+  int64_t patches = (picture[2] / patch[2]) * (picture[3] / patch[3]);
+  return create<vlm::PatchEmbedOp>(
+      name, withShape(pixels, {picture[0], patches, patch[0]}), pixels, matrix,
+      optionalBias(name, bias));
+}
+
+Value GraphBuilder::layerNorm(Value input, const std::string &name,
+                              double epsilon) {
+  return create<vlm::LayerNormOp>(
+      name, input.getType(), input, weight(name + ".weight"),
+      weight(name + ".bias"), builder.getF64FloatAttr(epsilon));
+}
+
+Value GraphBuilder::attention(Value query, Value key, Value value,
+                              Value keyValid, bool causal, int64_t heads,
+                              double scale, const std::string &label) {
+  return create<vlm::AttentionOp>(
+      label, query.getType(), query, key, value, /*query_position=*/Value(),
+      keyValid, builder.getI64IntegerAttr(heads),
+      builder.getI64IntegerAttr(heads), builder.getF64FloatAttr(scale),
+      causal ? builder.getUnitAttr() : UnitAttr());
+}
+
+static vlm::ActivationKind toKind(spec::Activation kind) {
+  switch (kind) {
+  case spec::RELU:
+    return vlm::ActivationKind::Relu;
+  case spec::RELU2:
+    return vlm::ActivationKind::Relu2;
+  case spec::RELU6:
+    return vlm::ActivationKind::Relu6;
+  case spec::LEAKY_RELU:
+    return vlm::ActivationKind::LeakyRelu;
+  case spec::QUICK_GELU:
+    return vlm::ActivationKind::QuickGelu;
+  case spec::GELU:
+    return vlm::ActivationKind::Gelu;
+  case spec::GELU_TANH:
+    return vlm::ActivationKind::GeluTanh;
+  case spec::SILU:
+    return vlm::ActivationKind::Silu;
+  case spec::SIGMOID:
+    return vlm::ActivationKind::Sigmoid;
+  case spec::TANH:
+    return vlm::ActivationKind::Tanh;
+  case spec::MISH:
+    return vlm::ActivationKind::Mish;
+  default:
+    return vlm::ActivationKind::Identity;
+  }
+}
+
+Value GraphBuilder::activation(Value input, spec::Activation kind,
+                               const std::string &label) {
+  return create<vlm::ActivationOp>(label, input.getType(), toKind(kind), input);
+}
+
+Value GraphBuilder::add(Value lhs, Value rhs, const std::string &label) {
+  return create<vlm::AddOp>(label, lhs.getType(), lhs, rhs);
+}
+
+Value GraphBuilder::embedding(Value ids, const std::string &name) {
+  Value table = weight(name + ".weight");
+  SmallVector<int64_t> shape(shapeOf(ids));
+  shape.push_back(shapeOf(table)[1]);
+  return create<vlm::EmbeddingOp>(name, floats(shape), ids, table);
+}
+
+Value GraphBuilder::prependTokens(Value input, const std::string &name,
+                                  int64_t count) {
+  ArrayRef<int64_t> shape = shapeOf(input);
+  Value tokens = weight(name, {count, shape[2]});
+  return create<vlm::PrependTokensOp>(
+      name, withShape(input, {shape[0], shape[1] + count, shape[2]}), tokens,
+      input);
+}
+
+Value GraphBuilder::takeToken(Value input, int64_t position,
+                              const std::string &label) {
+  ArrayRef<int64_t> shape = shapeOf(input);
+  return create<vlm::TakeTokensOp>(
+      label, withShape(input, {shape[0], 1, shape[2]}), input,
+      /*index=*/Value(), builder.getI64IntegerAttr(position));
+}
+
+Value GraphBuilder::takeTokens(Value input, Value index,
+                               const std::string &label) {
+  ArrayRef<int64_t> shape = shapeOf(input);
+  return create<vlm::TakeTokensOp>(
+      label, withShape(input, {shape[0], shapeOf(index)[1], shape[2]}), input,
+      index, /*position=*/IntegerAttr());
+}
+
+Value GraphBuilder::tokenIndex(Value ids, vlm::TokenIndexKind kind, int64_t id,
+                               const std::string &label) {
+  auto type = RankedTensorType::get({shapeOf(ids)[0], 1}, builder.getI32Type());
+  return create<vlm::TokenIndexOp>(label, type, kind, ids,
+                                   static_cast<uint64_t>(id));
+}
+
+Value GraphBuilder::squeeze(Value input, const std::string &label) {
+  ArrayRef<int64_t> shape = shapeOf(input);
+  return create<vlm::SqueezeOp>(label, withShape(input, {shape[0], shape[2]}),
+                                input);
+}
+
+Value GraphBuilder::l2Normalize(Value input, const std::string &label) {
+  return create<vlm::L2NormalizeOp>(label, input.getType(), input);
+}
+
+Value GraphBuilder::contrastiveLogits(Value image, Value text,
+                                      const std::string &name, bool bias) {
+  Value offset = bias ? weight(name + ".bias", {1}) : Value();
+  return create<vlm::ContrastiveLogitsOp>(
+      name, floats({dynamic, dynamic}), image, text,
+      weight(name + ".log_scale", {1}), offset);
+}
+
+} // namespace vlmc

@@ -1,0 +1,118 @@
+//===- GraphBuilder.h - Builds the entry points of a graph ------*- C++ -*-===//
+//
+// What blocks use to build ops: names and labels are set here, so that a block
+// reads like the model's description.
+//
+//   builder.beginEntry("encode_image", {{"B", 1, 1, 1 << 20}});
+//   mlir::Value x = builder.argument("pixel_values", type, {"B", "", "", ""});
+//   x = builder.linear(x, "vision.projection", /*bias=*/false);
+//   builder.result("image_embeds", x);
+//   builder.endEntry();
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_FRONTEND_BLOCKS_GRAPHBUILDER_H
+#define VLMC_FRONTEND_BLOCKS_GRAPHBUILDER_H
+
+#include "frontend/blocks/BindWeights.h"
+#include "ir/Vlm/VlmOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringMap.h"
+
+#include <map>
+#include <optional>
+#include <set>
+
+namespace vlmc {
+
+/// The most sequences, pictures or rows of one call.
+inline constexpr int64_t maxBatch = 1 << 20;
+
+/// A size symbol of an entry: its least, likely and greatest value.
+struct Symbol {
+  llvm::StringRef name;
+  int64_t min, likely, max;
+};
+
+/// Builds one module. Canonical names (those of WeightInfo) name weights, and
+/// label the ops that read them.
+class GraphBuilder {
+public:
+  GraphBuilder(mlir::ModuleOp module, const std::vector<BoundWeight> &weights,
+               const std::set<std::string> &taps);
+
+  mlir::Builder &types() { return builder; }
+  /// tensor<...xf32>; a dynamic size is mlir::ShapedType::kDynamic.
+  mlir::RankedTensorType floats(llvm::ArrayRef<int64_t> shape);
+
+  // Entries: arguments before ops, results at the end.
+  void beginEntry(llvm::StringRef name, llvm::ArrayRef<Symbol> symbols);
+  mlir::Value argument(llvm::StringRef name, mlir::RankedTensorType type,
+                       llvm::ArrayRef<llvm::StringRef> dims);
+  /// The range of the last argument's values.
+  void range(int64_t min, int64_t max);
+  /// The value of the last argument where it is left out.
+  void fill(int64_t value);
+  void result(llvm::StringRef name, mlir::Value value);
+  /// Makes a value an output if the user asked for it.
+  void tap(const std::string &name, mlir::Value value);
+  void endEntry();
+
+  // Ops. The label is the weight's name without ".weight", or what is given.
+  mlir::Value weight(const std::string &name);
+  /// The weight with another shape of as many elements.
+  mlir::Value weight(const std::string &name, llvm::ArrayRef<int64_t> shape);
+  mlir::Value linear(mlir::Value input, const std::string &name,
+                     bool bias = true);
+  mlir::Value patchEmbed(mlir::Value pixels, const std::string &name,
+                         bool bias);
+  mlir::Value layerNorm(mlir::Value input, const std::string &name,
+                        double epsilon);
+  mlir::Value attention(mlir::Value query, mlir::Value key, mlir::Value value,
+                        mlir::Value keyValid, bool causal, int64_t heads,
+                        double scale, const std::string &label);
+  mlir::Value activation(mlir::Value input, spec::Activation kind,
+                         const std::string &label);
+  mlir::Value add(mlir::Value lhs, mlir::Value rhs, const std::string &label);
+  mlir::Value embedding(mlir::Value ids, const std::string &name);
+  mlir::Value prependTokens(mlir::Value input, const std::string &name,
+                            int64_t count);
+  /// The token at `position` of each sequence [B, T, D], as [B, 1, D].
+  mlir::Value takeToken(mlir::Value input, int64_t position,
+                        const std::string &label);
+  /// The tokens that `index` [B, 1] names, as [B, 1, D].
+  mlir::Value takeTokens(mlir::Value input, mlir::Value index,
+                         const std::string &label);
+  mlir::Value tokenIndex(mlir::Value ids, vlm::TokenIndexKind kind, int64_t id,
+                         const std::string &label);
+  mlir::Value squeeze(mlir::Value input, const std::string &label);
+  mlir::Value l2Normalize(mlir::Value input, const std::string &label);
+  mlir::Value contrastiveLogits(mlir::Value image, mlir::Value text,
+                                const std::string &name, bool bias);
+
+private:
+  /// Creates an op with one result at the end of the entry and labels it.
+  template <class OpType, class... Args>
+  mlir::Value create(const std::string &label, Args &&...args);
+  mlir::RankedTensorType withShape(mlir::Value like,
+                                   llvm::ArrayRef<int64_t> shape);
+  mlir::Value optionalBias(const std::string &name, bool bias);
+  void defineWeight(const BoundWeight &weight, llvm::ArrayRef<int64_t> shape);
+
+  mlir::ModuleOp module;
+  mlir::OpBuilder builder;
+  std::map<std::string, const BoundWeight *> weights;
+  const std::set<std::string> &taps;
+  std::set<std::string> defined;
+
+  mlir::func::FuncOp entry;
+  llvm::SmallVector<mlir::DictionaryAttr> argumentAttrs;
+  llvm::MapVector<mlir::StringAttr, mlir::Value> results;
+  llvm::StringMap<mlir::Value> read;
+};
+
+} // namespace vlmc
+
+#endif // VLMC_FRONTEND_BLOCKS_GRAPHBUILDER_H

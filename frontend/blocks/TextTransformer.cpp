@@ -1,0 +1,102 @@
+//===- TextTransformer.cpp - A text encoder -------------------------------===//
+//
+// Entry `encode_text`: input_ids [B, T] and attention_mask [B, T] (all 1 where
+// it is left out) to text_embeds [B, P]. Tap `text_features`: all tokens behind
+// the final norm [B, T, D]. Source: arXiv:2103.00020.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/blocks/EncoderBlock.h"
+#include "frontend/blocks/GraphBuilder.h"
+
+namespace vlmc {
+
+using mlir::Value;
+using Message = spec::TextTransformer;
+
+static constexpr int64_t dynamic = mlir::ShapedType::kDynamic;
+static constexpr const char *features = "text_features";
+
+static void check(const spec::ModelSpec &, const spec::Component &component,
+                  const FaultSink &fault) {
+  const Message &text = component.text_transformer();
+  checkEncoderBlocks(text.blocks(), fault);
+  checkRange(fault, "vocabulary_size", text.vocabulary_size(), 1, INT32_MAX);
+  checkRange(fault, "max_tokens", text.max_tokens(), 1, 1 << 20);
+  if (text.has_projection_size())
+    checkRange(fault, "projection_size", text.projection_size(), 1, 1 << 20);
+  if (text.pool() != Message::FIRST_END_TOKEN &&
+      text.pool() != Message::LARGEST_ID)
+    fault("pool", "expected FIRST_END_TOKEN or LARGEST_ID, found none");
+}
+
+static void listWeights(const spec::Component &component, WeightList &weights) {
+  const Message &text = component.text_transformer();
+  WeightDim hidden = {text.blocks().hidden_size(), {"hidden_size"}};
+  weights.add("tokens.weight",
+              {{text.vocabulary_size(), {"vocabulary_size"}}, hidden});
+  weights.add("positions.weight",
+              {{text.max_tokens(), {"max_tokens"}}, hidden});
+  listEncoderWeights(text.blocks(), weights);
+  weights.addNorm("final_norm", hidden);
+  if (text.has_projection_size())
+    weights.addLinear("projection",
+                      {text.projection_size(), {"projection_size"}}, hidden,
+                      /*bias=*/false);
+}
+
+static std::vector<std::string> listTaps(const spec::Component &component) {
+  std::vector<std::string> taps;
+  listEncoderTaps(component.name(), component.text_transformer().blocks(),
+                  taps);
+  taps.push_back(features);
+  return taps;
+}
+
+/// The position of the token that stands for the text.
+static Value buildPool(GraphBuilder &builder, const std::string &name,
+                       const Message &text, Value ids) {
+  bool isFirst = text.pool() == Message::FIRST_END_TOKEN;
+  return builder.tokenIndex(ids,
+                            isFirst ? vlm::TokenIndexKind::FirstEqual
+                                    : vlm::TokenIndexKind::ArgMax,
+                            isFirst ? text.end_token_id() : 0, name + ".pool");
+}
+
+static void build(const spec::ModelSpec &, const spec::Component &component,
+                  GraphBuilder &builder) {
+  const Message &text = component.text_transformer();
+  const std::string &name = component.name();
+  int64_t likely = std::min<int64_t>(16, text.max_tokens());
+  builder.beginEntry("encode_text", {{"B", 1, 1, maxBatch},
+                                     {"T", 1, likely, text.max_tokens()}});
+  auto idType = mlir::RankedTensorType::get({dynamic, dynamic},
+                                            builder.types().getI64Type());
+  Value ids = builder.argument("input_ids", idType, {"B", "T"});
+  builder.range(0, text.vocabulary_size() - 1);
+  Value mask = builder.argument("attention_mask", idType, {"B", "T"});
+  builder.fill(1);
+
+  Value value = builder.embedding(ids, name + ".tokens");
+  value = builder.add(value, builder.weight(name + ".positions.weight"),
+                      name + ".positions");
+  value = buildEncoderBlocks(builder, name, text.blocks(), value,
+                             {text.causal(), mask});
+  value = builder.layerNorm(value, name + ".final_norm",
+                            text.blocks().norm_epsilon());
+  Value normed = value;
+  Value index = buildPool(builder, name, text, ids);
+  value = builder.takeTokens(value, index, name + ".pool");
+  value = builder.squeeze(value, name + ".pool");
+  if (text.has_projection_size())
+    value = builder.linear(value, name + ".projection", /*bias=*/false);
+  if (text.normalize())
+    value = builder.l2Normalize(value, name + ".normalize");
+  builder.result("text_embeds", value);
+  builder.tap(features, normed);
+  builder.endEntry();
+}
+
+extern const Block blockTextTransformer;
+const Block blockTextTransformer = {check, listWeights, listTaps, build};
+
+} // namespace vlmc

@@ -1,0 +1,116 @@
+//===- VisionTransformer.cpp - A vision transformer -----------------------===//
+//
+// Entry `encode_image`: pixel_values [B, C, H, W] to image_embeds [B, P]. Tap
+// `vision_features`: the last block's output [B, T, D], before the post-norm,
+// which works on the pooled token alone. Source: arXiv:2010.11929, and
+// arXiv:2103.00020 for the norms and the projection.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/blocks/EncoderBlock.h"
+#include "frontend/blocks/GraphBuilder.h"
+
+namespace vlmc {
+
+using mlir::Value;
+using Message = spec::VisionTransformer;
+
+static constexpr int64_t dynamic = mlir::ShapedType::kDynamic;
+static constexpr const char *features = "vision_features";
+
+static int64_t countTokens(const Message &vision) {
+  int64_t side = vision.image_size() / vision.patch_size();
+  return side * side + (vision.class_token() ? 1 : 0);
+}
+
+static void check(const spec::ModelSpec &, const spec::Component &component,
+                  const FaultSink &fault) {
+  const Message &vision = component.vision_transformer();
+  checkEncoderBlocks(vision.blocks(), fault);
+  checkRange(fault, "image_size", vision.image_size(), 1, 65536);
+  checkRange(fault, "patch_size", vision.patch_size(), 1,
+             std::max<int64_t>(vision.image_size(), 1));
+  checkRange(fault, "channels", vision.channels(), 1, 64);
+  if (vision.has_projection_size())
+    checkRange(fault, "projection_size", vision.projection_size(), 1, 1 << 20);
+  if (vision.pool() != Message::CLASS_TOKEN)
+    fault("pool", "expected CLASS_TOKEN, found none");
+  if (vision.pool() == Message::CLASS_TOKEN && !vision.class_token())
+    fault("class_token", "expected true, as it is pooled, found false");
+}
+
+static void listWeights(const spec::Component &component, WeightList &weights) {
+  const Message &vision = component.vision_transformer();
+  WeightDim hidden = {vision.blocks().hidden_size(), {"hidden_size"}};
+  WeightDim channels = {vision.channels(), {"channels"}};
+  WeightDim patch = {vision.patch_size(), {"patch_size"}};
+  if (vision.class_token())
+    weights.add("class_token", {hidden});
+  weights.add("patch_embed.weight", {hidden, channels, patch, patch});
+  if (vision.patch_bias())
+    weights.add("patch_embed.bias", {hidden});
+  weights.add("positions.weight",
+              {{countTokens(vision), {"image_size", "patch_size"}}, hidden});
+  if (vision.pre_norm())
+    weights.addNorm("pre_norm", hidden);
+  listEncoderWeights(vision.blocks(), weights);
+  if (vision.post_norm())
+    weights.addNorm("post_norm", hidden);
+  if (vision.has_projection_size())
+    weights.addLinear("projection",
+                      {vision.projection_size(), {"projection_size"}}, hidden,
+                      /*bias=*/false);
+}
+
+static std::vector<std::string> listTaps(const spec::Component &component) {
+  std::vector<std::string> taps;
+  listEncoderTaps(component.name(), component.vision_transformer().blocks(),
+                  taps);
+  taps.push_back(features);
+  return taps;
+}
+
+static Value buildEmbeddings(GraphBuilder &builder, const std::string &name,
+                             const Message &vision, Value pixels) {
+  Value value =
+      builder.patchEmbed(pixels, name + ".patch_embed", vision.patch_bias());
+  if (vision.class_token())
+    value = builder.prependTokens(value, name + ".class_token", 1);
+  value = builder.add(value, builder.weight(name + ".positions.weight"),
+                      name + ".positions");
+  if (vision.pre_norm())
+    value = builder.layerNorm(value, name + ".pre_norm",
+                              vision.blocks().norm_epsilon());
+  return value;
+}
+
+static void build(const spec::ModelSpec &, const spec::Component &component,
+                  GraphBuilder &builder) {
+  const Message &vision = component.vision_transformer();
+  const std::string &name = component.name();
+  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
+  Value pixels = builder.argument(
+      "pixel_values",
+      builder.floats({dynamic, vision.channels(), vision.image_size(),
+                      vision.image_size()}),
+      {"B", "", "", ""});
+  Value value = buildEmbeddings(builder, name, vision, pixels);
+  value = buildEncoderBlocks(builder, name, vision.blocks(), value, {});
+  Value last = value;
+  value = builder.takeToken(value, 0, name + ".pool");
+  if (vision.post_norm())
+    value = builder.layerNorm(value, name + ".post_norm",
+                              vision.blocks().norm_epsilon());
+  value = builder.squeeze(value, name + ".pool");
+  if (vision.has_projection_size())
+    value = builder.linear(value, name + ".projection", /*bias=*/false);
+  if (vision.normalize())
+    value = builder.l2Normalize(value, name + ".normalize");
+  builder.result("image_embeds", value);
+  builder.tap(features, last);
+  builder.endEntry();
+}
+
+extern const Block blockVisionTransformer;
+const Block blockVisionTransformer = {check, listWeights, listTaps, build};
+
+} // namespace vlmc
