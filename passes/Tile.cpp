@@ -1,6 +1,8 @@
-//===-- Tile.cpp - strategies, tile sizes and working memory of kernels -------------------------------------------------------------------===//
+//===-- Tile.cpp - strategies, tile sizes and working memory of kernels
+//-------------------------------------------------------------------===//
 //
-// Sizes of temporaries and scratch are a contract with the generators in codegen/cpu: what is planned here is what they use.
+// Sizes of temporaries and scratch are a contract with the generators in
+// codegen/cpu: what is planned here is what they use.
 //
 //===----------------------------------------------------------------------------------------------------------------------------------===//
 #include "ir/Vlm/VlmSize.h"
@@ -20,22 +22,28 @@ static constexpr int64_t panelColumns = 16;
 
 namespace {
 
-/// The dims of the values of a kernel's region over its own symbols d0, d1, ... (its dynamic operand dims in order).
+/// The dims of the values of a kernel's region over its own symbols d0, d1, ...
+/// (its dynamic operand dims in order).
 class KernelDims {
 public:
   explicit KernelDims(vlm::KernelOp kernel) {
     int64_t next = 0;
     for (BlockArgument argument : kernel.getBody().getArguments())
       for (int64_t size : cast<RankedTensorType>(argument.getType()).getShape())
-        dims[argument].push_back(ShapedType::isDynamic(size) ? Size::symbol("d" + std::to_string(next++)) : Size(size));
+        dims[argument].push_back(
+            ShapedType::isDynamic(size)
+                ? Size::symbol("d" + std::to_string(next++))
+                : Size(size));
     for (Operation &op : kernel.getBody().front().without_terminator())
       for (OpResult result : op.getResults())
-        for (auto [i, size] : llvm::enumerate(cast<RankedTensorType>(result.getType()).getShape())) {
+        for (auto [i, size] : llvm::enumerate(
+                 cast<RankedTensorType>(result.getType()).getShape())) {
           if (!ShapedType::isDynamic(size)) {
             dims[result].emplace_back(size);
             continue;
           }
-          auto [operand, dim] = cast<vlm::DimsOpInterface>(op).getDimSource(result.getResultNumber(), i);
+          auto [operand, dim] = cast<vlm::DimsOpInterface>(op).getDimSource(
+              result.getResultNumber(), i);
           Size source = dims[op.getOperand(operand)][dim];
           dims[result].push_back(source);
         }
@@ -49,7 +57,8 @@ public:
   }
   Size bytes(Value value) {
     auto type = cast<RankedTensorType>(value.getType());
-    return rows(value) * dims[value].back() * Size(type.getElementTypeBitWidth() / 8);
+    return rows(value) * dims[value].back() *
+           Size(type.getElementTypeBitWidth() / 8);
   }
 
 private:
@@ -81,7 +90,9 @@ private:
     if (strategy == "reference" || kernel.getStrategy() == "reference")
       return planReference(kernel);
     if (strategy != "auto")
-      return kernel.emitOpError() << "cannot be tiled with strategy '" << strategy << "'; there are auto and reference";
+      return kernel.emitOpError()
+             << "cannot be tiled with strategy '" << strategy
+             << "'; there are auto and reference";
     switch (kernel.getAnchor()) {
     case vlm::AnchorKind::Gemm:
       return planGemm(kernel);
@@ -89,7 +100,10 @@ private:
       return planAttention(kernel);
     case vlm::AnchorKind::Rows: {
       Plan plan;
-      plan.strategy = isa<vlm::TokenIndexOp>(kernel.getYielded()[0].getDefiningOp()) ? "token_index" : "rows";
+      plan.strategy =
+          isa<vlm::TokenIndexOp>(kernel.getYielded()[0].getDefiningOp())
+              ? "token_index"
+              : "rows";
       return plan;
     }
     case vlm::AnchorKind::Contrast: {
@@ -101,7 +115,8 @@ private:
     llvm_unreachable("every anchor is listed");
   }
 
-  /// Every value between two ops is a temporary; attention keeps one row of weights (f64) per thread.
+  /// Every value between two ops is a temporary; attention keeps one row of
+  /// weights (f64) per thread.
   FailureOr<Plan> planReference(vlm::KernelOp kernel) {
     Plan plan;
     plan.strategy = "reference";
@@ -115,8 +130,10 @@ private:
     return plan;
   }
 
-  /// k blocks as long as 1024 so that the result is seldom re-read; row blocks whose packed part takes somewhat less than half of the second-level
-  /// cache (240 KiB of 512: measured, see docs/performance.md). The packed left side is a temporary of whole row panels.
+  /// k blocks as long as 1024 so that the result is seldom re-read; row blocks
+  /// whose packed part takes somewhat less than half of the second-level cache
+  /// (240 KiB of 512: measured, see docs/performance.md). The packed left side
+  /// is a temporary of whole row panels.
   FailureOr<Plan> planGemm(vlm::KernelOp kernel) {
     KernelDims dims(kernel);
     Operation *anchor = nullptr;
@@ -124,21 +141,25 @@ private:
       if (isa<vlm::LinearOp, vlm::PatchEmbedOp>(op))
         anchor = &op;
     if (!anchor)
-      return kernel.emitOpError() << "has anchor gemm, but holds no linear and no patch_embed";
+      return kernel.emitOpError()
+             << "has anchor gemm, but holds no linear and no patch_embed";
     auto weight = cast<RankedTensorType>(anchor->getOperand(1).getType());
     int64_t k = weight.getNumElements() / weight.getDimSize(0);
     int64_t blocks = llvm::divideCeil(k, 1024);
-    int64_t kc = blocks == 1 ? k : llvm::alignTo(llvm::divideCeil(k, blocks), 8);
+    int64_t kc =
+        blocks == 1 ? k : llvm::alignTo(llvm::divideCeil(k, blocks), 8);
     int64_t budget = (l2Bytes / 2 - (16 << 10)) / 4;
     int64_t mc = std::max<int64_t>(tileRows, budget / kc / tileRows * tileRows);
     Plan plan;
     plan.strategy = "gemm";
     plan.tiles = {{"mr", tileRows}, {"kc", kc}, {"mc", mc}};
-    plan.temps.push_back((dims.rows(anchor->getResult(0)) + Size(tileRows - 1)) * Size(4 * k));
+    plan.temps.push_back(
+        (dims.rows(anchor->getResult(0)) + Size(tileRows - 1)) * Size(4 * k));
     return plan;
   }
 
-  /// The parts of the scratch in floats, with the number of keys rounded up to whole panels (at most T + 15): packed keys, packed values, the block's
+  /// The parts of the scratch in floats, with the number of keys rounded up to
+  /// whole panels (at most T + 15): packed keys, packed values, the block's
   /// queries, one over each query's sum, the key mask, the scores.
   FailureOr<Plan> planAttention(vlm::KernelOp kernel) {
     vlm::AttentionOp attention;
@@ -148,11 +169,13 @@ private:
     if (!attention)
       return kernel.emitOpError() << "has anchor attention, but holds none";
     KernelDims dims(kernel);
-    int64_t size = vlm::getFeatures(attention.getQuery()) / static_cast<int64_t>(attention.getNumHeads());
+    int64_t size = vlm::getFeatures(attention.getQuery()) /
+                   static_cast<int64_t>(attention.getNumHeads());
     int64_t padded = llvm::alignTo(size, panelColumns);
     constexpr int64_t mq = 48;
     Size keys = dims.dim(attention.getKey(), 1) + Size(panelColumns - 1);
-    Size floats = keys * Size(size + padded + 1) + Size(mq * padded + mq) + (keys + Size(panelColumns)) * Size(mq);
+    Size floats = keys * Size(size + padded + 1) + Size(mq * padded + mq) +
+                  (keys + Size(panelColumns)) * Size(mq);
     Plan plan;
     plan.strategy = "attention";
     plan.tiles = {{"mr", tileRows}, {"mq", mq}};
@@ -166,12 +189,14 @@ private:
     kernel.setStrategy(plan.strategy);
     SmallVector<NamedAttribute> tiles;
     for (auto [name, value] : plan.tiles)
-      tiles.push_back(builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
+      tiles.push_back(
+          builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
     SmallVector<Attribute> temps;
     for (const Size &size : plan.temps)
       temps.push_back(size.toAttr(context));
     tiles.push_back(builder.getNamedAttr("temps", builder.getArrayAttr(temps)));
-    tiles.push_back(builder.getNamedAttr("scratch", plan.scratch.toAttr(context)));
+    tiles.push_back(
+        builder.getNamedAttr("scratch", plan.scratch.toAttr(context)));
     kernel.setTilesAttr(builder.getDictionaryAttr(tiles));
   }
 };

@@ -1,0 +1,36 @@
+//===-- FusionRules.cpp - what may join which kernel on a target ----------===//
+#include "passes/FusionRules.h"
+
+using namespace mlir;
+using namespace vlmc;
+using namespace vlmc::vlm;
+
+bool vlmc::isView(Operation *op) {
+  return isa<TakeTokensOp, SqueezeOp, SliceFeaturesOp>(op);
+}
+
+bool vlmc::isRowWise(Operation *op) {
+  return isView(op) || isa<LayerNormOp, L2NormalizeOp, ActivationOp, AddOp,
+                           EmbeddingOp, PrependTokensOp>(op);
+}
+
+bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
+                          FusionPlace place) const {
+  switch (anchor) {
+  case AnchorKind::Gemm:
+    if (place == FusionPlace::Epilogue)
+      return isa<ActivationOp, AddOp, SqueezeOp>(op);
+    // The CPU kernels pack the rows of their input, and normalise them on the
+    // way; where the hardware copies tiles by itself there is no such moment.
+    if (arch == "cuda")
+      return isa<TakeTokensOp, SqueezeOp, SliceFeaturesOp>(op);
+    return isRowWise(op);
+  case AnchorKind::Attention:
+    return place == FusionPlace::Prologue && isa<SliceFeaturesOp>(op);
+  case AnchorKind::Rows:
+    return place == FusionPlace::Prologue && isRowWise(op);
+  case AnchorKind::Contrast:
+    return false;
+  }
+  return false;
+}

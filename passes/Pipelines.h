@@ -1,0 +1,57 @@
+//===-- Pipelines.h - the order of the passes
+//
+// From the graph border to the kernels border and on to the planned one, with
+// fusion or by reference kernels. `vlmc compile` builds these pipelines,
+// `vlmc-opt` knows them as `--vlm-optimize` and `--vlm-reference`.
+//
+//   PipelineOptions options;
+//   options.arch = target.arch;
+//   buildOptimizePipeline(pm, options);
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_PASSES_PIPELINES_H
+#define VLMC_PASSES_PIPELINES_H
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+
+namespace vlmc {
+
+/// What the pipelines need to know of the target.
+struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
+  Option<std::string> arch{*this, "arch",
+                           llvm::cl::desc("architecture of the target"),
+                           llvm::cl::init("x86_64")};
+  Option<int64_t> tileRows{*this, "tile-rows",
+                           llvm::cl::desc("rows of the GEMM micro-kernel"),
+                           llvm::cl::init(6)};
+  Option<int64_t> l2Bytes{*this, "l2-bytes",
+                          llvm::cl::desc("bytes of a second-level cache"),
+                          llvm::cl::init(524288)};
+};
+
+/// Graph border to kernels border: everything that is the same for all
+/// instruction-set levels of an architecture. `reference` makes one kernel of
+/// each op and changes nothing else.
+void buildKernelsPipeline(mlir::OpPassManager &pm,
+                          const PipelineOptions &options, bool reference);
+
+/// Kernels border to planned border. `reference` gives each kernel the strategy
+/// "reference".
+void buildPlannedPipeline(mlir::OpPassManager &pm,
+                          const PipelineOptions &options, bool reference);
+
+/// Both, with fusion: `--vlm-optimize`.
+void buildOptimizePipeline(mlir::OpPassManager &pm,
+                           const PipelineOptions &options);
+
+/// Both, by reference kernels: `--vlm-reference`.
+void buildReferencePipeline(mlir::OpPassManager &pm,
+                            const PipelineOptions &options);
+
+/// Registers the pipelines by name for textual use.
+void registerVlmPipelines();
+
+} // namespace vlmc
+
+#endif // VLMC_PASSES_PIPELINES_H
