@@ -189,7 +189,10 @@ Attribute RecipeAttr::parse(AsmParser &parser, Type) {
   if (!kind)
     return parser.emitError(loc, "unknown recipe step '") << word << "'", Attribute();
   StringAttr name;
-  (void)parser.parseOptionalAttribute(name);
+  // Not parseOptionalAttribute: a string attribute would take the type that follows for its own.
+  std::string text;
+  if (succeeded(parser.parseOptionalString(&text)))
+    name = parser.getBuilder().getStringAttr(text);
   FloatAttr factor;
   double value = 0;
   if (*kind == RecipeKind::Scale) {

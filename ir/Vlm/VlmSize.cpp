@@ -205,12 +205,12 @@ FailureOr<DimAnalysis> DimAnalysis::compute(func::FuncOp entry) {
 
 LogicalResult DimAnalysis::visitRegionOf(Operation *op, Region &region, ValueRange operands) {
   for (auto [argument, operand] : llvm::zip_equal(region.getArguments(), operands))
-    dims[argument] = dims[operand];
+    dims[argument] = std::vector<Size>(dims[operand]); // a copy: inserting moves the map's values
   for (Operation &inner : region.front().without_terminator())
     if (failed(visit(&inner)))
       return failure();
   for (auto [result, yielded] : llvm::zip_equal(op->getResults(), region.front().getTerminator()->getOperands()))
-    dims[result] = dims[yielded];
+    dims[result] = std::vector<Size>(dims[yielded]);
   return success();
 }
 
