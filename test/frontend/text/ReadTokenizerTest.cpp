@@ -1,0 +1,260 @@
+#include "test/runtime/text/TextFixture.h"
+
+using namespace vlmc;
+using namespace vlmc::test;
+
+/// The message with the folder's path as DIR, or the warnings.
+static std::string readMessage(const Folder &folder) {
+  Result<TokenizerTables> tables = readTokenizer(folder.path());
+  std::string message;
+  if (!tables)
+    message = tables.message();
+  else
+    for (const std::string &warning : tables->warnings)
+      message += "warning: " + warning + "\n";
+  for (size_t at; (at = message.find(folder.path())) != message.npos;)
+    message.replace(at, folder.path().size(), "DIR");
+  return message;
+}
+
+static const char *kModel =
+    R"("vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"])";
+
+static std::string withJson(const std::string &model,
+                            const std::string &rest = "") {
+  Folder folder;
+  folder.write("tokenizer.json", tokenizerJson(model, rest));
+  return readMessage(folder);
+}
+
+static std::string withConfig(const std::string &config) {
+  return readMessage(wordFolder(config));
+}
+
+TEST(ReadTokenizer, MissingFiles) {
+  Result<TokenizerTables> none = readTokenizer("no/such/folder");
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.message(),
+            "no/such/folder: expected a folder with a tokenizer, found none");
+  Folder empty;
+  EXPECT_EQ(readMessage(empty),
+            "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
+            "knows (CLIPTokenizer) in "
+            "tokenizer_config.json, found neither");
+  Folder config;
+  config.write("config.json", R"({"model_type": "clip"})");
+  EXPECT_EQ(readMessage(config), "DIR/vocab.json: expected this file, since "
+                                 "there is no tokenizer.json; found none");
+  config.write("vocab.json", "{}");
+  EXPECT_EQ(readMessage(config), "DIR/merges.txt: expected this file, since "
+                                 "there is no tokenizer.json; found none");
+  Folder other;
+  other.write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer"})");
+  EXPECT_EQ(readMessage(other),
+            "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
+            "knows (CLIPTokenizer) in "
+            "tokenizer_config.json, found the class T5Tokenizer");
+}
+
+TEST(ReadTokenizer, FaultyJson) {
+  Folder folder;
+  folder.write("tokenizer.json", R"({"model": {"vocab": {"a": 0)");
+  EXPECT_EQ(readMessage(folder).substr(0, 55),
+            "DIR/tokenizer.json:1:28: expected JSON, found a fault: ");
+  folder.write("tokenizer.json", "{\"model\": \"\xFF\"}");
+  EXPECT_NE(readMessage(folder).find("ill-formed UTF-8"), std::string::npos);
+  folder.write("tokenizer.json", "[]");
+  EXPECT_EQ(readMessage(folder),
+            "DIR/tokenizer.json: expected an object, found []");
+  folder.write("tokenizer.json", "{}");
+  EXPECT_EQ(readMessage(folder),
+            "DIR/tokenizer.json: model: expected an object, which is missing");
+}
+
+TEST(ReadTokenizer, FaultyModel) {
+  const std::string file = "DIR/tokenizer.json: ";
+  EXPECT_EQ(withJson(kModel), "");
+  EXPECT_EQ(withJson(R"("vocab": 3, "merges": [])"),
+            file + "model.vocab: expected an object, found 3");
+  EXPECT_EQ(withJson(R"("vocab": {"a": "x"}, "merges": [])"),
+            file + "model.vocab.\"a\": expected a token id (an integer from 0 "
+                   "to 16777215), found \"x\"");
+  EXPECT_EQ(withJson(R"("vocab": {"a": -1}, "merges": [])"),
+            file + "model.vocab.\"a\": expected a token id (an integer from 0 "
+                   "to 16777215), found -1");
+  EXPECT_EQ(withJson(R"("vocab": {"a": 1, "b": 1}, "merges": [])"),
+            file + "model.vocab: expected one token for each id, found \"a\" "
+                   "and \"b\" for 1");
+  EXPECT_EQ(withJson(R"("vocab": {"a": 1})"),
+            file + "model.merges: expected an array, which is missing");
+  EXPECT_EQ(withJson(R"("vocab": {"a": 1}, "merges": ["a"])"),
+            file + "model.merges[0]: expected \"LEFT RIGHT\" or [\"LEFT\", "
+                   "\"RIGHT\"], found \"a\"");
+  EXPECT_EQ(withJson(R"("vocab": {"a": 1, "b": 2}, "merges": [["a", "b"]])"),
+            file + "model.merges[0]: expected tokens of the vocabulary, found "
+                   "\"a\" and \"b\", and \"ab\" is not one");
+  EXPECT_EQ(withJson(R"("vocab": {"a": 1, "b": 2}, "merges": ["a c"])"),
+            file + "model.merges[0]: expected tokens of the vocabulary, found "
+                   "\"a\" and \"c\", and \"c\" is not one");
+  EXPECT_EQ(withJson(R"("dropout": 0.1, "vocab": {"a": 1}, "merges": [])"),
+            file + "model.dropout: expected null, for ids that do not change "
+                   "from run to run, found 0.1");
+  EXPECT_EQ(withJson(R"("fuse_unk": 1, "vocab": {"a": 1}, "merges": [])"),
+            file + "model.fuse_unk: expected true or false, found 1");
+  EXPECT_EQ(withJson(R"("unk_token": "?", "vocab": {"a": 1}, "merges": [])"),
+            "warning: DIR: the unknown token '?' is not in the vocabulary; "
+            "unknown characters are left out\n");
+  Folder unigram;
+  unigram.write("tokenizer.json",
+                R"({"model": {"type": "Unigram", "vocab": []}})");
+  EXPECT_EQ(readMessage(unigram),
+            file + "model.type: expected a model that vlmc supports (BPE), "
+                   "found \"Unigram\"");
+}
+
+TEST(ReadTokenizer, FaultyMergesFile) {
+  Folder folder = wordFolder("");
+  folder.write("merges.txt", "#version: 0.2\na b\n\n");
+  EXPECT_EQ(readMessage(folder), "DIR/merges.txt:3: expected two tokens with "
+                                 "one blank between them, found ''");
+  folder.write("merges.txt", "a \xC3\n");
+  EXPECT_EQ(
+      readMessage(folder),
+      "DIR/merges.txt:1: expected UTF-8, found a broken character at byte 2");
+  folder.write("merges.txt", "a b\nb a\n");
+  EXPECT_EQ(readMessage(folder),
+            "DIR/merges.txt: merge [1]: expected tokens of the vocabulary, "
+            "found \"b\" and \"a\", and \"ba\" is not one");
+}
+
+TEST(ReadTokenizer, UnknownComponents) {
+  const std::string file = "DIR/tokenizer.json: ";
+  EXPECT_EQ(withJson(kModel, R"("normalizer": {"type": "BertNormalizer"})"),
+            file + "normalizer.type: expected a normalizer that vlmc supports "
+                   "(Lowercase, NFC, NFD, Replace, Sequence), found "
+                   "\"BertNormalizer\"");
+  EXPECT_EQ(
+      withJson(
+          kModel,
+          R"("normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": 3}]})"),
+      file + "normalizer.normalizers[1].type: expected a string, found 3");
+  EXPECT_EQ(withJson(kModel, R"("pre_tokenizer": {"type": "Metaspace"})"),
+            file +
+                "pre_tokenizer.type: expected a pre-tokenizer that vlmc "
+                "supports (ByteLevel, Split, Sequence), found \"Metaspace\"");
+  EXPECT_EQ(
+      withJson(
+          kModel,
+          R"("pre_tokenizer": {"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Gone", "invert": false})"),
+      file +
+          "pre_tokenizer.behavior: expected Removed, Isolated, "
+          "MergedWithPrevious, MergedWithNext or Contiguous, found \"Gone\"");
+  EXPECT_EQ(
+      withJson(
+          kModel,
+          R"("pre_tokenizer": {"type": "Split", "pattern": {"Reg": "a"}, "behavior": "Removed", "invert": false})"),
+      file + "pre_tokenizer.pattern: expected {\"Regex\": ...} or {\"String\": "
+             "...}, found {\"Reg\":\"a\"}");
+  EXPECT_EQ(withJson(kModel, R"("decoder": {"type": "CTC"})"),
+            file + "decoder.type: expected a decoder that vlmc supports "
+                   "(ByteLevel), found \"CTC\"");
+  EXPECT_EQ(withJson(kModel, R"("post_processor": {"type": "BertProcessing"})"),
+            file + "post_processor.type: expected a post-processor that vlmc "
+                   "supports (ByteLevel, RobertaProcessing, Sequence, "
+                   "TemplateProcessing), found \"BertProcessing\"");
+  EXPECT_EQ(
+      withJson(
+          kModel,
+          R"("post_processor": {"type": "RobertaProcessing", "cls": ["a", 0], "sep": "b"})"),
+      file + "post_processor.sep: expected an array, found \"b\"");
+  EXPECT_EQ(
+      withJson(
+          kModel,
+          R"("post_processor": {"type": "TemplateProcessing", "special_tokens": {},
+                                 "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}]})"),
+      file + "post_processor.special_tokens: expected the token \"<s>\" that "
+             "the template names, which is missing");
+}
+
+TEST(ReadTokenizer, FaultyConfiguration) {
+  const std::string file = "DIR/tokenizer_config.json: ";
+  EXPECT_EQ(withConfig(R"({"pad_token": 3})"),
+            file + "pad_token: expected a string or an object that describes a "
+                   "token, found 3");
+  EXPECT_EQ(withConfig(R"({"bos_token": {"content": 3}})"),
+            file + "bos_token.content: expected a string, found 3");
+  EXPECT_EQ(
+      withConfig(R"({"model_max_length": "x"})"),
+      file + "model_max_length: expected a number of at least 1, found \"x\"");
+  EXPECT_EQ(withConfig(R"({"padding_side": "top"})"),
+            file +
+                "padding_side: expected \"left\" or \"right\", found \"top\"");
+  EXPECT_EQ(withConfig(R"({"tokenizer_class": 3})"),
+            file + "tokenizer_class: expected a string, found 3");
+  EXPECT_EQ(withConfig(R"({"added_tokens_decoder": {"x": {"content": "a"}}})"),
+            file + "added_tokens_decoder.\"x\": expected a token id (an "
+                   "integer from 0 to 16777215) as the name");
+  EXPECT_EQ(withConfig(R"({"additional_special_tokens": [4]})"),
+            file + "additional_special_tokens[0]: expected a string or an "
+                   "object that describes a token, found 4");
+}
+
+TEST(ReadTokenizer, TakesTheClassesStages) {
+  Folder folder;
+  folder.write("config.json", R"({"model_type": "clip"})");
+  folder.write(
+      "tokenizer.json",
+      R"({"model": {"type": "BPE", "vocab": {"a</w>": 0, "<|startoftext|>": 1, "<|endoftext|>": 2},
+                                      "merges": []}, "normalizer": {"type": "BertNormalizer"}})");
+  std::string warnings = readMessage(folder);
+  for (const char *section :
+       {"normalizer", "pre_tokenizer", "decoder", "post_processor"})
+    EXPECT_NE(warnings.find(std::string("DIR/tokenizer.json: ") + section +
+                            " differs from that of the tokenizer's class, "
+                            "which transformers takes and so does vlmc"),
+              std::string::npos)
+        << warnings;
+  EXPECT_EQ(Opened(folder.path()).encode("A"), (std::vector<int32_t>{1, 0, 2}));
+  folder.write("tokenizer_config.json",
+               R"({"tokenizer_class": "SomeTokenizerFast"})");
+  folder.write("tokenizer.json", tokenizerJson(kModel, ""));
+  EXPECT_EQ(readMessage(folder),
+            "warning: DIR/tokenizer_config.json: tokenizer_class: "
+            "SomeTokenizer is not known to vlmc; tokenizer.json is "
+            "used as it stands\n");
+}
+
+TEST(ReadTokenizer, TokensComeFromAllFiles) {
+  Folder map = wordFolder(R"({"pad_token": "!"})");
+  map.write("special_tokens_map.json",
+            R"({"pad_token": {"content": "c</w>", "normalized": false}})");
+  Opened fromMap(map.path());
+  EXPECT_EQ(vlm_tokenizer_pad_id(fromMap.tokenizer), 7);
+  Folder added = wordFolder("");
+  added.write("added_tokens.json", R"({"<x>": 30})");
+  EXPECT_EQ(Opened(added.path()).encode("<x>", false),
+            (std::vector<int32_t>{18}));
+  Folder sides =
+      wordFolder(R"({"model_max_length": 1e30, "truncation_side": "left"})");
+  Opened fromLeft(sides.path());
+  EXPECT_EQ(vlm_tokenizer_max_tokens(fromLeft.tokenizer), 0u);
+  EXPECT_EQ(fromLeft.encode("a b", false, 1), (std::vector<int32_t>{6}));
+}
+
+TEST(ReadTokenizer, ReadsTemplatesAndAddedTokensAsTheyStand) {
+  Folder folder;
+  folder.write(
+      "tokenizer.json",
+      tokenizerJson(
+          kModel,
+          R"("added_tokens": [{"id": 3, "content": "<s>", "special": true}],
+      "post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [3, 3], "tokens": ["<s>", "<s>"]}}}]},
+      "pre_tokenizer": {"type": "Split", "pattern": {"String": "b"}, "behavior": "MergedWithNext", "invert": false})"));
+  Opened text(folder.path());
+  ASSERT_EQ(text.status, nullptr) << vlm_status_message(text.status);
+  EXPECT_EQ(text.encode("aab"), (std::vector<int32_t>{3, 3, 0, 0, 1}));
+  EXPECT_EQ(text.decode({3, 0, 2}), "a ab");
+  EXPECT_EQ(text.decode({3, 0, 2}, false), "<s> a ab");
+}

@@ -1,0 +1,90 @@
+// Every string of the oracle's goldens, which transformers tokenised
+// (test/oracle/README.md, "Words").
+#include "frontend/support/Json.h"
+#include "frontend/support/MappedFile.h"
+#include "test/runtime/text/TextFixture.h"
+
+using namespace vlmc;
+using namespace vlmc::test;
+
+namespace {
+
+/// The tensors of a safetensors file that a script of this tree wrote.
+class Goldens {
+public:
+  explicit Goldens(const std::string &path) : file(MappedFile::open(path)) {
+    if (!file || file->size() < 8)
+      return;
+    uint64_t length;
+    std::memcpy(&length, file->data(), 8);
+    Result<Json> json = parseJson(file->text().substr(8, length), path);
+    if (!json)
+      return;
+    header = std::move(*json);
+    begin = 8 + length;
+  }
+  bool good() const { return begin != 0; }
+
+  template <typename T> std::vector<T> get(const std::string &name) const {
+    if (!header.contains(name)) {
+      ADD_FAILURE() << "no tensor " << name;
+      return {};
+    }
+    auto offsets = header[name]["data_offsets"].get<std::vector<uint64_t>>();
+    std::vector<T> out((offsets[1] - offsets[0]) / sizeof(T));
+    std::memcpy(out.data(), file->data() + begin + offsets[0],
+                out.size() * sizeof(T));
+    return out;
+  }
+
+  /// Row `row` of a tensor that holds rows of any length.
+  template <typename T, typename Row>
+  std::vector<Row> rows(const std::string &name) const {
+    std::vector<T> flat = get<T>(name);
+    std::vector<int32_t> offsets = get<int32_t>(name + "_offsets");
+    std::vector<Row> out;
+    for (size_t i = 0; i + 1 < offsets.size(); ++i)
+      out.emplace_back(flat.begin() + offsets[i],
+                       flat.begin() + offsets[i + 1]);
+    return out;
+  }
+
+private:
+  Result<MappedFile> file;
+  Json header;
+  size_t begin = 0;
+};
+
+} // namespace
+
+TEST(Golden, EveryTextHasTransformersIds) {
+  const std::string folder = VLMC_SOURCE_DIR "/test/e2e/goldens/clip/tokens/";
+  Goldens goldens(folder + "golden.safetensors");
+  ASSERT_TRUE(goldens.good())
+      << "make the goldens with test/oracle/make_all.py";
+  auto texts = goldens.rows<char, std::string>("texts");
+  auto decoded = goldens.rows<char, std::string>("decoded");
+  ASSERT_GE(texts.size(), 2000u);
+  for (std::string name : {"trained", "bytes", "vocab-files"}) {
+    Opened tokenizer(folder + name);
+    ASSERT_EQ(tokenizer.status, nullptr)
+        << vlm_status_message(tokenizer.status);
+    auto ids = goldens.rows<uint16_t, std::vector<int32_t>>(name + ".ids");
+    std::vector<uint16_t> cut = goldens.get<uint16_t>(name + ".ids_trunc9");
+    ASSERT_EQ(ids.size(), texts.size());
+    ASSERT_EQ(cut.size(), texts.size() * 9);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      std::string where =
+          name + ", text " + std::to_string(i) + ": " + texts[i];
+      ASSERT_EQ(tokenizer.encode(texts[i]), ids[i]) << where;
+      std::vector<int32_t> plain(ids[i].begin() + 1, ids[i].end() - 1);
+      ASSERT_EQ(tokenizer.encode(texts[i], false), plain) << where;
+      std::vector<int32_t> nine = tokenizer.encode(texts[i], true, 9);
+      nine.resize(9, vlm_tokenizer_pad_id(tokenizer.tokenizer));
+      ASSERT_EQ(nine, std::vector<int32_t>(cut.begin() + i * 9,
+                                           cut.begin() + i * 9 + 9))
+          << where;
+      ASSERT_EQ(tokenizer.decode(ids[i]), decoded[i]) << where;
+    }
+  }
+}
