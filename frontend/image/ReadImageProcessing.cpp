@@ -5,20 +5,16 @@
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/image/ImageProcessing.h"
-
-#include <nlohmann/json.hpp>
+#include "frontend/support/Json.h"
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <set>
 #include <string_view>
 
 namespace vlmc {
-
-using Json = nlohmann::json;
 
 /// Larger sides than this are taken for a slip: a picture of that size has
 /// four gigapixels.
@@ -43,11 +39,6 @@ static constexpr std::string_view keysWithoutEffect[] = {
     "return_tensors",
 };
 
-static std::string shown(const Json &value) {
-  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  return text.size() <= 60 ? text : text.substr(0, 57) + "...";
-}
-
 namespace {
 /// Reads the keys of one object.
 class Reader {
@@ -68,7 +59,7 @@ public:
   /// Keeps the first error: `key` was expected to be `expected`.
   void fail(const std::string &key, const std::string &expected,
             const Json &found) {
-    failWith(key + ": expected " + expected + ", found " + shown(found) +
+    failWith(key + ": expected " + expected + ", found " + describe(found) +
              "; mend the file");
   }
   void failWith(const std::string &message) {
@@ -238,7 +229,7 @@ void Reader::readType(const std::vector<std::string> &names) {
   std::string expected;
   for (const std::string &known : names)
     expected += (expected.empty() ? "\"" : " or \"") + known + "\"";
-  failWith(key + ": expected " + expected + ", found " + shown(*value) +
+  failWith(key + ": expected " + expected + ", found " + describe(*value) +
            "; this model family is not known to work with that processor");
 }
 
@@ -249,12 +240,13 @@ void Reader::reportOthers() {
     if (std::find(std::begin(keysWithoutEffect), std::end(keysWithoutEffect),
                   key) != std::end(keysWithoutEffect))
       continue;
-    // A processing step that this compiler does not know.
-    if (key.starts_with("do_") && value != false)
-      failWith(key + ": expected false, found " + shown(value) +
+    // A processing step that this compiler does not know; off it does no harm.
+    bool isStep = key.starts_with("do_");
+    if (isStep && value != false)
+      failWith(key + ": expected false, found " + describe(value) +
                "; this step is not supported, set it to false if the model "
                "works without it");
-    else
+    else if (!isStep)
       warnings.push_back(file + ": " + prefix + key +
                          ": unknown key without effect, ignored");
   }
@@ -294,24 +286,15 @@ static ImageProcessing readObject(Reader &reader,
 }
 
 /// The object in `path`; null if there is no such file.
-static Result<Json> readJson(const std::filesystem::path &path) {
+static Result<Json> readObjectFile(const std::filesystem::path &path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored))
     return Json();
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream)
-    return Failure{path.string() + ": cannot be opened; is it readable?"};
-  // The library reports by exceptions; they end here.
-  try {
-    Json json = Json::parse(stream);
-    if (!json.is_object())
-      return Failure{path.string() + ": expected a JSON object, found " +
-                     shown(json)};
-    return json;
-  } catch (const Json::exception &error) {
-    return Failure{path.string() +
-                   ": expected a JSON object, found a fault: " + error.what()};
-  }
+  Result<Json> json = readJsonFile(path.string());
+  if (json && !json->is_object())
+    return Failure{path.string() + ": expected a JSON object, found " +
+                   describe(*json)};
+  return json;
 }
 
 Result<ImageProcessing>
@@ -319,7 +302,7 @@ readImageProcessing(const std::string &folder, const ImageProcessorClass &known,
                     std::vector<std::string> &warnings) {
   std::filesystem::path file =
       std::filesystem::path(folder) / "processor_config.json";
-  Result<Json> json = readJson(file);
+  Result<Json> json = readObjectFile(file);
   if (!json)
     return json.takeFailure();
   std::string prefix;
@@ -329,11 +312,11 @@ readImageProcessing(const std::string &folder, const ImageProcessorClass &known,
     if (!nested.is_object())
       return Failure{file.string() +
                      ": image_processor: expected an object, found " +
-                     shown(nested) + "; mend the file"};
+                     describe(nested) + "; mend the file"};
     json = Result<Json>(std::move(nested));
   } else {
     file = std::filesystem::path(folder) / "preprocessor_config.json";
-    json = readJson(file);
+    json = readObjectFile(file);
     if (!json)
       return json.takeFailure();
   }

@@ -1,0 +1,196 @@
+//===- DecodePng.cpp - PNG to RGB -----------------------------------------===//
+//
+// libpng reports errors by longjmp: a function that it may leave in this way
+// holds nothing that needs to be destroyed.
+//
+//===----------------------------------------------------------------------===//
+#include "runtime/core/StatusInternal.h"
+#include "runtime/image/ImageInternal.h"
+#include "runtime/image/Orientation.h"
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+#include <png.h>
+
+using namespace vlmc::rt;
+
+namespace {
+/// One decoding: what libpng's callbacks and its caller share.
+struct PngReader {
+  const EncodedImage &input;
+  size_t position = 0;
+  bool truncated = false;
+  char error[200] = "";
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  int orientation = 1;
+
+  explicit PngReader(const EncodedImage &input) : input(input) {}
+  ~PngReader() {
+    if (png)
+      png_destroy_read_struct(&png, &info, nullptr);
+  }
+  PngReader(const PngReader &) = delete;
+  PngReader &operator=(const PngReader &) = delete;
+
+  bool open();
+  bool readPixels(vlm_image_t &image);
+  void readMetadata();
+  vlm_status_t *failure() const;
+};
+} // namespace
+
+static void onError(png_structp png, png_const_charp message) {
+  auto *reader = static_cast<PngReader *>(png_get_error_ptr(png));
+  std::snprintf(reader->error, sizeof(reader->error), "%s", message);
+  png_longjmp(png, 1);
+}
+
+static void onWarning(png_structp, png_const_charp) {}
+
+static void onRead(png_structp png, png_bytep out, size_t bytes) {
+  auto *reader = static_cast<PngReader *>(png_get_io_ptr(png));
+  if (bytes > reader->input.bytes - reader->position) {
+    reader->truncated = true;
+    png_error(png, "the file ends too early");
+  }
+  std::memcpy(out, reader->input.data + reader->position, bytes);
+  reader->position += bytes;
+}
+
+vlm_status_t *PngReader::failure() const {
+  return makeStatus(
+      VLM_CORRUPT,
+      std::string(input.name) +
+          (truncated ? ": truncated PNG file: " : ": damaged PNG file: ") +
+          error + "; fetch or export the picture again");
+}
+
+/// Reads everything in front of the pixels. False: `error` tells why.
+bool PngReader::open() {
+  png = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, onError, onWarning);
+  if (!png || !(info = png_create_info_struct(png))) {
+    std::snprintf(error, sizeof(error), "not enough memory");
+    return false;
+  }
+  if (setjmp(png_jmpbuf(png)))
+    return false;
+  png_set_read_fn(png, this, onRead);
+  // The number of pixels is limited elsewhere.
+  png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+  // Colour profiles have no effect and cost much to check.
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER,
+                              reinterpret_cast<const png_byte *>("iCCP"), 1);
+  png_read_info(png, info);
+  return true;
+}
+
+/// Makes pixels of what libpng left at the end of each row: grey or palette
+/// bytes, or 16-bit grey. Left to right, writing never overtakes reading.
+static void expandRows(vlm_image_t &image, size_t rowBytes,
+                       const uint8_t (*palette)[3]) {
+  int64_t width = image.width;
+  bool isWide = rowBytes == static_cast<size_t>(width) * 2;
+  for (int64_t y = 0; y < image.height; ++y) {
+    uint8_t *out = image.row(y);
+    const uint8_t *in = out + 3 * width - rowBytes;
+    for (int64_t x = 0; x < width; ++x, out += 3) {
+      // Pillow clips 16-bit grey instead of scaling it.
+      uint8_t value = !isWide ? in[x] : in[2 * x] > 0 ? 255 : in[2 * x + 1];
+      out[0] = palette ? palette[value][0] : value;
+      out[1] = palette ? palette[value][1] : value;
+      out[2] = palette ? palette[value][2] : value;
+    }
+  }
+}
+
+static void copyPalette(png_structp png, png_infop info,
+                        uint8_t (&out)[256][3]) {
+  png_colorp colors = nullptr;
+  int count = 0;
+  png_get_PLTE(png, info, &colors, &count);
+  for (int i = 0; i < std::min(count, 256); ++i) {
+    out[i][0] = colors[i].red;
+    out[i][1] = colors[i].green;
+    out[i][2] = colors[i].blue;
+  }
+}
+
+/// Reads the pixels to RGB. False: `error` tells why.
+bool PngReader::readPixels(vlm_image_t &image) {
+  uint8_t palette[256][3] = {};
+  if (setjmp(png_jmpbuf(png)))
+    return false;
+  int colorType = png_get_color_type(png, info);
+  bool isPalette = colorType == PNG_COLOR_TYPE_PALETTE;
+  png_set_packing(png);
+  if (colorType == PNG_COLOR_TYPE_GRAY && png_get_bit_depth(png, info) < 8)
+    png_set_expand_gray_1_2_4_to_8(png);
+  if (colorType != PNG_COLOR_TYPE_GRAY)
+    png_set_strip_16(png);
+  png_set_strip_alpha(png);
+  if (isPalette)
+    copyPalette(png, info, palette);
+  int passes = png_set_interlace_handling(png);
+  png_read_update_info(png, info);
+  size_t rowBytes = png_get_rowbytes(png, info);
+  size_t fullBytes = size_t(image.width) * 3;
+  if (rowBytes > fullBytes)
+    png_error(png, "unknown kind of pixels");
+  for (int pass = 0; pass < passes; ++pass)
+    for (int64_t y = 0; y < image.height; ++y)
+      png_read_row(png, image.row(y) + fullBytes - rowBytes, nullptr);
+  if (rowBytes != fullBytes)
+    expandRows(image, rowBytes, isPalette ? palette : nullptr);
+  return true;
+}
+
+/// Finds the orientation. What is wrong behind the pixels does no harm.
+void PngReader::readMetadata() {
+  if (!setjmp(png_jmpbuf(png)))
+    png_read_end(png, info);
+  png_bytep exif = nullptr;
+  png_uint_32 exifBytes = 0;
+  if (!png_get_eXIf_1(png, info, &exifBytes, &exif))
+    exifBytes = 0;
+  png_textp texts = nullptr;
+  int count = 0;
+  png_get_text(png, info, &texts, &count);
+  const uint8_t *xmp = nullptr;
+  size_t xmpBytes = 0;
+  for (int i = 0; i < count; ++i) {
+    if (std::strcmp(texts[i].key, "XML:com.adobe.xmp") != 0)
+      continue;
+    xmp = reinterpret_cast<const uint8_t *>(texts[i].text);
+    xmpBytes = texts[i].text ? std::strlen(texts[i].text) : 0;
+  }
+  orientation = findOrientation(exif, exifBytes, xmp, xmpBytes);
+}
+
+vlm_status_t *vlmc::rt::decodePng(const EncodedImage &input,
+                                  std::unique_ptr<vlm_image_t> &outImage) {
+  // The first chunk is the header; its sides are looked at before libpng does,
+  // which would take an empty picture for a damaged one.
+  constexpr size_t sidesEnd = 24;
+  int64_t height = 1, width = 1;
+  if (input.bytes >= sidesEnd && std::memcmp(input.data + 12, "IHDR", 4) == 0) {
+    width = png_get_uint_32(input.data + 16);
+    height = png_get_uint_32(input.data + 20);
+  }
+  if (height == 0 || width == 0)
+    return makeImage(input.name, height, width, input.maxPixels, outImage);
+  PngReader reader(input);
+  if (!reader.open())
+    return reader.failure();
+  if (vlm_status_t *status =
+          makeImage(input.name, png_get_image_height(reader.png, reader.info),
+                    png_get_image_width(reader.png, reader.info),
+                    input.maxPixels, outImage))
+    return status;
+  if (!reader.readPixels(*outImage))
+    return reader.failure();
+  reader.readMetadata();
+  return turnUpright(input.name, reader.orientation, outImage);
+}

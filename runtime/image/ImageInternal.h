@@ -1,0 +1,76 @@
+//===- ImageInternal.h - What the parts of libvlm_image share -------------===//
+//
+// The picture object, the decoders behind vlm_image_decode and preprocessing
+// without a model. Not installed.
+//
+//   std::unique_ptr<vlm_image_t> image;
+//   if (vlm_status_t *status = decodePng(input, image))
+//     return status;
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_RUNTIME_IMAGE_IMAGEINTERNAL_H
+#define VLMC_RUNTIME_IMAGE_IMAGEINTERNAL_H
+
+#include "runtime/abi/vlm_abi.h"
+#include "runtime/vlm.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+struct vlm_image_t {
+  struct Free {
+    void operator()(uint8_t *bytes) const { std::free(bytes); }
+  };
+
+  int64_t height = 0;
+  int64_t width = 0;
+  /// Rows without padding, then `readableTail` zeros.
+  std::unique_ptr<uint8_t, Free> rgb;
+
+  uint8_t *row(int64_t y) { return rgb.get() + y * 3 * width; }
+  const uint8_t *row(int64_t y) const { return rgb.get() + y * 3 * width; }
+};
+
+namespace vlmc::rt {
+
+/// A file in memory that is to be decoded.
+struct EncodedImage {
+  const uint8_t *data;
+  size_t bytes;
+  const char *name; ///< stands in messages
+  int64_t maxPixels;
+};
+
+/// Makes a picture with undefined pixels. Errors: VLM_INVALID_ARGUMENT if a
+/// side is not positive, or if there are more pixels than `maxPixels`;
+/// VLM_OUT_OF_MEMORY.
+vlm_status_t *makeImage(const char *name, int64_t height, int64_t width,
+                        int64_t maxPixels,
+                        std::unique_ptr<vlm_image_t> &outImage);
+
+/// Decode to RGB, upright. Errors: as vlm_image_decode.
+vlm_status_t *decodePng(const EncodedImage &input,
+                        std::unique_ptr<vlm_image_t> &outImage);
+vlm_status_t *decodeJpeg(const EncodedImage &input,
+                         std::unique_ptr<vlm_image_t> &outImage);
+
+} // namespace vlmc::rt
+
+extern "C" {
+/// vlm_model_preprocess_size and vlm_model_preprocess without a model; `pool`
+/// may be NULL (this thread alone). Exported for tests and the runtime's own
+/// libraries.
+VLM_API vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
+                                               int64_t height, int64_t width,
+                                               int64_t *outHeight,
+                                               int64_t *outWidth);
+VLM_API vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
+                                        vlm_pool_t *pool,
+                                        const vlm_image_t *image,
+                                        float *pixels);
+}
+
+#endif // VLMC_RUNTIME_IMAGE_IMAGEINTERNAL_H

@@ -1,0 +1,211 @@
+// Preprocessing equals transformers' Pil backend, bit for bit, on pipelines
+// that vlmc-halide made for this program.
+#include "frontend/image/ImageProcessing.h"
+#include "runtime/core/Sha256.h"
+#include "runtime/image/ImageInternal.h"
+#include "test/runtime/image/Goldens.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+using namespace vlmc;
+using rt::sha256;
+using rt::toHex;
+
+extern "C" {
+int test_image_resize_rows_argv(void **args);
+int test_image_resize_columns_argv(void **args);
+int test_image_finish_argv(void **args);
+}
+
+namespace {
+/// What a package would hold.
+struct Processing {
+  NormalisationTable table;
+  vlm_abi_image abi{};
+
+  explicit Processing(const ImageProcessing &image)
+      : table(makeNormalisationTable(image)) {
+    abi.resize = !image.doResize      ? VLM_ABI_RESIZE_NONE
+                 : image.shortestEdge ? VLM_ABI_RESIZE_SHORTEST_EDGE
+                                      : VLM_ABI_RESIZE_EXACT;
+    abi.filter = static_cast<int32_t>(image.resample);
+    abi.edge = static_cast<int32_t>(image.shortestEdge.value_or(0));
+    abi.height = static_cast<int32_t>(image.height.value_or(0));
+    abi.width = static_cast<int32_t>(image.width.value_or(0));
+    abi.do_crop = image.doCenterCrop;
+    abi.crop_height = static_cast<int32_t>(image.cropHeight);
+    abi.crop_width = static_cast<int32_t>(image.cropWidth);
+    abi.resize_rows = test_image_resize_rows_argv;
+    abi.resize_columns = test_image_resize_columns_argv;
+    abi.finish = test_image_finish_argv;
+    abi.table = table.data();
+  }
+  Processing(const Processing &) = delete;
+  Processing &operator=(const Processing &) = delete;
+};
+
+struct Pool {
+  explicit Pool(int threads) {
+    EXPECT_EQ(take(vlm_pool_create(threads, &pool)), "");
+  }
+  ~Pool() { vlm_pool_destroy(pool); }
+  vlm_pool_t *pool = nullptr;
+};
+} // namespace
+
+static std::vector<float> process(const Processing &processing,
+                                  const vlm_image_t *image, vlm_pool_t *pool,
+                                  int64_t &height, int64_t &width) {
+  EXPECT_EQ(
+      take(vlm_image_processed_size(&processing.abi, vlm_image_height(image),
+                                    vlm_image_width(image), &height, &width)),
+      "");
+  std::vector<float> pixels(3 * height * width, -1e30F);
+  EXPECT_EQ(
+      take(vlm_image_process(&processing.abi, pool, image, pixels.data())), "");
+  return pixels;
+}
+
+static ImageProcessing readSettings(const std::string &name) {
+  std::vector<std::string> warnings;
+  ImageProcessorClass known{{"CLIPImageProcessor"}, ImageProcessing()};
+  Result<ImageProcessing> image = readImageProcessing(
+      goldenFolder() + "pixels/settings/" + name, known, warnings);
+  EXPECT_TRUE(image) << (image ? "" : image.message());
+  return image ? *image : ImageProcessing();
+}
+
+static std::string hash(const std::vector<float> &pixels) {
+  return toHex(sha256(pixels.data(), pixels.size() * sizeof(float)));
+}
+
+TEST(Preprocess, EqualsTheOracle) {
+  auto rows = readTable("pixels.tsv");
+  EXPECT_GE(rows.size(), 300U);
+  std::map<std::string, ImagePtr> images;
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row[0] + " " + row[1]);
+    Processing processing(readSettings(row[0]));
+    ImagePtr &image = images[row[1]];
+    if (!image)
+      image = decodeGolden(row[1]);
+    ASSERT_TRUE(image);
+    int64_t height, width;
+    std::vector<float> pixels =
+        process(processing, image.get(), nullptr, height, width);
+    EXPECT_EQ(std::to_string(height), row[2]);
+    EXPECT_EQ(std::to_string(width), row[3]);
+    EXPECT_EQ(hash(pixels), row[5]);
+  }
+}
+
+/// A picture of noise.
+static ImagePtr makeNoise(int64_t height, int64_t width) {
+  std::vector<uint8_t> bytes(height * width * 3);
+  uint32_t state = 1;
+  for (uint8_t &byte : bytes)
+    byte = static_cast<uint8_t>((state = state * 1664525 + 1013904223) >> 24);
+  vlm_image_t *image = nullptr;
+  EXPECT_EQ(
+      take(vlm_image_create(bytes.data(), height, width, 3 * width, &image)),
+      "");
+  return ImagePtr(image);
+}
+
+TEST(Preprocess, ThreadsDoNotChangeBits) {
+  // Rows first, columns first, one direction, padding, more than one chunk.
+  const int64_t sizes[][2] = {{301, 477}, {900, 200}, {64, 200},
+                              {20, 31},   {40, 5000}, {1, 1}};
+  for (int edge : {64, 30})
+    for (const auto &size : sizes) {
+      ImageProcessing settings;
+      settings.shortestEdge = edge;
+      settings.cropHeight = 64;
+      settings.cropWidth = 70;
+      Processing processing(settings);
+      ImagePtr image = makeNoise(size[0], size[1]);
+      int64_t height, width;
+      auto alone = process(processing, image.get(), nullptr, height, width);
+      for (int threads : {1, 2, 3, 7}) {
+        Pool pool(threads);
+        EXPECT_EQ(process(processing, image.get(), pool.pool, height, width),
+                  alone)
+            << size[0] << " x " << size[1] << ", " << threads << " threads";
+      }
+    }
+}
+
+// What the crop keeps is all that is computed: the same values as without it.
+TEST(Preprocess, CropKeepsTheMiddle) {
+  ImageProcessing settings;
+  settings.shortestEdge = 50;
+  settings.doCenterCrop = false;
+  Processing whole(settings);
+  settings.doCenterCrop = true;
+  settings.cropHeight = 21;
+  settings.cropWidth = 33;
+  Processing cropped(settings);
+  ImagePtr image = makeNoise(133, 207);
+  int64_t height, width, cropHeight, cropWidth;
+  auto all = process(whole, image.get(), nullptr, height, width);
+  auto part = process(cropped, image.get(), nullptr, cropHeight, cropWidth);
+  int64_t top = (height - 21) / 2, left = (width - 33) / 2;
+  for (int64_t c = 0; c < 3; ++c)
+    for (int64_t y = 0; y < 21; ++y)
+      for (int64_t x = 0; x < 33; ++x)
+        ASSERT_EQ(part[(c * 21 + y) * 33 + x],
+                  all[(c * height + y + top) * width + x + left])
+            << c << " " << y << " " << x;
+}
+
+// The rows resized along the row are more than a stripe may hold.
+TEST(Preprocess, StripesDoNotChangeBits) {
+  ImageProcessing settings;
+  settings.shortestEdge.reset();
+  settings.height = 1411;
+  settings.width = 8000;
+  settings.doCenterCrop = false;
+  Processing wide(settings);
+  ImagePtr image = makeNoise(1410, 2);
+  int64_t height, width;
+  auto pixels = process(wide, image.get(), nullptr, height, width);
+  // By Pillow: sha256 of the float32 pixel_values [3, 1411, 8000].
+  EXPECT_EQ(hash(pixels),
+            "2a5122907f5445fa0414e2aedb862aa51d28e20c460e56fa8fc55081423fa9d4");
+}
+
+TEST(Preprocess, Sizes) {
+  ImageProcessing settings;
+  settings.doCenterCrop = false;
+  settings.shortestEdge = 224;
+  Processing processing(settings);
+  int64_t height = 0, width = 0;
+  auto sizeOf = [&](int64_t h, int64_t w) {
+    EXPECT_EQ(
+        take(vlm_image_processed_size(&processing.abi, h, w, &height, &width)),
+        "");
+    return std::pair(height, width);
+  };
+  // int(224 * long / short) drops the fraction.
+  EXPECT_EQ(sizeOf(480, 640), std::pair(int64_t(224), int64_t(298)));
+  EXPECT_EQ(sizeOf(640, 480), std::pair(int64_t(298), int64_t(224)));
+  EXPECT_EQ(sizeOf(1, 1), std::pair(int64_t(224), int64_t(224)));
+}
+
+TEST(Preprocess, RefusesWhatPillowRefuses) {
+  Processing processing{ImageProcessing()};
+  int64_t height = 0, width = 0;
+  EXPECT_EQ(
+      take(vlm_image_processed_size(&processing.abi, 0, 5, &height, &width)),
+      "1: expected a picture of at least 1 x 1 pixels, found 0 x 5 "
+      "(height x width)");
+  ImagePtr image = makeNoise(1, 1000000);
+  std::vector<float> pixels(3 * 224 * 224);
+  EXPECT_EQ(take(vlm_image_process(&processing.abi, nullptr, image.get(),
+                                   pixels.data())),
+            "1: a picture of 1 x 1000000 cannot be resized to 224 x 224000000 "
+            "(height x width): too many pixels or too long a filter; crop the "
+            "picture or make it smaller first");
+}
