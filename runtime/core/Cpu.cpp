@@ -71,8 +71,8 @@ bool supportsIsa(std::string_view isa) { return isa == "aarch64"; }
 
 int cpusOfQuota(std::string_view cpuMax) {
   int64_t quota = 0, period = 0;
-  const char *end = cpuMax.data() + cpuMax.size();
-  auto first = std::from_chars(cpuMax.data(), end, quota);
+  const char *begin = cpuMax.begin(), *end = cpuMax.end();
+  auto first = std::from_chars(begin, end, quota);
   if (first.ec != std::errc() || first.ptr == end || *first.ptr != ' ')
     return 0; // "max", or not a quota at all
   auto second = std::from_chars(first.ptr + 1, end, period);

@@ -215,13 +215,13 @@ vlm_status_t *vlm_entry_output(const vlm_entry_t *entry, size_t index,
 
 vlm_status_t *vlm_entry_output_shapes(const vlm_entry_t *entry,
                                       const vlm_tensor_t *inputs,
-                                      size_t input_count,
+                                      size_t inputCount,
                                       vlm_tensor_t *outputs) {
   return guarded("output shapes", [&]() -> vlm_status_t * {
     Workspace workspace;
     Binding binding(*entry, workspace);
     if (vlm_status_t *status =
-            binding.bindInputs(inputs, input_count, Data::Ignored))
+            binding.bindInputs(inputs, inputCount, Data::Ignored))
       return status;
     int64_t bytes;
     for (uint32_t i = 0; i < entry->abi->n_outputs; ++i)
@@ -237,7 +237,7 @@ vlm_status_t *vlm_entry_output_shapes(const vlm_entry_t *entry,
 }
 
 vlm_status_t *vlm_entry_memory(const vlm_entry_t *entry,
-                               const vlm_tensor_t *inputs, size_t input_count,
+                               const vlm_tensor_t *inputs, size_t inputCount,
                                int threads, size_t *out_bytes) {
   return guarded("working memory", [&]() -> vlm_status_t * {
     Workspace workspace;
@@ -246,7 +246,7 @@ vlm_status_t *vlm_entry_memory(const vlm_entry_t *entry,
       return request.binding.fail("expected 0 to 1024 threads, found " +
                                   std::to_string(threads));
     if (vlm_status_t *status =
-            request.binding.bindInputs(inputs, input_count, Data::Ignored))
+            request.binding.bindInputs(inputs, inputCount, Data::Ignored))
       return status;
     vlm_tensor_t byCaller{}; // stands for memory that the caller gives
     workspace.givenOutputs.assign(entry->abi->n_outputs, &byCaller);
@@ -260,16 +260,16 @@ vlm_status_t *vlm_entry_memory(const vlm_entry_t *entry,
 }
 
 vlm_status_t *vlm_entry_run(const vlm_entry_t *entry,
-                            const vlm_tensor_t *inputs, size_t input_count,
-                            vlm_tensor_t *outputs, size_t output_count) {
+                            const vlm_tensor_t *inputs, size_t inputCount,
+                            vlm_tensor_t *outputs, size_t outputCount) {
   return guarded("running an entry point", [&]() -> vlm_status_t * {
     WorkspaceLease workspace(entry->model->workspaces);
     Request request(*entry, *workspace);
     if (vlm_status_t *status =
-            request.binding.bindInputs(inputs, input_count, Data::Needed))
+            request.binding.bindInputs(inputs, inputCount, Data::Needed))
       return status;
     if (vlm_status_t *status =
-            request.binding.bindOutputs(outputs, output_count))
+            request.binding.bindOutputs(outputs, outputCount))
       return status;
     return request.run();
   });

@@ -203,20 +203,20 @@ vlm_status_t *vlm_model_load(const char *path,
 }
 
 vlm_status_t *vlm_model_load_linked(const vlm_abi_model *abi,
-                                    const char *weights_path,
+                                    const char *weightsPath,
                                     const vlm_load_options_t *options,
                                     vlm_model_t **out_model) {
   return guarded("loading a model", [&]() -> vlm_status_t * {
-    if (!abi || !weights_path || !out_model)
-      return missing("vlm_model_load_linked", !abi            ? "model"
-                                              : !weights_path ? "weights_path"
-                                                              : "out_model");
+    if (!abi || !weightsPath || !out_model)
+      return missing("vlm_model_load_linked", !abi           ? "model"
+                                              : !weightsPath ? "weights_path"
+                                                             : "out_model");
     auto model = std::make_unique<vlm_model_t>();
     if (vlm_status_t *status = choosePool(options, *model))
       return status;
     if (vlm_status_t *status = adoptTables(*model, abi, "linked model: "))
       return status;
-    if (vlm_status_t *status = model->weights.open(weights_path, *abi))
+    if (vlm_status_t *status = model->weights.open(weightsPath, *abi))
       return status;
     *out_model = model.release();
     return nullptr;

@@ -206,8 +206,7 @@ vlm_status_t *vlm_model_entry(const vlm_model_t *model, const char *name,
         *out_entry = &entry;
         return nullptr;
       }
-      names +=
-          (names.empty() ? "'" : ", '") + std::string(entry.abi->name) + "'";
+      names.append(names.empty() ? "'" : ", '").append(entry.abi->name) += '\'';
     }
     return makeStatus(VLM_NOT_FOUND, std::string("model '") + model->abi->name +
                                          "': no entry point '" +

@@ -81,7 +81,7 @@ vlm_status_t *PictureBatch::prepare(size_t first, size_t n) {
 /// Token ids of one text, freed with it.
 struct Tokens {
   Tokens() = default;
-  Tokens(Tokens &&other) : ids(other.ids) { other.ids = {}; }
+  Tokens(Tokens &&other) noexcept : ids(other.ids) { other.ids = {}; }
   ~Tokens() { vlm_ids_destroy(&ids); }
   vlm_ids_t ids{};
 };
