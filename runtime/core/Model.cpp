@@ -135,7 +135,7 @@ vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
     return status;
   std::string found;
   for (uint32_t i = 0; i < abi->n_levels && !model.level; ++i) {
-    found += std::string(i ? ", " : "") + abi->levels[i].isa;
+    found.append(i ? ", " : "").append(abi->levels[i].isa);
     if (supportsIsa(abi->levels[i].isa))
       model.level = &abi->levels[i];
   }
@@ -153,9 +153,12 @@ vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
     std::string wrong = EntryCheck(*abi, *model.level, entry).check();
     if (!wrong.empty())
       return makeStatus(VLM_INCOMPATIBLE,
-                        where + "entry point '" + entry.abi->name +
-                            "' has invalid tables at " + wrong +
-                            "; compile the model again");
+                        std::string(where)
+                            .append("entry point '")
+                            .append(entry.abi->name)
+                            .append("' has invalid tables at ")
+                            .append(wrong)
+                            .append("; compile the model again"));
   }
   return nullptr;
 }
