@@ -87,7 +87,8 @@ struct Char {
 static void decompose(char32_t c, std::vector<Char> &out) {
   auto add = [&](uint32_t point) {
     size_t at = find(kMark, point);
-    out.push_back({point, at < std::size(kMark) ? kMarkClass[at] : uint8_t(0), 0});
+    out.push_back(
+        {point, at < std::size(kMark) ? kMarkClass[at] : uint8_t(0), 0});
   };
   if (!hasFlag(c, CharNormals))
     return out.push_back({c, 0, 0});
