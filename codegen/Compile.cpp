@@ -1,0 +1,377 @@
+//===-- Compile.cpp - from a checkpoint to a compiled model ---------------===//
+#include "codegen/Compile.h"
+#include "codegen/Codegen.h"
+#include "codegen/CompileInput.h"
+#include "codegen/Explain.h"
+#include "codegen/halide/Halide.h"
+#include "codegen/package/Error.h"
+#include "codegen/package/Package.h"
+#include "frontend/families/ImageSpec.h"
+#include "frontend/spec/Spec.h"
+#include "frontend/text/TokenizerTables.h"
+#include "mlir/Pass/PassManager.h"
+#include "passes/Pipelines.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
+
+using namespace llvm;
+
+namespace vlmc {
+
+//===-- Stages ------------------------------------------------------------===//
+
+static constexpr StringLiteral stageNames[] = {
+    "spec", "graph", "kernels", "planned", "llvm", "asm", "obj"};
+
+std::vector<std::string> emitStageNames() {
+  return {std::begin(stageNames), std::end(stageNames)};
+}
+
+std::optional<EmitStage> findEmitStage(StringRef name) {
+  for (auto [index, stage] : enumerate(stageNames))
+    if (stage == name)
+      return static_cast<EmitStage>(index);
+  return std::nullopt;
+}
+
+//===-- Targets -----------------------------------------------------------===//
+
+static Expected<std::vector<const Target *>>
+findTargets(const CompileRequest &request) {
+  std::vector<const Target *> targets;
+  for (const std::string &name : request.targets) {
+    const Target *target = findTarget(name);
+    if (!target)
+      return userError("target '" + name + "': expected one of " +
+                       join(targetNames(), ", "));
+    if (is_contained(targets, target))
+      return userError("target '" + name + "' is given twice");
+    targets.push_back(target);
+  }
+  if (!targets.empty())
+    return targets;
+  StringRef arch =
+      Triple::getArchTypeName(Triple(sys::getProcessTriple()).getArch());
+  for (const std::string &name : targetNames())
+    if (findTarget(name)->arch == arch)
+      targets.push_back(findTarget(name));
+  if (targets.empty())
+    return userError("vlmc has no target for this machine's architecture (" +
+                     arch + "); give --target, one of " +
+                     join(targetNames(), ", "));
+  return targets;
+}
+
+//===-- The compilation ---------------------------------------------------===//
+
+namespace {
+/// One request on its way.
+class Compilation {
+public:
+  explicit Compilation(const CompileRequest &request)
+      : request(request), log(context, request) {}
+  Error run();
+
+private:
+  void report(const Twine &what, uint64_t done = 0, uint64_t total = 0) {
+    if (request.progress)
+      request.progress(what.str(), done, total);
+  }
+  void warn(const Twine &message) {
+    if (request.warn)
+      request.warn(message.str());
+  }
+  /// The errors that passes and generators reported: on a module that the user
+  /// handed in they are the user's.
+  Error takeErrors(const Twine &doing);
+  Error print(function_ref<void(raw_ostream &)> write);
+  Error printModule(mlir::ModuleOp module);
+  Error printCode(const Target &target);
+  Expected<mlir::OwningOpRef<mlir::ModuleOp>> runPasses(const Target &target);
+  Expected<std::unique_ptr<Module>> generate(mlir::ModuleOp planned,
+                                             const Target &target,
+                                             LLVMContext &llvmContext,
+                                             std::vector<KernelCode> &kernels);
+  Error addLevel(const Target &target, PackageInputs &inputs);
+  Error addImage(const Target &target, PackageInputs &inputs);
+  Error addTokenizer();
+  Error package();
+
+  const CompileRequest &request;
+  mlir::MLIRContext context;
+  DiagnosticLog log;
+  CompileInput input;
+  std::vector<const Target *> targets;
+  std::vector<mlir::OwningOpRef<mlir::ModuleOp>> planned;
+  std::vector<uint8_t> tokenizer;
+};
+} // namespace
+
+Error Compilation::takeErrors(const Twine &doing) {
+  std::string errors = log.take();
+  if (input.isResumed)
+    return userError(request.model + ": " + errors);
+  return internalError(doing + ": " +
+                       (errors.empty() ? "failed without a message" : errors));
+}
+
+//===-- Printing ----------------------------------------------------------===//
+
+Error Compilation::print(function_ref<void(raw_ostream &)> write) {
+  std::string path = request.output.empty() ? "-" : request.output;
+  Error error = writeToOutput(path, [&](raw_ostream &os) {
+    write(os);
+    return Error::success();
+  });
+  if (error)
+    return userError("cannot write '" + path +
+                     "': " + toString(std::move(error)));
+  return Error::success();
+}
+
+Error Compilation::printModule(mlir::ModuleOp module) {
+  noteSpec(module, input.spec);
+  return print([&](raw_ostream &os) {
+    module.print(os);
+    os << "\n";
+  });
+}
+
+//===-- Passes and code ---------------------------------------------------===//
+
+Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+Compilation::runPasses(const Target &target) {
+  mlir::OwningOpRef<mlir::ModuleOp> module(input.module->clone());
+  mlir::PassManager passes(&context);
+  PipelineOptions options;
+  options.arch = target.arch;
+  options.tileRows = target.tileRows;
+  options.l2Bytes = target.l2Bytes;
+  if (input.border == EmitStage::Graph)
+    buildKernelsPipeline(passes, options, request.reference);
+  if (input.border != EmitStage::Planned && request.stage != EmitStage::Kernels)
+    buildPlannedPipeline(passes, options, request.reference);
+  report("optimising for " + target.name);
+  if (failed(passes.run(*module)))
+    return takeErrors("optimising for " + target.name);
+  return std::move(module);
+}
+
+Expected<std::unique_ptr<Module>>
+Compilation::generate(mlir::ModuleOp planned, const Target &target,
+                      LLVMContext &llvmContext,
+                      std::vector<KernelCode> &kernels) {
+  report("generating code for " + target.name);
+  std::string prefix = request.stage == EmitStage::Package
+                           ? getPackageName(request.output)
+                           : toIdentifier(input.spec.name());
+  auto module = lowerKernels(planned, target,
+                             prefix + "_" + toIdentifier(target.name) + "_",
+                             llvmContext, kernels);
+  if (failed(module))
+    return takeErrors("generating code for " + target.name);
+  if (Error error = optimizeModule(**module, target))
+    return std::move(error);
+  return std::move(*module);
+}
+
+/// Prints a stage behind the planned one.
+Error Compilation::printCode(const Target &target) {
+  auto module = runPasses(target);
+  if (!module)
+    return module.takeError();
+  LLVMContext llvmContext;
+  std::vector<KernelCode> kernels;
+  auto code = generate(**module, target, llvmContext, kernels);
+  if (!code)
+    return code.takeError();
+  if (request.stage == EmitStage::Llvm)
+    return print([&](raw_ostream &os) { (*code)->print(os, nullptr); });
+  auto object = emitObject(**code, target, request.stage == EmitStage::Asm);
+  if (!object)
+    return object.takeError();
+  return print([&](raw_ostream &os) { os << *object; });
+}
+
+//===-- Packages ----------------------------------------------------------===//
+
+Error Compilation::addLevel(const Target &target, PackageInputs &inputs) {
+  auto module = runPasses(target);
+  if (!module)
+    return module.takeError();
+  LLVMContext llvmContext;
+  std::vector<KernelCode> kernels;
+  auto code = generate(**module, target, llvmContext, kernels);
+  if (!code)
+    return code.takeError();
+  auto object = emitObject(**code, target);
+  if (!object)
+    return object.takeError();
+  inputs.reference =
+      !kernels.empty() && all_of(kernels, [](const KernelCode &kernel) {
+        return kernel.strategy == "reference";
+      });
+  planned.push_back(std::move(*module));
+  inputs.levels.push_back({&target,
+                           *planned.back(),
+                           std::move(kernels),
+                           {"kernels." + target.name,
+                            std::string(object->data(), object->size())}});
+  return Error::success();
+}
+
+Error Compilation::addImage(const Target &target, PackageInputs &inputs) {
+  report("generating image pipelines for " + target.name);
+  Result<ImageProcessing> image = fromSpec(input.spec.image());
+  if (!image)
+    return userError(request.model + ": " + image.message());
+  NormalisationTable table = makeNormalisationTable(*image);
+  inputs.imageTable.assign(table.begin(), table.end());
+
+  SmallString<128> folder;
+  if (std::error_code code =
+          sys::fs::createUniqueDirectory("vlmc-halide", folder))
+    return userError("cannot make a temporary folder: " + code.message());
+  llvm::scope_exit cleanUp([&] { (void)sys::fs::remove_directories(folder); });
+  auto paths = generateImagePipelines(
+      target.name, inputs.name, folder,
+      request.vlmcHalide.empty() ? findVlmcHalide() : request.vlmcHalide);
+  if (!paths)
+    return paths.takeError();
+  ImagePipelineSymbols symbols = imagePipelineSymbols(inputs.name);
+  PackageImage code{target.arch,
+                    symbols.resizeRows,
+                    symbols.resizeColumns,
+                    symbols.finish,
+                    {}};
+  for (const std::string &path : *paths) {
+    auto buffer = MemoryBuffer::getFile(path);
+    if (!buffer)
+      return userError("cannot read '" + path +
+                       "': " + buffer.getError().message());
+    code.objects.push_back(
+        {sys::path::stem(path).str(), (*buffer)->getBuffer().str()});
+  }
+  inputs.images.push_back(std::move(code));
+  return Error::success();
+}
+
+Error Compilation::addTokenizer() {
+  if (!input.spec.has_text() || input.folder.empty())
+    return Error::success();
+  SmallString<128> json(input.folder), vocabulary(input.folder);
+  sys::path::append(json, "tokenizer.json");
+  sys::path::append(vocabulary, "vocab.json");
+  if (!sys::fs::exists(json) && !sys::fs::exists(vocabulary)) {
+    warn(input.folder + ": it has neither tokenizer.json nor vocab.json, so "
+                        "the compiled model takes token ids but no text");
+    return Error::success();
+  }
+  report("reading the tokenizer");
+  Result<TokenizerTables> tables = readTokenizer(input.folder);
+  if (!tables)
+    return userError(tables.message());
+  for (const std::string &warning : tables->warnings)
+    warn(warning);
+  tokenizer = std::move(tables->blob);
+  return Error::success();
+}
+
+/// What the manifest says of the options: all that changes the result, and no
+/// path of this machine.
+static std::vector<std::string>
+describeOptions(const CompileRequest &request,
+                ArrayRef<const Target *> targets) {
+  std::vector<std::string> options;
+  for (const Target *target : targets)
+    options.push_back("--target=" + target->name);
+  if (request.randomSeed)
+    options.push_back("--random-weights=" +
+                      std::to_string(*request.randomSeed));
+  if (request.reference)
+    options.emplace_back("--reference");
+  return options;
+}
+
+Error Compilation::package() {
+  PackageInputs inputs;
+  inputs.output = request.output;
+  inputs.name = getPackageName(request.output);
+  inputs.spec = &input.spec;
+  inputs.weights = input.weights.get();
+  inputs.taps = request.taps;
+  inputs.options = describeOptions(request, targets);
+  inputs.jobs = request.jobs;
+  inputs.progress = [&](uint64_t done, uint64_t total) {
+    report("writing weights", done, total);
+  };
+  if (Error error = addTokenizer())
+    return error;
+  inputs.tokenizer = tokenizer;
+  for (const Target *target : targets) {
+    if (Error error = addLevel(*target, inputs))
+      return error;
+    // The pipelines of an architecture's last level run on all of its levels.
+    erase_if(inputs.images, [&](const PackageImage &image) {
+      return image.arch == target->arch;
+    });
+    if (input.spec.has_image())
+      if (Error error = addImage(*target, inputs))
+        return error;
+  }
+  return writePackage(inputs);
+}
+
+//===-- All of it ---------------------------------------------------------===//
+
+Error Compilation::run() {
+  auto found = findTargets(request);
+  if (!found)
+    return found.takeError();
+  targets = std::move(*found);
+  if (request.stage == EmitStage::Package) {
+    if (request.output.empty())
+      return userError("no output is named; give -o NAME.vlm");
+    if (Error error = checkPackageOutput(request.output))
+      return error;
+  } else if (request.stage > EmitStage::Graph && targets.size() > 1) {
+    return userError("a printed stage is for one target; give one of " +
+                     join(targetNames(), ", ") + " with --target");
+  }
+  if (request.explain)
+    explainRemarks(context, request.explain);
+
+  report("reading " + request.model);
+  auto opened = openInput(request, context, log);
+  if (!opened)
+    return opened.takeError();
+  input = std::move(*opened);
+  if (input.border > request.stage)
+    return userError(request.model + " is at stage '" +
+                     stageNames[static_cast<size_t>(input.border)] +
+                     "', behind '" +
+                     stageNames[static_cast<size_t>(request.stage)] + "'");
+  if (request.stage == EmitStage::Spec)
+    return print([&](raw_ostream &os) { os << printSpec(input.spec); });
+  if (request.stage == EmitStage::Graph)
+    return printModule(*input.module);
+  if (request.stage == EmitStage::Package)
+    return package();
+  if (request.stage > EmitStage::Planned)
+    return printCode(*targets.front());
+  auto module = runPasses(*targets.front());
+  if (!module)
+    return module.takeError();
+  return printModule(**module);
+}
+
+Error compileModel(const CompileRequest &request) {
+  return Compilation(request).run();
+}
+
+} // namespace vlmc
