@@ -59,8 +59,7 @@ static LogicalResult report(MLIRContext &context, StringRef message) {
   return failure();
 }
 
-/// The taps to make, with "all" spelled out; of several names of one value,
-/// "all" means the last.
+/// The taps to make, with "all" spelled out.
 static FailureOr<std::set<std::string>>
 resolveTaps(const spec::ModelSpec &model, const GraphOptions &options,
             MLIRContext &context) {

@@ -49,6 +49,7 @@ void GraphBuilder::beginEntry(StringRef name, ArrayRef<Symbol> symbols) {
   builder.setInsertionPointToStart(entry.addEntryBlock());
   argumentAttrs.clear();
   results.clear();
+  tapped.clear();
   read.clear();
 }
 
@@ -83,13 +84,16 @@ void GraphBuilder::result(StringRef name, Value value) {
 
 void GraphBuilder::tap(const std::string &name, Value value) {
   if (taps.count(name))
-    result(name, value);
+    tapped.insert({builder.getStringAttr(name), value});
 }
 
 void GraphBuilder::endEntry() {
   SmallVector<Value> values;
   SmallVector<Type> resultTypes;
   SmallVector<DictionaryAttr> resultAttrs;
+  // Taps come behind the results, so that those keep their places.
+  for (const auto &[name, value] : tapped)
+    results.insert({name, value});
   for (const auto &[name, value] : results) {
     values.push_back(value);
     resultTypes.push_back(value.getType());

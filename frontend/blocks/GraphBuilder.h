@@ -110,6 +110,7 @@ private:
   mlir::func::FuncOp entry;
   llvm::SmallVector<mlir::DictionaryAttr> argumentAttrs;
   llvm::MapVector<mlir::StringAttr, mlir::Value> results;
+  llvm::MapVector<mlir::StringAttr, mlir::Value> tapped;
   llvm::StringMap<mlir::Value> read;
 };
 

@@ -32,6 +32,8 @@ private:
   void add(int line, int column, std::string message) {
     if (message.ends_with('.'))
       message.pop_back();
+    if (message.ends_with("got: "))
+      message += "the end of the file";
     if (!message.empty())
       message[0] = static_cast<char>(std::tolower(message[0]));
     if (!text.empty())

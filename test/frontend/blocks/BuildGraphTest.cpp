@@ -1,0 +1,256 @@
+//===- BuildGraphTest.cpp - Tests of building graphs ----------------------===//
+//
+// The whole graph of a checkpoint is a lit test of `vlmc import`; here are its
+// borders: entries, recipes, taps and messages.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/Frontend.h"
+#include "ir/Vlm/VlmOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
+#include "test/frontend/blocks/TinyModel.h"
+
+#include <gtest/gtest.h>
+
+using namespace vlmc;
+using namespace mlir;
+
+namespace {
+class Graph : public testing::Test {
+protected:
+  bool build(const GraphOptions &options = {},
+             const WeightSource *weights = nullptr) {
+    errors.clear();
+    ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+      errors.push_back(diagnostic.str());
+      return success();
+    });
+    auto result = buildGraph(model, weights, options, context);
+    if (failed(result))
+      return false;
+    module = std::move(*result);
+    return succeeded(verify(*module));
+  }
+  func::FuncOp entry(StringRef name) {
+    return module->lookupSymbol<func::FuncOp>(name);
+  }
+  std::vector<std::string> resultNames(StringRef name) {
+    std::vector<std::string> names;
+    func::FuncOp function = entry(name);
+    for (unsigned i = 0; i < function.getNumResults(); ++i)
+      names.push_back(
+          function.getResultAttrOfType<StringAttr>(i, vlm::names::name).str());
+    return names;
+  }
+  std::string typeOf(StringRef name) {
+    std::string text;
+    llvm::raw_string_ostream(text) << entry(name).getFunctionType();
+    return text;
+  }
+
+  MLIRContext context;
+  spec::ModelSpec model = tinyModel();
+  OwningOpRef<ModuleOp> module;
+  std::vector<std::string> errors;
+};
+} // namespace
+
+TEST_F(Graph, HasTheEntriesOfTheModel) {
+  ASSERT_TRUE(build());
+  EXPECT_EQ((*module)->getAttrOfType<StringAttr>(vlm::names::model), "tiny");
+  EXPECT_EQ(typeOf("encode_image"),
+            "(tensor<?x3x20x20xf32>) -> tensor<?x8xf32>");
+  EXPECT_EQ(typeOf("encode_text"),
+            "(tensor<?x?xi64>, tensor<?x?xi64>) -> tensor<?x8xf32>");
+  EXPECT_EQ(typeOf("similarity"),
+            "(tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x?xf32>");
+  EXPECT_EQ(resultNames("encode_image"),
+            std::vector<std::string>{"image_embeds"});
+  func::FuncOp text = entry("encode_text");
+  EXPECT_TRUE(text->hasAttr(vlm::names::entry));
+  auto range = text.getArgAttrOfType<DenseI64ArrayAttr>(0, vlm::names::range);
+  EXPECT_EQ(range.asArrayRef(), (ArrayRef<int64_t>{0, 99}));
+  EXPECT_EQ(text.getArgAttrOfType<IntegerAttr>(1, vlm::names::fill).getInt(),
+            1);
+  auto symbols = text->getAttrOfType<ArrayAttr>(vlm::names::symbols);
+  auto tokens = cast<vlm::SymbolInfoAttr>(symbols[1]);
+  EXPECT_EQ(tokens.getName(), "T");
+  EXPECT_EQ(tokens.getMax(), 9);
+}
+
+TEST_F(Graph, LabelsEveryOpOnce) {
+  ASSERT_TRUE(build());
+  module->walk([](func::FuncOp function) {
+    function.walk([](Operation *op) {
+      if (!isa<func::FuncOp, func::ReturnOp, vlm::GetWeightOp>(op))
+        EXPECT_TRUE(op->hasAttr(vlm::names::label))
+            << op->getName().getStringRef().str();
+    });
+  });
+}
+
+TEST_F(Graph, ReadsWeightsByTheirStoredTypes) {
+  class Halves : public WeightSource {
+  public:
+    explicit Halves(const WeightSource &like) {
+      for (const std::string &name : like.names()) {
+        tensors[name] = *like.find(name);
+        tensors[name].type = StoredType::F16;
+      }
+    }
+    const WeightTensor *find(std::string_view name) const override {
+      auto found = tensors.find(std::string(name));
+      return found == tensors.end() ? nullptr : &found->second;
+    }
+    std::vector<std::string> names() const override { return {}; }
+    std::map<std::string, WeightTensor> tensors;
+  };
+  Halves halves(*makeRandomWeights(model, 1));
+  ASSERT_TRUE(build({}, &halves));
+  auto recipeOf = [&](StringRef name) {
+    std::string text;
+    llvm::raw_string_ostream(text)
+        << Attribute(module->lookupSymbol<vlm::WeightOp>(name).getRecipe());
+    return text;
+  };
+  EXPECT_EQ(recipeOf("vision.layers.0.mlp.fc1.bias"),
+            "#vlm.recipe<convert (#vlm.recipe<read \"v.h.0.mlp.fc1.bias\" : "
+            "tensor<24xf16>>) : tensor<24xf32>>");
+  EXPECT_EQ(recipeOf("vision.class_token"),
+            "#vlm.recipe<reshape (#vlm.recipe<convert (#vlm.recipe<read "
+            "\"v.class_token\" : tensor<16xf16>>) : tensor<16xf32>>) : "
+            "tensor<1x16xf32>>");
+  EXPECT_EQ(recipeOf("similarity.log_scale"),
+            "#vlm.recipe<reshape (#vlm.recipe<convert (#vlm.recipe<read "
+            "\"s.log_scale\" : tensor<f16>>) : tensor<f32>>) : "
+            "tensor<1xf32>>");
+  // Every weight is there once.
+  size_t count = 0;
+  module->walk([&](vlm::WeightOp) { ++count; });
+  EXPECT_EQ(count, halves.tensors.size());
+}
+
+TEST_F(Graph, MakesTapsOutputs) {
+  EXPECT_EQ(listTaps(model),
+            (std::vector<std::string>{"vision.embeddings", "vision.layers.0",
+                                      "vision.layers.1", "vision_features",
+                                      "text.embeddings", "text.layers.0",
+                                      "text_features"}));
+  ASSERT_TRUE(build({.taps = {"vision_features", "text.embeddings"}}));
+  EXPECT_EQ(resultNames("encode_image"),
+            (std::vector<std::string>{"image_embeds", "vision_features"}));
+  EXPECT_EQ(typeOf("encode_text"),
+            "(tensor<?x?xi64>, tensor<?x?xi64>) -> (tensor<?x8xf32>, "
+            "tensor<?x?x12xf32>)");
+  ASSERT_TRUE(build({.taps = {"all"}}));
+  EXPECT_EQ(resultNames("encode_image"),
+            (std::vector<std::string>{"image_embeds", "vision.embeddings",
+                                      "vision.layers.0", "vision.layers.1",
+                                      "vision_features"}));
+  EXPECT_FALSE(build({.taps = {"vision.layers.2"}}));
+  EXPECT_EQ(errors, std::vector<std::string>{
+                        "unknown tap 'vision.layers.2'; this model has "
+                        "vision.embeddings, vision.layers.0, vision.layers.1, "
+                        "vision_features, text.embeddings, text.layers.0, "
+                        "text_features, and all for all of them"});
+}
+
+TEST_F(Graph, PoolsTextAsTheSpecSays) {
+  auto pool = [&] {
+    vlm::TokenIndexOp found;
+    module->walk([&](vlm::TokenIndexOp op) { found = op; });
+    return found;
+  };
+  ASSERT_TRUE(build());
+  EXPECT_EQ(pool().getKind(), vlm::TokenIndexKind::FirstEqual);
+  EXPECT_EQ(pool().getId(), 99u);
+  model.mutable_components(1)->mutable_text_transformer()->set_pool(
+      spec::TextTransformer::LARGEST_ID);
+  ASSERT_TRUE(build());
+  EXPECT_EQ(pool().getKind(), vlm::TokenIndexKind::ArgMax);
+}
+
+TEST_F(Graph, LeavesOutWhatTheSpecLeavesOut) {
+  auto *vision = model.mutable_components(0)->mutable_vision_transformer();
+  vision->clear_projection_size();
+  vision->set_pre_norm(false);
+  vision->set_post_norm(false);
+  vision->set_normalize(false);
+  vision->set_patch_bias(true);
+  model.mutable_components()->DeleteSubrange(1, 2);
+  ASSERT_TRUE(build());
+  EXPECT_EQ(typeOf("encode_image"),
+            "(tensor<?x3x20x20xf32>) -> tensor<?x16xf32>");
+  EXPECT_FALSE(module->lookupSymbol("vision.pre_norm.weight"));
+  EXPECT_TRUE(module->lookupSymbol("vision.patch_embed.bias"));
+  EXPECT_FALSE(module->lookupSymbol("encode_text"));
+}
+
+TEST_F(Graph, TellsFaultsOfTheSpec) {
+  auto *vision = model.mutable_components(0)->mutable_vision_transformer();
+  vision->mutable_blocks()->set_heads(5);
+  vision->mutable_blocks()->set_layers(0);
+  vision->mutable_blocks()->clear_activation();
+  vision->mutable_blocks()->set_norm_epsilon(-1);
+  vision->set_patch_size(21);
+  vision->clear_class_token();
+  vision->set_projection_size(4);
+  auto *text = model.mutable_components(1)->mutable_text_transformer();
+  text->clear_pool();
+  text->set_vocabulary_size(0);
+  model.add_components()->set_name("text");
+  EXPECT_FALSE(build());
+  EXPECT_EQ(
+      errors,
+      (std::vector<std::string>{
+          "model spec: component 'vision': layers: expected 1 to 4096, found "
+          "0",
+          "model spec: component 'vision': heads: expected a divisor of "
+          "hidden_size 16, found 5",
+          "model spec: component 'vision': activation: expected an activation "
+          "function, found none",
+          "model spec: component 'vision': norm_epsilon: expected 0 to 1, "
+          "found -1.000000",
+          "model spec: component 'vision': patch_size: expected 1 to 20, found "
+          "21",
+          "model spec: component 'vision': class_token: expected true, as it "
+          "is pooled, found false",
+          "model spec: component 'text': vocabulary_size: expected 1 to "
+          "2147483647, found 0",
+          "model spec: component 'text': pool: expected FIRST_END_TOKEN or "
+          "LARGEST_ID, found none",
+          "model spec: component 'similarity': image: expected embeddings of "
+          "one size, found 4 of 'vision' and 8 of 'text'",
+          "model spec: component 'text': name: expected a name of its own",
+          "model spec: component 'text': expected a kind such as "
+          "vision_transformer, found none"}));
+  model.clear_components();
+  EXPECT_FALSE(build());
+  EXPECT_EQ(errors, std::vector<std::string>{
+                        "model spec: components: expected at least one, found "
+                        "none"});
+}
+
+TEST_F(Graph, TellsFaultsOfAHead) {
+  model.mutable_components(2)->mutable_contrastive_head()->set_image("x");
+  model.mutable_components(2)->mutable_contrastive_head()->set_text("vision");
+  EXPECT_FALSE(build());
+  EXPECT_EQ(errors, (std::vector<std::string>{
+                        "model spec: component 'similarity': image: expected "
+                        "the name of a vision_transformer, found 'x'",
+                        "model spec: component 'similarity': text: expected "
+                        "the name of a text_transformer, found 'vision'"}));
+}
+
+TEST_F(Graph, TellsMissingWeights) {
+  spec::ModelSpec other = model;
+  other.mutable_components(2)->mutable_contrastive_head()->set_bias(true);
+  std::unique_ptr<WeightSource> weights = makeRandomWeights(model, 1);
+  model = other;
+  EXPECT_FALSE(build({}, weights.get()));
+  EXPECT_EQ(errors, std::vector<std::string>{
+                        "checkpoint: tensor 's.bias' is missing, expected "
+                        "shape []; complete the checkpoint or mend its "
+                        "config"});
+}

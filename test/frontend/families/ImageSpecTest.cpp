@@ -1,0 +1,63 @@
+//===- ImageSpecTest.cpp - Tests of image processing in specs -------------===//
+#include "frontend/families/ImageSpec.h"
+
+#include <gtest/gtest.h>
+
+using namespace vlmc;
+
+TEST(ImageSpec, GoesThereAndBack) {
+  ImageProcessing image;
+  image.resample = Resample::Lanczos;
+  image.doRescale = false;
+  image.mean = {0.1, 0.2, 0.3};
+  auto again = fromSpec(toSpec(image));
+  ASSERT_TRUE(again) << again.message();
+  EXPECT_EQ(*again, image);
+  image.shortestEdge.reset();
+  image.height = 20;
+  image.width = 30;
+  image.doCenterCrop = false;
+  again = fromSpec(toSpec(image));
+  ASSERT_TRUE(again) << again.message();
+  EXPECT_EQ(*again, image);
+}
+
+TEST(ImageSpec, TellsWhatNoPictureCanBeProcessedWith) {
+  auto messageOf = [](auto change) {
+    spec::ImageProcessing image = toSpec(ImageProcessing());
+    change(image);
+    auto result = fromSpec(image);
+    return result ? std::string() : result.message();
+  };
+  using Image = spec::ImageProcessing;
+  EXPECT_EQ(messageOf([](Image &image) { image.set_crop_width(0); }),
+            "image.crop_width: expected 1 to 65536, found 0; mend the spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.set_shortest_edge(-3); }),
+            "image.shortest_edge: expected 1 to 65536, found -3; mend the "
+            "spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.set_width(9); }),
+            "image.shortest_edge: expected it alone, or height and width, "
+            "found it and height or width; mend the spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.clear_shortest_edge(); }),
+            "image.shortest_edge: expected it alone, or height and width, "
+            "found neither; mend the spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.set_resample(6); }),
+            "image.resample: expected a filter from 0 to 5, found 6; mend the "
+            "spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.add_mean(1); }),
+            "image.mean: expected 3 numbers (red, green, blue), found 4; mend "
+            "the spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.set_std(1, 0); }),
+            "image.std: expected finite numbers, deviations other than 0, "
+            "found 0.000000; mend the spec");
+  EXPECT_EQ(messageOf([](Image &image) {
+              image.set_rescale_factor(std::numeric_limits<double>::infinity());
+            }),
+            "image.rescale_factor: expected a finite number, found inf; mend "
+            "the spec");
+  EXPECT_EQ(messageOf([](Image &image) {
+              image.set_do_normalize(false);
+              image.clear_mean();
+            }),
+            "");
+}
