@@ -71,7 +71,9 @@ vlm_status_t *PngReader::failure() const {
 /// Reads everything in front of the pixels. False: `error` tells why.
 bool PngReader::open() {
   png = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, onError, onWarning);
-  if (!png || !(info = png_create_info_struct(png))) {
+  if (png)
+    info = png_create_info_struct(png);
+  if (!info) {
     std::snprintf(error, sizeof(error), "not enough memory");
     return false;
   }

@@ -169,7 +169,7 @@ vlm_status_t *vlm_image_decode_file(const char *path,
 }
 
 vlm_status_t *vlm_image_create(const uint8_t *rgb, int64_t height,
-                               int64_t width, int64_t row_bytes,
+                               int64_t width, int64_t rowBytes,
                                vlm_image_t **out_image) {
   return guarded("making a picture", [&]() -> vlm_status_t * {
     std::unique_ptr<vlm_image_t> image;
@@ -177,13 +177,13 @@ vlm_status_t *vlm_image_create(const uint8_t *rgb, int64_t height,
             makeImage("picture", height, width,
                       std::numeric_limits<int64_t>::max(), image))
       return status;
-    if (row_bytes < 3 * width)
+    if (rowBytes < 3 * width)
       return makeStatus(VLM_INVALID_ARGUMENT, "row_bytes: expected at least " +
                                                   std::to_string(3 * width) +
                                                   " (3 * width), found " +
-                                                  std::to_string(row_bytes));
+                                                  std::to_string(rowBytes));
     for (int64_t y = 0; y < height; ++y)
-      std::memcpy(image->row(y), rgb + y * row_bytes, size_t(width) * 3);
+      std::memcpy(image->row(y), rgb + y * rowBytes, size_t(width) * 3);
     *out_image = image.release();
     return nullptr;
   });

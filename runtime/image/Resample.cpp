@@ -114,6 +114,12 @@ static void makeNearest(int64_t source, int64_t result, Span kept,
   }
 }
 
+/// Pillow's rounding: adds a half, drops the fraction. lround would differ for
+/// numbers below -0.5 and for the largest double below a half.
+static int addHalf(double value) {
+  return static_cast<int>(value + 0.5); // NOLINT(bugprone-incorrect-roundings)
+}
+
 static int32_t toFixedPoint(double weight) {
   constexpr double one = 1 << resizeFractionBits;
   return static_cast<int32_t>((weight < 0 ? -0.5 : 0.5) + weight * one);
@@ -142,9 +148,9 @@ bool makeFilterTable(int filter, int64_t source, int64_t result, Span kept,
   double inverse = 1.0 / filterScale;
   for (int64_t i = kept.begin; i < kept.end; ++i) {
     double center = (static_cast<double>(i) + 0.5) * scale;
-    int start = std::max(static_cast<int>(center - support + 0.5), 0);
-    int end = static_cast<int>(
-        std::min<int64_t>(static_cast<int>(center + support + 0.5), source));
+    int start = std::max(addHalf(center - support), 0);
+    int end =
+        static_cast<int>(std::min<int64_t>(addHalf(center + support), source));
     int count = end - start;
     double sum = 0.0;
     for (int tap = 0; tap < count; ++tap) {
