@@ -335,3 +335,30 @@ func.func @result_type(%x: tensor<?x64xf32>) -> tensor<?x32xf32> {
   %0 = vlm.call @k(%x) : (tensor<?x64xf32>) -> tensor<?x32xf32>
   return %0 : tensor<?x32xf32>
 }
+
+// -----
+
+func.func @group(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{must have one block argument of the same type for each operand}}
+  %0 = "vlm.group"(%x) <{anchor = #vlm<anchor_kind rows>}> ({
+  ^bb0(%a: tensor<?x32xf32>):
+    "vlm.yield"(%a) : (tensor<?x32xf32>) -> ()
+  }) : (tensor<?x64xf32>) -> tensor<?x32xf32>
+  return %x : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @group(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{must end in 'vlm.yield'}}
+  %0 = "vlm.group"(%x) <{anchor = #vlm<anchor_kind rows>}> ({
+  ^bb0(%a: tensor<?x64xf32>):
+    "vlm.l2_normalize"(%a) : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  }) : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %x : tensor<?x64xf32>
+}
+
+// -----
+
+// expected-error@+1 {{region #0 ('body') failed to verify constraint: region with 1 blocks}}
+vlm.kernel private @k(tensor<?x64xf32>) -> tensor<?x64xf32> attributes {anchor = #vlm<anchor_kind rows>}

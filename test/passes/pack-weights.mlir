@@ -1,5 +1,5 @@
 // RUN: vlmc-opt %s --vlm-pack-weights --split-input-file --verify-diagnostics | FileCheck %s
-// RUN: vlmc-opt %s --vlm-pack-weights --split-input-file --remarks-filter=.* --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=REMARK
+// RUN: not vlmc-opt %s --vlm-pack-weights --split-input-file --remarks-filter=.* --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=REMARK
 
 // REMARK: weight 'both' is stored a second time as f32.rows: 24576 bytes more
 // CHECK-DAG: vlm.weight @patches : tensor<64x3x8x8xf32, #vlm.layout<"f32.panel16">> = <pack "f32.panel16" (#vlm.recipe<read "p" : tensor<64x3x8x8xf32>>) : tensor<64x3x8x8xf32, #vlm.layout<"f32.panel16">>>

@@ -9,7 +9,7 @@ vlm.weight @w : tensor<256x64xf32> = #vlm.recipe<read "w" : tensor<256x64xf32>>
 // CHECK-SAME:    vlm.slots = {{\[\[}}#vlm.size<1024 * B * T>], [#vlm.size<256 * B * T>]]
 // CHECK:         vlm.call @narrow{{.*}} slots = array<i64: 1>, temps = array<i64>
 // CHECK:         vlm.call @wide{{.*}} slots = array<i64: 0>, temps = array<i64>
-// CHECK:         vlm.call @back{{.*}} scratch = #vlm.size<4 * T + 64>, slots = array<i64: 1>, temps = array<i64>
+// CHECK:         vlm.call @back{{.*}}scratch = #vlm.size<4 * T + 64>, slots = array<i64: 1>, temps = array<i64>
 // CHECK:         vlm.call @narrow{{.*}} slots = array<i64: 0>
 // CHECK:         vlm.call @narrow{{.*}} slots = array<i64: -1>
 func.func @line(%x: tensor<?x?x64xf32> {vlm.name = "x", vlm.dims = ["B", "T", ""]}) -> (tensor<?x?x64xf32> {vlm.name = "y"})

@@ -102,9 +102,13 @@ def vision(weights, layers, tap):
     pooled, row = entry.pool(x, kind, "at 0", "", "vision")
     embeds, out = entry.project(entry.norm(pooled, row, "vision.post_norm"), row, "vision")
     taps = [(x, kind, "vision_features")] if tap else []
-    arguments = '%pixels: tensor<?x3x32x32xf32> {vlm.name = "pixel_values", vlm.dims = ["B", "", "", ""]}'
+    arguments = (
+        '%pixels: tensor<?x3x32x32xf32> {vlm.name = "pixel_values", vlm.dims = ["B", "", "", ""]}'
+    )
     symbols = '#vlm.symbol<"B", 1, 1, 64>'
-    return function("encode_image", arguments, symbols, entry, [(embeds, out, "image_embeds"), *taps])
+    return function(
+        "encode_image", arguments, symbols, entry, [(embeds, out, "image_embeds"), *taps]
+    )
 
 
 def text(weights, layers, tap):
