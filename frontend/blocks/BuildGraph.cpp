@@ -3,6 +3,7 @@
 
 #include "frontend/blocks/GraphBuilder.h"
 #include "mlir/IR/Diagnostics.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -42,7 +43,7 @@ std::optional<Failure> checkSpec(const spec::ModelSpec &model) {
       add(where + "expected one component of each kind, found another one");
     block->check(model, component,
                  [&](std::string_view field, const std::string &message) {
-                   add(where + std::string(field) + ": " + message);
+                   add(std::string(where).append(field) + ": " + message);
                  });
   }
   if (faults.empty())
@@ -74,11 +75,9 @@ resolveTaps(const spec::ModelSpec &model, const GraphOptions &options,
       result.insert(tap);
       continue;
     }
-    std::string list;
-    for (const std::string &name : known)
-      list += name + ", ";
-    return report(context, "unknown tap '" + tap + "'; this model has " + list +
-                               "and all for all of them");
+    return report(context, "unknown tap '" + tap + "'; this model has " +
+                               llvm::join(known, ", ") +
+                               ", and all for all of them");
   }
   return result;
 }

@@ -59,10 +59,10 @@ static mlir::Value buildAttention(GraphBuilder &builder,
   mlir::Value query = builder.linear(value, name + ".query");
   mlir::Value key = builder.linear(value, name + ".key");
   mlir::Value values = builder.linear(value, name + ".value");
-  double headSize = static_cast<double>(blocks.hidden_size() / blocks.heads());
-  mlir::Value mixed =
-      builder.attention(query, key, values, mask.keyValid, mask.causal,
-                        blocks.heads(), 1.0 / std::sqrt(headSize), name);
+  int64_t headSize = blocks.hidden_size() / blocks.heads();
+  mlir::Value mixed = builder.attention(
+      query, key, values, mask.keyValid, mask.causal, blocks.heads(),
+      1.0 / std::sqrt(static_cast<double>(headSize)), name);
   return builder.linear(mixed, name + ".output");
 }
 

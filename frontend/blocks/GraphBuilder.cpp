@@ -3,6 +3,8 @@
 
 #include <cassert>
 
+#include <cassert>
+
 using namespace mlir;
 
 namespace vlmc {

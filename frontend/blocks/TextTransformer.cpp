@@ -48,7 +48,7 @@ static std::vector<std::string> listTaps(const spec::Component &component) {
   std::vector<std::string> taps;
   listEncoderTaps(component.name(), component.text_transformer().blocks(),
                   taps);
-  taps.push_back(features);
+  taps.emplace_back(features);
   return taps;
 }
 

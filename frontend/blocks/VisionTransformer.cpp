@@ -65,7 +65,7 @@ static std::vector<std::string> listTaps(const spec::Component &component) {
   std::vector<std::string> taps;
   listEncoderTaps(component.name(), component.vision_transformer().blocks(),
                   taps);
-  taps.push_back(features);
+  taps.emplace_back(features);
   return taps;
 }
 

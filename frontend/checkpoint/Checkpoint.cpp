@@ -93,6 +93,41 @@ std::optional<Failure> Checkpoint::addFile(const std::string &path) {
   return std::nullopt;
 }
 
+/// Whether an index names a file of its own folder: it must not reach outside.
+static bool isFileName(const Json &value) {
+  if (!value.is_string())
+    return false;
+  fs::path path = value.get<std::string>();
+  return !path.empty() && path.filename() == path && path != "." &&
+         path != "..";
+}
+
+static Failure noFileName(const std::string &index, const std::string &tensor,
+                          const Json &found) {
+  return Failure{index + ": weight_map." + tensor +
+                 ": expected the name of a file in the same folder, found " +
+                 describe(found) + "; mend the file"};
+}
+
+static Failure inTwoShards(const std::string &path, const std::string &other,
+                           const std::string &tensor,
+                           const std::string &index) {
+  return Failure{path + ": tensor '" + tensor + "' is also in " + other +
+                 " and not in " + index + "; mend the index"};
+}
+
+static Failure notInShard(const std::string &path, const std::string &tensor,
+                          const std::string &index) {
+  return Failure{path + ": tensor '" + tensor + "' is missing, but " + index +
+                 " places it here; fetch the shard again"};
+}
+
+static Failure noShard(const std::string &path, const std::string &index,
+                       int64_t count) {
+  return Failure{path + ": no such file, but " + index + " names it for " +
+                 std::to_string(count) + " tensors; fetch the shard"};
+}
+
 /// The index as a map from tensor to file name.
 Result<Checkpoint::WeightMap> Checkpoint::readIndex(const std::string &path) {
   Result<Json> json = readJsonFile(path);
@@ -106,16 +141,8 @@ Result<Checkpoint::WeightMap> Checkpoint::readIndex(const std::string &path) {
                    describe(*json) + "; mend the file"};
   WeightMap result;
   for (const auto &[tensor, file] : (*json)["weight_map"].items()) {
-    // Names only: an index must not reach outside its folder.
-    bool isName = file.is_string() && !file.get<std::string>().empty() &&
-                  fs::path(file.get<std::string>()).filename() ==
-                      fs::path(file.get<std::string>()) &&
-                  file != "." && file != "..";
-    if (!isName)
-      return Failure{
-          path + ": weight_map." + tensor +
-          ": expected the name of a file in the same folder, found " +
-          describe(file) + "; mend the file"};
+    if (!isFileName(file))
+      return noFileName(path, tensor, file);
     result.emplace(tensor, file.get<std::string>());
   }
   if (result.empty())
@@ -140,14 +167,12 @@ std::optional<Failure> Checkpoint::addShard(const std::string &path,
     if (placed != weightMap.end() && placed->second != shard)
       continue;
     if (const WeightTensor *other = find(entry.name))
-      return Failure{path + ": tensor '" + entry.name + "' is also in " +
-                     other->file + " and not in " + index + "; mend the index"};
+      return inTwoShards(path, other->file, entry.name, index);
     addEntry(files.back(), entry);
   }
   for (const auto &[tensor, name] : weightMap)
     if (name == shard && !there.count(tensor))
-      return Failure{path + ": tensor '" + tensor + "' is missing, but " +
-                     index + " places it here; fetch the shard again"};
+      return notInShard(path, tensor, index);
   return std::nullopt;
 }
 
@@ -162,8 +187,7 @@ std::optional<Failure> Checkpoint::addShards(const std::string &folder,
   for (const auto &[shard, count] : counts) {
     std::string path = (fs::path(folder) / shard).string();
     if (!isThere(path))
-      return Failure{path + ": no such file, but " + index + " names it for " +
-                     std::to_string(count) + " tensors; fetch the shard"};
+      return noShard(path, index, count);
     if (auto fault = addShard(path, shard, index, *weightMap))
       return fault;
   }
@@ -177,6 +201,7 @@ const WeightTensor *Checkpoint::find(std::string_view name) const {
 
 std::vector<std::string> Checkpoint::names() const {
   std::vector<std::string> result;
+  result.reserve(tensors.size() + unreadable.size());
   for (const auto &[name, tensor] : tensors)
     result.push_back(name);
   for (const auto &[name, dtype] : unreadable)

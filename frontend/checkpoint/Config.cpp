@@ -132,8 +132,10 @@ const Json *ConfigSection::object(const std::string &key) {
 }
 
 static bool isEmpty(const Json &value) {
-  return value.is_null() || value == false || value == 0 || value == "" ||
-         ((value.is_object() || value.is_array()) && value.empty());
+  if (value.is_string())
+    return value.get_ref<const std::string &>().empty();
+  // Of numbers and flags, empty() says that they are one element.
+  return value == false || value == 0 || value.empty();
 }
 
 static bool isGeneric(std::string_view key, bool isEmptyValue) {

@@ -75,6 +75,7 @@ const WeightTensor *RandomWeights::find(std::string_view name) const {
 
 std::vector<std::string> RandomWeights::names() const {
   std::vector<std::string> result;
+  result.reserve(tensors.size());
   for (const auto &[name, tensor] : tensors)
     result.push_back(name);
   return result;

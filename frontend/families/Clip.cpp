@@ -50,6 +50,12 @@ struct Tower {
 };
 } // namespace
 
+static std::string overridden(const Json &ignored, const std::string &path,
+                              const Json &counts) {
+  return describe(ignored) + " is ignored, " + path + " counts (" +
+         describe(counts) + ")";
+}
+
 /// The sub-config that counts: `NAME_dict` of old files wins over `NAME` as a
 /// whole, so that keys which it lacks have their defaults.
 static Tower findTower(ConfigSection &top, const std::string &name,
@@ -63,9 +69,8 @@ static Tower findTower(ConfigSection &top, const std::string &name,
     return tower;
   for (const auto &[key, value] : defaults.items())
     if (plain->contains(key) && (*plain)[key] != tower.values[key])
-      top.warn(name + "." + key, describe((*plain)[key]) + " is ignored, " +
-                                     tower.path + " counts (" +
-                                     describe(tower.values[key]) + ")");
+      top.warn(std::string(name).append(".").append(key),
+               overridden((*plain)[key], tower.path, tower.values[key]));
   return tower;
 }
 
