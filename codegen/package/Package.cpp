@@ -200,7 +200,7 @@ static void addSources(const WeightSource &source, manifest::Manifest &result) {
   std::map<std::string, std::string> files; // name without folder -> path
   for (const std::string &name : source.names())
     if (const WeightTensor *tensor = source.find(name))
-      if (!tensor->file.empty())
+      if (sys::fs::exists(tensor->file)) // random weights have none
         files.try_emplace(sys::path::filename(tensor->file).str(),
                           tensor->file);
   for (const auto &[name, path] : files)

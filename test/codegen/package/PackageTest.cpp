@@ -63,6 +63,8 @@ struct PackageTest : RecipeTest {
     source.add("w", StoredType::F32, {8, 4}, std::vector<float>(32, 0.5f));
     planned = mlir::parseSourceString<mlir::ModuleOp>(plannedText, &context);
     ASSERT_TRUE(planned);
+    source.get("w").file = sources.file("model.safetensors");
+    writeText(source.get("w").file, "12345");
     spec.set_family("clip");
     spec.mutable_text()->set_max_tokens(77);
     spec.mutable_text()->set_pad_token_id(3);
@@ -78,7 +80,7 @@ struct PackageTest : RecipeTest {
                       {"kernels", makeObject(kernelText)}}};
   }
   TestSource source;
-  TemporaryFolder folder;
+  TemporaryFolder folder, sources;
   mlir::OwningOpRef<mlir::ModuleOp> planned;
   spec::ModelSpec spec;
   std::vector<uint8_t> tokenizer = {1, 2, 3};
@@ -148,12 +150,14 @@ TEST_F(PackageTest, ManifestTellsWhatWasCompiled) {
   EXPECT_EQ(manifest.vlmc_version(), VLMC_VERSION);
   EXPECT_EQ(manifest.family(), "clip");
   EXPECT_EQ(manifest.sources(0).name(), "model.safetensors");
+  EXPECT_EQ(manifest.sources(0).bytes(), 5u);
   EXPECT_EQ(manifest.libraries(0).levels(0).target(), "x86-64-v3");
   EXPECT_EQ(manifest.libraries(0).levels(0).kernels(), 2u);
   EXPECT_EQ(manifest.weights().tensors(), 2u);
   EXPECT_EQ(manifest.entries(0).inputs(0), "x f32 [B, 4]");
   EXPECT_EQ(manifest.entries(0).outputs(0), "y f32 [B, 8]");
   EXPECT_EQ(text.find(folder.path), std::string::npos);
+  EXPECT_EQ(text.find(sources.path), std::string::npos);
 }
 
 TEST_F(PackageTest, IsTheSameBytesEachTime) {
