@@ -26,7 +26,7 @@ static Value roundByMagic(Emitter &e, Value x, Value &shifted) {
 /// value * 2^n, n in the low bits of `shifted`, by adding n to the exponent.
 static Value scaleByPower(Emitter &e, Value value, Value shifted) {
   Type ints = e.intTypeOf(value.getType());
-  Value n = arith::ShLIOp::create(e.b, e.loc, arith::BitcastOp::create(e.b, e.loc, ints, shifted), e.iconstant(value.getType(), 23));
+  Value n = arith::ShLIOp::create(e.b, e.loc, arith::BitcastOp::create(e.b, e.loc, ints, shifted), e.iconstant(ints, 23));
   Value sum = arith::AddIOp::create(e.b, e.loc, arith::BitcastOp::create(e.b, e.loc, ints, value), n);
   return arith::BitcastOp::create(e.b, e.loc, value.getType(), sum);
 }

@@ -206,7 +206,7 @@ LogicalResult TakeTokensOp::verify() {
         failed(checkShape(*this, "index", getIndex(), {input[0], typeOf(getIndex()).getDimSize(1)})))
       return failure();
     rows = typeOf(getIndex()).getDimSize(1);
-  } else if (*getPosition() < 0 || (!ShapedType::isDynamic(input[1]) && *getPosition() >= input[1])) {
+  } else if (static_cast<int64_t>(*getPosition()) < 0 || (!ShapedType::isDynamic(input[1]) && static_cast<int64_t>(*getPosition()) >= input[1])) {
     return emitOpError() << "'position' must be within the tokens of " << getInput().getType() << ", but is " << *getPosition();
   }
   return checkShape(*this, "result", getResult(), {input[0], rows, input[2]});
