@@ -1,0 +1,149 @@
+//===- CompileCommand.cpp - A checkpoint to a compiled model --------------===//
+#include "tools/driver/Compile.h"
+#include "frontend/Frontend.h"
+#include "tools/vlmc/Command.h"
+#include "tools/vlmc/Progress.h"
+#include "llvm/ADT/ScopeExit.h"
+
+#include <CLI/CLI.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+using namespace vlmc::tool;
+
+namespace {
+class CompileCommand : public Command {
+public:
+  const char *name() const override { return "compile"; }
+  const char *summary() const override {
+    return "compiles a checkpoint to NAME.vlm, or prints a stage on the way";
+  }
+  void declare(CLI::App &app) override;
+  ExitCode run() override;
+
+private:
+  std::optional<Fault> compile();
+  std::optional<Fault> compileWithoutWeights();
+
+  vlmc::CompileRequest request;
+  std::string emit;
+  uint64_t seed = 0;
+  bool explain = false, noWeights = false;
+  CLI::Option *seedOption = nullptr;
+};
+} // namespace
+
+void CompileCommand::declare(CLI::App &app) {
+  app.add_option("MODEL", request.model,
+                 "a checkpoint folder, a spec (.textproto) or a printed stage "
+                 "(.mlir)")
+      ->required();
+  app.add_option("-o,--output", request.output,
+                 "the compiled model, NAME.vlm; with --emit a file, '-' or "
+                 "nothing for standard output")
+      ->type_name("OUT");
+  app.add_option("--target", request.targets,
+                 "instruction-set levels, best first (default: all of this "
+                 "machine's architecture)")
+      ->delimiter(',')
+      ->type_name("T,...");
+  CLI::Option *checkpoint =
+      app.add_option("--checkpoint", request.checkpoint,
+                     "the folder of the weights, where MODEL is not it")
+          ->type_name("DIR");
+  seedOption = app.add_option("--random-weights", seed,
+                              "random weights instead of a checkpoint's")
+                   ->type_name("SEED");
+  CLI::Option *none =
+      app.add_flag("--no-weights", noWeights, "no weights: for --emit only");
+  checkpoint->excludes(seedOption)->excludes(none);
+  seedOption->excludes(none);
+  app.add_flag("--reference", request.reference,
+               "plain kernels, one for each op: slow, a second opinion");
+  app.add_option("--taps", request.taps,
+                 "values that become outputs of their entry points, or 'all'")
+      ->delimiter(',')
+      ->type_name("NAME,...");
+  CLI::Option *emitOption =
+      app.add_option("--emit", emit, "print a stage and stop there")
+          ->check(CLI::IsMember(vlmc::emitStageNames()))
+          ->type_name("STAGE");
+  none->needs(emitOption);
+  app.add_flag("--explain", explain,
+               "tell the fusions that are made and missed, and why");
+  app.add_option("--threads", request.jobs,
+                 "threads to work with; 0: as many as there are")
+      ->check(CLI::Range(0U, 1024U))
+      ->type_name("N");
+}
+
+/// Compiles the spec of a folder as a file that names no weights.
+std::optional<Fault> CompileCommand::compileWithoutWeights() {
+  std::vector<std::string> warnings;
+  vlmc::Result<vlmc::spec::ModelSpec> spec =
+      vlmc::importCheckpoint(request.model, warnings);
+  for (const std::string &warning : warnings)
+    warn(warning);
+  if (!spec)
+    return Fault(spec.takeFailure());
+  namespace fs = std::filesystem;
+  std::error_code error;
+  std::string folder =
+      (fs::temp_directory_path(error) / "vlmc-spec.XXXXXX").string();
+  if (error || !::mkdtemp(folder.data()))
+    return Fault(folder + ": a temporary folder cannot be made; set TMPDIR to "
+                          "one that can be written");
+  llvm::scope_exit cleanUp([&] { fs::remove_all(folder, error); });
+  request.model = (fs::path(folder) / "model.textproto").string();
+  std::ofstream file(request.model);
+  file << vlmc::printSpec(*spec);
+  file.close();
+  if (!file)
+    return Fault(request.model + ": cannot be written; set TMPDIR to a folder "
+                                 "with space");
+  return check(vlmc::compileModel(request));
+}
+
+std::optional<Fault> CompileCommand::compile() {
+  std::error_code ignored;
+  if (noWeights && std::filesystem::is_directory(request.model, ignored))
+    return compileWithoutWeights();
+  return check(vlmc::compileModel(request));
+}
+
+ExitCode CompileCommand::run() {
+  if (!emit.empty())
+    request.stage = *vlmc::findEmitStage(emit);
+  else if (request.output.empty()) {
+    std::cerr << "vlmc: error: no output is named; give -o NAME.vlm, or --emit "
+                 "STAGE to print a stage\n";
+    return ExitCode::Usage;
+  }
+  if (seedOption->count())
+    request.randomSeed = seed;
+  bool isPrinted =
+      !emit.empty() && (request.output.empty() || request.output == "-");
+  if (explain)
+    request.explain = [isPrinted](llvm::StringRef line) {
+      (isPrinted ? std::cerr : std::cout) << line.str() << "\n";
+    };
+  request.warn = [](llvm::StringRef message) { warn(message.str()); };
+  {
+    Progress progress;
+    request.progress = [&](llvm::StringRef what, uint64_t done,
+                           uint64_t total) {
+      progress.show(what.str(), done, total);
+    };
+    if (std::optional<Fault> fault = compile())
+      return report(*fault);
+  }
+  if (emit.empty())
+    std::cout << "wrote " << request.output << "\n";
+  return ExitCode::Done;
+}
+
+std::unique_ptr<Command> vlmc::tool::makeCompileCommand() {
+  return std::make_unique<CompileCommand>();
+}

@@ -1,0 +1,226 @@
+//===- EmbedTask.cpp - Dual encoders: pictures and texts ------------------===//
+#include "tools/vlmc/EmbedTask.h"
+
+#include "tools/vlmc/Entries.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace vlmc::tool {
+
+const std::vector<std::string> &embedTaps() {
+  static const std::vector<std::string> taps = {"vision_features",
+                                                "text_features"};
+  return taps;
+}
+
+//===----------------------------------------------------------------------===//
+// Pictures
+//===----------------------------------------------------------------------===//
+
+Outcome<Image> decodeImage(const std::string &path) {
+  vlm_image_t *image = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_image_decode_file(path.c_str(), nullptr, &image)))
+    return *fault;
+  return Image(image, vlm_image_destroy);
+}
+
+/// Appends one preprocessed picture to `pixels`, which becomes [N, 3, H, W].
+static std::optional<Fault> appendPicture(const vlm_model_t *model,
+                                          const std::string &path,
+                                          HostTensor &pixels) {
+  Outcome<Image> image = decodeImage(path);
+  if (!image)
+    return image.takeFault();
+  int64_t height = 0, width = 0;
+  std::optional<Fault> fault = check(vlm_model_preprocess_size(
+      model, vlm_image_height(image->get()), vlm_image_width(image->get()),
+      &height, &width));
+  if (fault)
+    return Fault(path + ": " + fault->message, fault->code);
+  if (pixels.shape.empty())
+    pixels = HostTensor::zeros(VLM_F32, {0, 3, height, width});
+  if (pixels.shape[2] != height || pixels.shape[3] != width)
+    return Fault(path + ": is " + std::to_string(height) + " x " +
+                 std::to_string(width) +
+                 " pixels after preprocessing, the pictures before it " +
+                 std::to_string(pixels.shape[2]) + " x " +
+                 std::to_string(pixels.shape[3]) +
+                 "; give pictures of different sizes one by one");
+  size_t begin = pixels.bytes.size();
+  pixels.bytes.resize(begin + size_t(3 * height * width) * sizeof(float));
+  fault = check(vlm_model_preprocess(
+      model, image->get(),
+      reinterpret_cast<float *>(pixels.bytes.data() + begin)));
+  if (fault)
+    return Fault(path + ": " + fault->message, fault->code);
+  ++pixels.shape[0];
+  return std::nullopt;
+}
+
+std::optional<Fault>
+EmbedTask::addImages(const std::vector<std::string> &paths,
+                     const std::function<void(size_t)> &progress) {
+  HostTensor pixels;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    if (std::optional<Fault> fault = appendPicture(model, paths[i], pixels))
+      return fault;
+    if (progress)
+      progress(i + 1);
+  }
+  if (!paths.empty())
+    addInput("pixel_values", std::move(pixels));
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// Texts
+//===----------------------------------------------------------------------===//
+
+static std::optional<Fault> encodeText(const vlm_tokenizer_t *tokenizer,
+                                       const std::string &text,
+                                       size_t maxTokens,
+                                       std::vector<int64_t> &out) {
+  vlm_ids_t ids{};
+  if (std::optional<Fault> fault =
+          check(vlm_tokenizer_encode(tokenizer, text.data(), text.size(),
+                                     /*special=*/1, maxTokens, &ids)))
+    return fault;
+  out.assign(ids.ids, ids.ids + ids.count);
+  if (ids.truncated)
+    warn("text \"" + text.substr(0, 40) + (text.size() > 40 ? "..." : "") +
+         "\" is longer than the model takes and is cut to " +
+         std::to_string(maxTokens) + " tokens, as transformers does");
+  vlm_ids_destroy(&ids);
+  return std::nullopt;
+}
+
+std::optional<Fault>
+EmbedTask::addTexts(const std::vector<std::string> &texts) {
+  if (texts.empty())
+    return std::nullopt;
+  vlm_tokenizer_t *opened = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_tokenizer_of_model(model, &opened)))
+    return fault;
+  Tokenizer tokenizer(opened, vlm_tokenizer_destroy);
+  const vlm_abi_model &abi = *vlm_model_abi(model);
+  std::vector<std::vector<int64_t>> rows(texts.size());
+  size_t longest = 1;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (std::optional<Fault> fault =
+            encodeText(tokenizer.get(), texts[i], abi.text_max_tokens, rows[i]))
+      return fault;
+    longest = std::max(longest, rows[i].size());
+  }
+  int32_t pad = vlm_tokenizer_pad_id(tokenizer.get());
+  std::vector<int64_t> ids;
+  std::vector<int64_t> mask;
+  for (const std::vector<int64_t> &row : rows) {
+    ids.insert(ids.end(), row.begin(), row.end());
+    ids.resize(ids.size() + longest - row.size(),
+               pad < 0 ? abi.pad_token_id : pad);
+    mask.resize(mask.size() + row.size(), 1);
+    mask.resize(mask.size() + longest - row.size(), 0);
+  }
+  std::vector<int64_t> shape{int64_t(rows.size()), int64_t(longest)};
+  addInput("input_ids", HostTensor::of(VLM_I64, shape, ids.data()));
+  addInput("attention_mask", HostTensor::of(VLM_I64, shape, mask.data()));
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// Running
+//===----------------------------------------------------------------------===//
+
+void EmbedTask::addInput(const std::string &name, HostTensor tensor) {
+  tensors[name] = std::move(tensor);
+}
+
+std::optional<Fault> EmbedTask::encode(const std::string &entry,
+                                       const std::string &doing,
+                                       const std::vector<std::string> &inputs) {
+  if (!hasEntry(model, entry))
+    return Fault("model '" + std::string(vlm_model_abi(model)->name) +
+                 "' cannot " + doing + ": it has no entry point '" + entry +
+                 "'");
+  const vlm_entry_t *found = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_model_entry(model, entry.c_str(), &found)))
+    return fault;
+  TensorMap given;
+  for (const std::string &name : inputs)
+    if (tensors.count(name) && hasInput(found, name))
+      given[name] = tensors[name];
+  return runRows(model, entry, given, tensors);
+}
+
+std::optional<Fault> EmbedTask::run() {
+  if (tensors.count("pixel_values"))
+    if (std::optional<Fault> fault =
+            encode("encode_image", "embed pictures", {"pixel_values"}))
+      return fault;
+  if (tensors.count("input_ids"))
+    if (std::optional<Fault> fault = encode("encode_text", "embed texts",
+                                            {"input_ids", "attention_mask"}))
+      return fault;
+  auto image = tensors.find("image_embeds"), text = tensors.find("text_embeds");
+  if (image == tensors.end() || text == tensors.end())
+    return std::nullopt;
+  TensorMap inputs{*image, *text};
+  return runOnce(model, "similarity", inputs, tensors);
+}
+
+TensorMap EmbedTask::writtenValues() const {
+  TensorMap written = tensors;
+  auto mask = written.find("attention_mask");
+  if (mask == written.end())
+    return written;
+  HostTensor bytes = HostTensor::zeros(VLM_U8, mask->second.shape);
+  const int64_t *values = mask->second.data<int64_t>();
+  for (size_t i = 0; i < bytes.bytes.size(); ++i)
+    bytes.bytes[i] = values[i] != 0;
+  mask->second = std::move(bytes);
+  return written;
+}
+
+std::vector<std::string> EmbedTask::missingTaps() const {
+  std::vector<std::string> missing;
+  if (tensors.count("image_embeds") && !tensors.count("vision_features"))
+    missing.emplace_back("vision_features");
+  if (tensors.count("text_embeds") && !tensors.count("text_features"))
+    missing.emplace_back("text_features");
+  return missing;
+}
+
+std::optional<Fault> dumpValues(const std::string &path,
+                                const std::string &caseName,
+                                const EmbedTask &task) {
+  Outcome<OutputFile> file = OutputFile::open(path);
+  if (!file)
+    return file.takeFault();
+  TensorMap named;
+  for (auto &[name, tensor] : task.writtenValues())
+    named[caseName + "." + name] = tensor;
+  for (const std::string &tap : task.missingTaps())
+    note("the model was compiled without the value '" + tap +
+         "'; 'vlmc compile --taps " + tap + "' makes it an output");
+  return writeTensors(*file, named);
+}
+
+void toProbabilities(const vlm_model_t *model, HostTensor &logits) {
+  bool isSigmoid = vlm_model_abi(model)->head == VLM_ABI_HEAD_SIGMOID;
+  size_t count = logits.rowBytes() / sizeof(float);
+  for (int64_t row = 0; row < logits.rows(); ++row) {
+    float *values = logits.data<float>() + size_t(row) * count;
+    double largest = *std::max_element(values, values + count), sum = 0;
+    for (size_t i = 0; i < count; ++i)
+      sum += std::exp(values[i] - largest);
+    for (size_t i = 0; i < count; ++i)
+      values[i] = isSigmoid ? float(1 / (1 + std::exp(-double(values[i]))))
+                            : float(std::exp(values[i] - largest) / sum);
+  }
+}
+
+} // namespace vlmc::tool

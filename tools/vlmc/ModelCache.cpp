@@ -1,0 +1,252 @@
+//===- ModelCache.cpp - Compiled models of checkpoint folders -------------===//
+#include "tools/vlmc/ModelCache.h"
+
+#include "tools/driver/Compile.h"
+#include "codegen/package/Version.h"
+#include "frontend/Frontend.h"
+#include "frontend/checkpoint/Safetensors.h"
+#include "frontend/support/MappedFile.h"
+#include "tools/vlmc/Progress.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/SHA256.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace vlmc::tool {
+
+namespace fs = std::filesystem;
+
+//===----------------------------------------------------------------------===//
+// Keys
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Gathers what the key of an entry is made of; strings are told apart by their
+/// lengths.
+class KeyMaker {
+public:
+  void add(std::string_view text) {
+    add(uint64_t(text.size()));
+    hash.update(llvm::StringRef(text.data(), text.size()));
+  }
+  void add(uint64_t number) {
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; ++i)
+      bytes[i] = uint8_t(number >> (8 * i));
+    hash.update(bytes);
+  }
+  /// Size, time and inode of a file: what changes when it is written.
+  void addIdentity(const fs::path &path);
+  /// The header of a safetensors file.
+  void addHeader(const fs::path &path);
+  std::string take() {
+    return llvm::toHex(hash.final(), /*LowerCase=*/true).substr(0, 32);
+  }
+
+private:
+  llvm::SHA256 hash;
+};
+} // namespace
+
+void KeyMaker::addIdentity(const fs::path &path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0)
+    return add("absent");
+  for (uint64_t number :
+       {uint64_t(status.st_size), uint64_t(status.st_mtim.tv_sec),
+        uint64_t(status.st_mtim.tv_nsec), uint64_t(status.st_ino),
+        uint64_t(status.st_dev)})
+    add(number);
+}
+
+void KeyMaker::addHeader(const fs::path &path) {
+  Result<MappedFile> file = MappedFile::open(path.string());
+  if (!file || file->size() < 8)
+    return add("unreadable");
+  uint64_t length = 0;
+  for (int i = 0; i < 8; ++i)
+    length |= uint64_t(file->data()[i]) << (8 * i);
+  add(file->text().substr(0, 8 + std::min(length, maxSafetensorsHeader)));
+}
+
+/// Whether vlmc may read the file whole: configs, vocabularies.
+static bool isSmallKind(const fs::path &path) {
+  std::string suffix = path.extension().string();
+  return suffix == ".json" || suffix == ".txt" || suffix == ".model" ||
+         suffix == ".jinja";
+}
+
+static Outcome<std::string> makeKey(const fs::path &folder,
+                                    const Variant &variant) {
+  KeyMaker key;
+  key.add(getVersion());
+  // Another build of vlmc may compile to other code.
+  std::error_code error;
+  fs::path self = fs::read_symlink("/proc/self/exe", error);
+  key.addIdentity(self);
+  key.addIdentity(self.parent_path() / "vlmc-halide");
+  key.add(uint64_t(variant.reference));
+  for (const std::string &tap : variant.taps)
+    key.add(tap);
+  key.add(folder.filename().string());
+
+  std::vector<fs::path> files;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error))
+    files.push_back(it->path());
+  if (error)
+    return Fault(folder.string() + ": cannot be listed: " + error.message() +
+                 "; check its permissions");
+  std::ranges::sort(files);
+  for (const fs::path &file : files) {
+    if (isSmallKind(file)) {
+      key.add(file.filename().string());
+      Result<MappedFile> contents = MappedFile::open(file.string());
+      key.add(contents ? contents->text() : "unreadable");
+    } else if (file.extension() == ".safetensors") {
+      key.add(file.filename().string());
+      key.addIdentity(file);
+      key.addHeader(file);
+    }
+  }
+  return key.take();
+}
+
+//===----------------------------------------------------------------------===//
+// Entries
+//===----------------------------------------------------------------------===//
+
+Outcome<std::string> cacheFolder(const std::string &given) {
+  if (!given.empty())
+    return given;
+  if (const char *folder = std::getenv("VLMC_CACHE_DIR"); folder && *folder)
+    return std::string(folder);
+  if (const char *folder = std::getenv("XDG_CACHE_HOME"); folder && *folder)
+    return (fs::path(folder) / "vlmc/models").string();
+  if (const char *home = std::getenv("HOME"); home && *home)
+    return (fs::path(home) / ".cache/vlmc/models").string();
+  return Fault("no cache folder for the compiled model: HOME is not set; give "
+               "one with --cache-dir");
+}
+
+namespace {
+/// Holds a lock file until it goes.
+class FileLock {
+public:
+  static Outcome<FileLock> take(const fs::path &path);
+  FileLock(FileLock &&other) noexcept
+      : descriptor(std::exchange(other.descriptor, -1)) {}
+  ~FileLock() {
+    if (descriptor >= 0)
+      ::close(descriptor);
+  }
+
+private:
+  explicit FileLock(int descriptor) : descriptor(descriptor) {}
+  int descriptor;
+};
+} // namespace
+
+static Fault cannotUse(const fs::path &path, int error) {
+  return Fault(path.string() +
+               ": the cache of compiled models cannot be used: " +
+               std::generic_category().message(error) +
+               "; choose another folder with --cache-dir");
+}
+
+Outcome<FileLock> FileLock::take(const fs::path &path) {
+  FileLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (lock.descriptor < 0)
+    return cannotUse(path, errno);
+  if (::flock(lock.descriptor, LOCK_EX | LOCK_NB) == 0)
+    return lock;
+  note("waiting for another vlmc, which compiles the same model");
+  while (::flock(lock.descriptor, LOCK_EX) != 0)
+    if (errno != EINTR)
+      return cannotUse(path, errno);
+  return lock;
+}
+
+/// The taps wanted that this model has.
+static Outcome<std::vector<std::string>>
+knownTaps(const std::string &checkpoint, const Variant &variant) {
+  std::vector<std::string> ignored, taps;
+  if (variant.taps.empty())
+    return taps;
+  Result<spec::ModelSpec> model = importCheckpoint(checkpoint, ignored);
+  if (!model)
+    return Fault(model.takeFailure());
+  for (const std::string &tap : listTaps(*model))
+    if (std::ranges::find(variant.taps, tap) != variant.taps.end())
+      taps.push_back(tap);
+  return taps;
+}
+
+static std::optional<Fault> compileInto(const std::string &package,
+                                        const std::string &checkpoint,
+                                        const Variant &variant) {
+  Outcome<std::vector<std::string>> taps = knownTaps(checkpoint, variant);
+  if (!taps)
+    return taps.takeFault();
+  Progress progress;
+  CompileRequest request;
+  request.model = checkpoint;
+  request.output = package;
+  request.reference = variant.reference;
+  request.taps = *taps;
+  request.warn = [](llvm::StringRef message) { warn(message.str()); };
+  request.progress = [&](llvm::StringRef what, uint64_t done, uint64_t total) {
+    progress.show("compiling: " + what.str(), done, total);
+  };
+  return check(compileModel(request));
+}
+
+Outcome<std::string> findOrCompile(const std::string &checkpoint,
+                                   const Variant &variant,
+                                   const std::string &cache, bool isDamaged) {
+  std::error_code error;
+  fs::path folder = fs::canonical(checkpoint, error);
+  if (error)
+    return Fault(checkpoint + ": " + error.message());
+  Outcome<std::string> key = makeKey(folder, variant);
+  if (!key)
+    return key.takeFault();
+  fs::path entry = fs::path(cache) / *key;
+  fs::path package = entry / (folder.filename().string() + ".vlm");
+  // A package appears whole, so that no lock is needed to use it.
+  if (!isDamaged && fs::exists(package, error))
+    return package.string();
+
+  fs::create_directories(entry, error);
+  if (error)
+    return cannotUse(entry, error.value());
+  Outcome<FileLock> lock = FileLock::take(entry / "lock");
+  if (!lock)
+    return lock.takeFault();
+  if (!isDamaged && fs::exists(package, error))
+    return package.string();
+  if (isDamaged)
+    fs::remove_all(package, error);
+  if (std::optional<Fault> fault =
+          compileInto(package.string(), folder.string(), variant))
+    return *fault;
+  Outcome<std::string> keyNow = makeKey(folder, variant);
+  if (!keyNow)
+    return keyNow.takeFault();
+  if (*keyNow == *key)
+    return package.string();
+  fs::remove_all(package, error);
+  return Fault(checkpoint + ": changed while it was being compiled; run the "
+                            "command again");
+}
+
+} // namespace vlmc::tool

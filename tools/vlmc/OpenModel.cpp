@@ -1,0 +1,112 @@
+//===- OpenModel.cpp - A model on the command line ------------------------===//
+#include "tools/vlmc/OpenModel.h"
+
+#include "runtime/abi/vlm_abi.h"
+
+#include <CLI/CLI.hpp>
+
+#include <filesystem>
+
+namespace vlmc::tool {
+
+namespace fs = std::filesystem;
+
+void addModelOptions(CLI::App &app, ModelOptions &options) {
+  app.add_option("--threads", options.threads,
+                 "threads to work with; 0: as many as there are")
+      ->check(CLI::Range(0, 1024))
+      ->type_name("N");
+  app.add_option("--cache-dir", options.cache,
+                 "where checkpoints are compiled to (default: "
+                 "$VLMC_CACHE_DIR, else vlmc/models in the user's cache)")
+      ->type_name("DIR");
+  app.add_flag("--reference", options.reference,
+               "compile a checkpoint to plain kernels, one for each op: slow, "
+               "a second opinion");
+}
+
+bool isPackage(const std::string &path) {
+  std::error_code ignored;
+  fs::path folder(path);
+  if (!folder.has_filename())
+    folder = folder.parent_path(); // "NAME.vlm/"
+  return fs::is_directory(folder, ignored) &&
+         !fs::exists(folder / "config.json", ignored) &&
+         (fs::exists(folder / "manifest.textproto", ignored) ||
+          folder.extension() == ".vlm");
+}
+
+/// That a path names a checkpoint folder.
+static std::optional<Fault> checkCheckpoint(const std::string &path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored))
+    return Fault(path + ": no such file or folder; give a compiled model "
+                        "(NAME.vlm) or a checkpoint folder");
+  if (!fs::is_directory(path, ignored))
+    return Fault(path + ": expected a compiled model (NAME.vlm) or a "
+                        "checkpoint folder, found a file; compile it with "
+                        "'vlmc compile' first");
+  if (!fs::exists(fs::path(path) / "config.json", ignored))
+    return Fault(path + ": expected a compiled model (with "
+                        "manifest.textproto) or a checkpoint folder (with "
+                        "config.json), found neither file in it");
+  return std::nullopt;
+}
+
+std::optional<Fault> OpenModel::load(const std::string &package,
+                                     vlm_code_t &code) {
+  vlm_load_options_t options{sizeof(vlm_load_options_t), pool.get()};
+  vlm_model_t *loaded = nullptr;
+  vlm_status_t *status = vlm_model_load(package.c_str(), &options, &loaded);
+  code = vlm_status_code(status);
+  if (std::optional<Fault> fault = check(status))
+    return fault;
+  model.reset(loaded);
+  folder = package;
+  return std::nullopt;
+}
+
+Outcome<OpenModel> openModel(const ModelOptions &options,
+                             const std::vector<std::string> &taps) {
+  OpenModel result;
+  vlm_pool_t *pool = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_pool_create(options.threads, &pool)))
+    return *fault;
+  result.pool.reset(pool);
+  vlm_code_t code = VLM_OK;
+  if (isPackage(options.path)) {
+    if (std::optional<Fault> fault = result.load(options.path, code))
+      return *fault;
+    if (options.reference && !vlm_model_abi(result.get())->reference)
+      return Fault(options.path +
+                   ": --reference: this model was compiled without it; give "
+                   "the checkpoint, or compile it with 'vlmc compile "
+                   "--reference'");
+    return result;
+  }
+  if (std::optional<Fault> fault = checkCheckpoint(options.path))
+    return *fault;
+  Outcome<std::string> cache = cacheFolder(options.cache);
+  if (!cache)
+    return cache.takeFault();
+  Variant variant{options.reference, taps};
+  for (bool isDamaged : {false, true}) {
+    Outcome<std::string> package =
+        findOrCompile(options.path, variant, *cache, isDamaged);
+    if (!package)
+      return package.takeFault();
+    std::optional<Fault> fault = result.load(*package, code);
+    if (!fault)
+      break;
+    // What lies in the cache may have been damaged; it can be made again.
+    bool canMend = code == VLM_CORRUPT || code == VLM_NOT_FOUND ||
+                   code == VLM_INCOMPATIBLE;
+    if (isDamaged || !canMend)
+      return *fault;
+    warn(*package + ": damaged (" + fault->message + "); compiling it again");
+  }
+  return result;
+}
+
+} // namespace vlmc::tool

@@ -1,0 +1,194 @@
+//===- Requests.cpp - The requests.json of `vlmc run` ---------------------===//
+#include "tools/vlmc/Requests.h"
+
+#include "frontend/support/Json.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+namespace vlmc::tool {
+
+namespace fs = std::filesystem;
+
+/// The tasks and the fields of their cases beside `name`, `task` and the free
+/// ones; see readTask() for what the model must be for each.
+static const std::vector<std::pair<std::string, std::set<std::string>>> &
+taskFields() {
+  static const std::vector<std::pair<std::string, std::set<std::string>>>
+      fields = {{"generate",
+                 {"messages", "text", "interleaved", "batch", "images",
+                  "videos", "processor_kwargs", "max_new_tokens"}},
+                {"embed", {"images", "texts"}},
+                {"match", {"images", "texts"}},
+                {"tokenize", {"tokenizer", "texts"}},
+                {"decode", {"images"}}};
+  return fields;
+}
+
+/// Fields that are the writer's own.
+static bool isFree(const std::string &field) {
+  return field == "family" || field == "generate";
+}
+
+static Fault wrong(const std::string &where, const std::string &expected,
+                   const Json *found) {
+  return Fault(where + ": expected " + expected + ", found " +
+               (found ? describe(*found) : "nothing") + "; mend the file");
+}
+
+namespace {
+/// Reads the fields of one object and keeps the first fault.
+class FieldReader {
+public:
+  FieldReader(const Json &object, std::string where)
+      : object(object), where(std::move(where)) {}
+
+  std::string string(const std::string &field);
+  std::vector<std::string> strings(const std::string &field);
+  bool has(const std::string &field) const { return object.contains(field); }
+  /// Takes a field that is not among `known` as a fault.
+  void finish(const std::set<std::string> &known);
+  void fail(const Fault &first) {
+    if (!fault)
+      fault = first;
+  }
+
+  std::optional<Fault> fault;
+
+private:
+  const Json *find(const std::string &field) const {
+    auto found = object.find(field);
+    return found == object.end() ? nullptr : &*found;
+  }
+  const Json &object;
+  std::string where;
+};
+} // namespace
+
+std::string FieldReader::string(const std::string &field) {
+  const Json *value = find(field);
+  if (value && value->is_string())
+    return value->get<std::string>();
+  fail(wrong(where + ": " + field, "a string", value));
+  return "";
+}
+
+std::vector<std::string> FieldReader::strings(const std::string &field) {
+  const Json *value = find(field);
+  std::vector<std::string> result;
+  bool isList = value && value->is_array();
+  if (isList)
+    for (const Json &element : *value) {
+      isList = isList && element.is_string();
+      if (isList)
+        result.push_back(element.get<std::string>());
+    }
+  if (!isList)
+    fail(wrong(where + ": " + field, "a list of strings", value));
+  return result;
+}
+
+void FieldReader::finish(const std::set<std::string> &known) {
+  std::string list;
+  for (const std::string &field : known)
+    list += (list.empty() ? "" : ", ") + field;
+  for (const auto &[field, value] : object.items())
+    if (!known.count(field) && !isFree(field))
+      fail(Fault(where + ": unknown field '" + field + "': expected one of " +
+                 list + "; remove it"));
+}
+
+/// Pictures and tensors are told relative to the file.
+static std::string resolve(const fs::path &folder, const std::string &path) {
+  return (folder / path).string();
+}
+
+/// The fields that belong to the case's task.
+static void readTask(FieldReader &reader, RequestCase &request, bool isTensors,
+                     const fs::path &folder, const std::string &where) {
+  request.task = reader.has("task") ? reader.string("task") : "generate";
+  auto task =
+      std::ranges::find(taskFields(), request.task,
+                        &std::pair<std::string, std::set<std::string>>::first);
+  if (task == taskFields().end()) {
+    std::string list;
+    for (const auto &[name, fields] : taskFields())
+      list += (list.empty() ? "" : ", ") + name;
+    return reader.fail(Fault(where + ": task: expected one of " + list +
+                             ", found '" + request.task + "'; mend the file"));
+  }
+  std::set<std::string> known = task->second;
+  if (isTensors) {
+    known = {"tensors", "prefix"};
+    request.tensors = resolve(folder, reader.string("tensors"));
+    request.prefix = reader.has("prefix") ? reader.string("prefix") : "";
+    if (request.task == "generate")
+      known.insert("max_new_tokens");
+  } else if (request.task != "generate") {
+    if (reader.has("images"))
+      for (const std::string &path : reader.strings("images"))
+        request.images.push_back(resolve(folder, path));
+    if (reader.has("texts"))
+      request.texts = reader.strings("texts");
+    if (reader.has("tokenizer"))
+      request.tokenizer = reader.string("tokenizer");
+  }
+  known.insert({"name", "task"});
+  reader.finish(known);
+}
+
+static RequestCase readCase(const Json &value, const std::string &where,
+                            bool isTensors, const fs::path &folder) {
+  RequestCase request;
+  if (!value.is_object()) {
+    request.fault = wrong(where, "an object", &value);
+    return request;
+  }
+  FieldReader reader(value, where);
+  request.name = reader.string("name");
+  readTask(reader, request, isTensors, folder, where);
+  request.fault = reader.fault;
+  return request;
+}
+
+Outcome<RequestFile> readRequests(const std::string &path) {
+  Result<Json> json = readJsonFile(path);
+  if (!json)
+    return Fault(json.takeFailure());
+  if (!json->is_object())
+    return wrong(path, "an object", &*json);
+  FieldReader reader(*json, path);
+  RequestFile file;
+  std::string mode = reader.string("mode");
+  if (!reader.fault && mode != "files" && mode != "tensors")
+    reader.fail(Fault(path +
+                      ": mode: expected \"files\" or \"tensors\", "
+                      "found \"" +
+                      mode + "\"; mend the file"));
+  file.isTensors = mode == "tensors";
+  auto cases = json->find("cases");
+  if (cases == json->end() || !cases->is_array())
+    reader.fail(wrong(path + ": cases", "a list of objects",
+                      cases == json->end() ? nullptr : &*cases));
+  reader.finish({"mode", "cases"});
+  if (reader.fault)
+    return *reader.fault;
+
+  std::set<std::string> names;
+  fs::path folder = fs::path(path).parent_path();
+  for (const Json &value : *cases) {
+    std::string where = path + ": case " + std::to_string(file.cases.size());
+    if (value.is_object() && value.contains("name") &&
+        value["name"].is_string())
+      where += " '" + value["name"].get<std::string>() + "'";
+    file.cases.push_back(readCase(value, where, file.isTensors, folder));
+    RequestCase &added = file.cases.back();
+    if (!added.fault && !names.insert(added.name).second)
+      added.fault = Fault(where + ": name: stands twice; its tensors could not "
+                                  "be told apart");
+  }
+  return file;
+}
+
+} // namespace vlmc::tool

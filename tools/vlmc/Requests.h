@@ -1,0 +1,44 @@
+//===- Requests.h - The requests.json of `vlmc run` -------------*- C++ -*-===//
+//
+// Reads a file of requests strictly: unknown fields and values of a wrong type
+// are faults, of the file or of one case.
+//
+//   Outcome<RequestFile> requests = readRequests("requests.json");
+//   for (const RequestCase &request : requests->cases)
+//     if (request.fault) ...
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_TOOLS_VLMC_REQUESTS_H
+#define VLMC_TOOLS_VLMC_REQUESTS_H
+
+#include "tools/vlmc/Report.h"
+
+#include <string>
+#include <vector>
+
+namespace vlmc::tool {
+
+/// One case. Paths are as they can be opened from here.
+struct RequestCase {
+  std::string name;
+  std::string task;
+  std::vector<std::string> images;
+  std::vector<std::string> texts;
+  std::string tokenizer; ///< folder, relative to the model's; "" for its own
+  std::string tensors;   ///< mode "tensors": a safetensors file
+  std::string prefix;    ///< of the names in it
+  /// What is wrong with this case alone.
+  std::optional<Fault> fault;
+};
+
+struct RequestFile {
+  bool isTensors = false; ///< the mode
+  std::vector<RequestCase> cases;
+};
+
+/// Errors: a file that is no JSON or not of the form.
+Outcome<RequestFile> readRequests(const std::string &path);
+
+} // namespace vlmc::tool
+
+#endif // VLMC_TOOLS_VLMC_REQUESTS_H

@@ -1,0 +1,241 @@
+//===- Tasks.cpp - The tasks of `vlmc run` --------------------------------===//
+#include "tools/vlmc/Tasks.h"
+
+#include "frontend/text/TokenizerTables.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+namespace vlmc::tool {
+
+namespace fs = std::filesystem;
+
+std::optional<Fault> CaseRunner::openModelOnce() {
+  if (model || modelFault)
+    return modelFault;
+  Outcome<OpenModel> opened = openModel(options, embedTaps());
+  if (opened)
+    model = std::move(*opened);
+  else
+    modelFault = opened.takeFault();
+  return modelFault;
+}
+
+std::optional<Fault> CaseRunner::run(const RequestCase &request,
+                                     TensorMap &values) {
+  if (request.fault)
+    return request.fault;
+  if (request.task == "embed")
+    return embed(request, values);
+  if (request.task == "tokenize" && !isTensors)
+    return tokenize(request, values);
+  if (request.task == "decode" && !isTensors)
+    return decode(request, values);
+  if (request.task == "tokenize" || request.task == "decode")
+    return Fault("task '" + request.task +
+                 "' reads texts and pictures; give it in mode \"files\"");
+  if (std::optional<Fault> fault = openModelOnce())
+    return fault;
+  return Fault("task '" + request.task +
+               "' is not supported by this model, which has the tasks embed, "
+               "tokenize and decode");
+}
+
+//===----------------------------------------------------------------------===//
+// embed
+//===----------------------------------------------------------------------===//
+
+/// The ready-made inputs of a case.
+static std::optional<Fault> readInputs(const RequestCase &request,
+                                       EmbedTask &task) {
+  Result<SafetensorsFile> file = SafetensorsFile::open(request.tensors);
+  if (!file)
+    return Fault(file.takeFailure());
+  bool isAny = false;
+  for (const SafetensorsEntry &entry : file->entries()) {
+    if (!entry.name.starts_with(request.prefix))
+      continue;
+    std::string name = entry.name.substr(request.prefix.size());
+    bool isPixels = name == "pixel_values";
+    if (!isPixels && name != "input_ids" && name != "attention_mask") {
+      // Without a prefix, the tensors of other cases are in the same file.
+      if (name.find('.') == name.npos)
+        warn(request.tensors + ": tensor '" + entry.name +
+             "' is no input of this task and is ignored");
+      continue;
+    }
+    Outcome<HostTensor> tensor =
+        readTensor(*file, entry, isPixels ? VLM_F32 : VLM_I64);
+    if (!tensor)
+      return tensor.takeFault();
+    task.addInput(name, std::move(*tensor));
+    isAny = isAny || name != "attention_mask";
+  }
+  if (!isAny)
+    return Fault(request.tensors + ": expected tensor '" + request.prefix +
+                 "pixel_values' or '" + request.prefix +
+                 "input_ids', found neither; mend the file or the prefix");
+  return std::nullopt;
+}
+
+std::optional<Fault> CaseRunner::embed(const RequestCase &request,
+                                       TensorMap &values) {
+  if (!isTensors && request.images.empty() && request.texts.empty())
+    return Fault("task 'embed': expected images or texts, found neither; add "
+                 "a picture or a text");
+  if (std::optional<Fault> fault = openModelOnce())
+    return fault;
+  EmbedTask task(model->get());
+  std::optional<Fault> fault;
+  if (isTensors)
+    fault = readInputs(request, task);
+  else if (!(fault = task.addImages(request.images)))
+    fault = task.addTexts(request.texts);
+  if (!fault)
+    fault = task.run();
+  if (fault)
+    return fault;
+  for (const std::string &tap : task.missingTaps())
+    missingValues.insert(request.name + "." + tap);
+  values = task.writtenValues();
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// tokenize
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// A tokenizer and the memory of its tables.
+struct OpenTokenizer {
+  std::unique_ptr<void, decltype(&std::free)> tables{nullptr, std::free};
+  Tokenizer tokenizer{nullptr, vlm_tokenizer_destroy};
+};
+} // namespace
+
+static std::optional<Fault> openTokenizer(const std::string &folder,
+                                          OpenTokenizer &out) {
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored))
+    return Fault(folder + ": no such folder; 'tokenizer' is a folder with "
+                          "tokenizer.json, relative to the model's");
+  Result<TokenizerTables> tables = readTokenizer(folder);
+  if (!tables)
+    return Fault(tables.takeFailure());
+  for (const std::string &warning : tables->warnings)
+    warn(warning);
+  // Tables are used in place, at a multiple of 64 bytes.
+  size_t bytes = tables->blob.size();
+  out.tables.reset(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+  if (!out.tables)
+    return Fault(folder + ": out of memory");
+  std::memcpy(out.tables.get(), tables->blob.data(), bytes);
+  vlm_tokenizer_t *opened = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_tokenizer_create(out.tables.get(), bytes, &opened)))
+    return Fault(folder + ": " + fault->message, fault->code);
+  out.tokenizer.reset(opened);
+  return std::nullopt;
+}
+
+/// Ids of one text as an i64 tensor; padded where they are fewer than `padTo`.
+static std::optional<Fault> encode(const vlm_tokenizer_t *tokenizer,
+                                   const std::string &text, int special,
+                                   size_t limit, size_t padTo,
+                                   std::vector<int32_t> &out) {
+  vlm_ids_t ids{};
+  if (std::optional<Fault> fault = check(vlm_tokenizer_encode(
+          tokenizer, text.data(), text.size(), special, limit, &ids)))
+    return fault;
+  out.assign(ids.ids, ids.ids + ids.count);
+  vlm_ids_destroy(&ids);
+  if (out.size() >= padTo)
+    return std::nullopt;
+  int32_t pad = vlm_tokenizer_pad_id(tokenizer);
+  if (pad < 0)
+    return Fault("the tokenizer names no token to pad with; set pad_token in "
+                 "its tokenizer_config.json");
+  out.resize(padTo, pad);
+  return std::nullopt;
+}
+
+static HostTensor toTensor(const std::vector<int32_t> &ids) {
+  std::vector<int64_t> wide(ids.begin(), ids.end());
+  return HostTensor::of(VLM_I64, {int64_t(wide.size())}, wide.data());
+}
+
+/// All values of one text.
+static std::optional<Fault> tokenizeText(const vlm_tokenizer_t *tokenizer,
+                                         const std::string &text,
+                                         const std::string &number,
+                                         TensorMap &values) {
+  constexpr size_t cutAt = 9;
+  std::vector<int32_t> plain, cut, ids;
+  std::optional<Fault> fault = encode(tokenizer, text, 0, 0, 0, plain);
+  if (!fault)
+    fault = encode(tokenizer, text, 1, cutAt, cutAt, cut);
+  if (!fault)
+    fault = encode(tokenizer, text, 1, 0, 0, ids);
+  if (fault)
+    return fault;
+  char *decoded = nullptr;
+  size_t bytes = 0;
+  fault = check(vlm_tokenizer_decode(tokenizer, ids.data(), ids.size(),
+                                     /*skip_special=*/1, &decoded, &bytes));
+  if (fault)
+    return fault;
+  values["ids." + number] = toTensor(ids);
+  values["ids_plain." + number] = toTensor(plain);
+  values["ids_trunc9." + number] = toTensor(cut);
+  values["text." + number] = HostTensor::of(VLM_U8, {int64_t(bytes)}, decoded);
+  vlm_string_destroy(decoded);
+  return std::nullopt;
+}
+
+std::optional<Fault> CaseRunner::tokenize(const RequestCase &request,
+                                          TensorMap &values) {
+  if (request.texts.empty())
+    return Fault("task 'tokenize': expected a list of texts, found none; add "
+                 "'texts'");
+  OpenTokenizer open;
+  std::optional<Fault> fault;
+  if (request.tokenizer.empty() && isPackage(options.path)) {
+    if ((fault = openModelOnce()))
+      return fault;
+    vlm_tokenizer_t *opened = nullptr;
+    fault = check(vlm_tokenizer_of_model(model->get(), &opened));
+    open.tokenizer.reset(opened);
+  } else {
+    fault = openTokenizer((fs::path(options.path) / request.tokenizer).string(),
+                          open);
+  }
+  for (size_t i = 0; !fault && i < request.texts.size(); ++i)
+    fault = tokenizeText(open.tokenizer.get(), request.texts[i],
+                         std::to_string(i), values);
+  return fault;
+}
+
+//===----------------------------------------------------------------------===//
+// decode
+//===----------------------------------------------------------------------===//
+
+std::optional<Fault> CaseRunner::decode(const RequestCase &request,
+                                        TensorMap &values) {
+  if (request.images.empty())
+    return Fault("task 'decode': expected a list of pictures, found none; add "
+                 "'images'");
+  for (size_t i = 0; i < request.images.size(); ++i) {
+    Outcome<Image> image = decodeImage(request.images[i]);
+    if (!image)
+      return image.takeFault();
+    std::string name =
+        request.images.size() == 1 ? "rgb" : "rgb." + std::to_string(i);
+    values[name] = HostTensor::of(
+        VLM_U8,
+        {vlm_image_height(image->get()), vlm_image_width(image->get()), 3},
+        vlm_image_rgb(image->get()));
+  }
+  return std::nullopt;
+}
+
+} // namespace vlmc::tool
