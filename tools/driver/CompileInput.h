@@ -8,10 +8,10 @@
 //     run(passes, *input->module);
 //
 //===----------------------------------------------------------------------===//
-#ifndef VLMC_CODEGEN_COMPILEINPUT_H
-#define VLMC_CODEGEN_COMPILEINPUT_H
+#ifndef VLMC_TOOLS_DRIVER_COMPILEINPUT_H
+#define VLMC_TOOLS_DRIVER_COMPILEINPUT_H
 
-#include "codegen/Compile.h"
+#include "tools/driver/Compile.h"
 #include "frontend/spec/model_spec.pb.h"
 #include "ir/WeightSource.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -58,4 +58,4 @@ void noteSpec(mlir::ModuleOp module, const spec::ModelSpec &spec);
 
 } // namespace vlmc
 
-#endif // VLMC_CODEGEN_COMPILEINPUT_H
+#endif // VLMC_TOOLS_DRIVER_COMPILEINPUT_H

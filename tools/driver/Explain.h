@@ -6,8 +6,8 @@
 //   });
 //
 //===----------------------------------------------------------------------===//
-#ifndef VLMC_CODEGEN_EXPLAIN_H
-#define VLMC_CODEGEN_EXPLAIN_H
+#ifndef VLMC_TOOLS_DRIVER_EXPLAIN_H
+#define VLMC_TOOLS_DRIVER_EXPLAIN_H
 
 #include "llvm/ADT/StringRef.h"
 #include <functional>
@@ -25,4 +25,4 @@ void explainRemarks(mlir::MLIRContext &context,
 
 } // namespace vlmc
 
-#endif // VLMC_CODEGEN_EXPLAIN_H
+#endif // VLMC_TOOLS_DRIVER_EXPLAIN_H

@@ -1,8 +1,8 @@
 //===-- Compile.cpp - from a checkpoint to a compiled model ---------------===//
-#include "codegen/Compile.h"
+#include "tools/driver/Compile.h"
 #include "codegen/Codegen.h"
-#include "codegen/CompileInput.h"
-#include "codegen/Explain.h"
+#include "tools/driver/CompileInput.h"
+#include "tools/driver/Explain.h"
 #include "codegen/halide/Halide.h"
 #include "codegen/package/Error.h"
 #include "codegen/package/Package.h"

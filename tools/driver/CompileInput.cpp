@@ -1,5 +1,5 @@
 //===-- CompileInput.cpp - what a compilation starts from -----------------===//
-#include "codegen/CompileInput.h"
+#include "tools/driver/CompileInput.h"
 #include "codegen/package/Error.h"
 #include "frontend/Frontend.h"
 #include "ir/Vlm/VlmOps.h"

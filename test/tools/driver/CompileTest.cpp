@@ -1,5 +1,5 @@
 //===-- CompileTest.cpp - the whole compilation ---------------------------===//
-#include "codegen/Compile.h"
+#include "tools/driver/Compile.h"
 #include "codegen/package/manifest.pb.h"
 #include "runtime/vlm.h"
 #include "test/codegen/package/Support.h"

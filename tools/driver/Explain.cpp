@@ -1,5 +1,5 @@
 //===-- Explain.cpp - remarks of the passes as lines ----------------------===//
-#include "codegen/Explain.h"
+#include "tools/driver/Explain.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/Remarks.h"
 

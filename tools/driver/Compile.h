@@ -12,8 +12,8 @@
 //     fault
 //
 //===----------------------------------------------------------------------===//
-#ifndef VLMC_CODEGEN_COMPILE_H
-#define VLMC_CODEGEN_COMPILE_H
+#ifndef VLMC_TOOLS_DRIVER_COMPILE_H
+#define VLMC_TOOLS_DRIVER_COMPILE_H
 
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
@@ -70,4 +70,4 @@ llvm::Error compileModel(const CompileRequest &request);
 
 } // namespace vlmc
 
-#endif // VLMC_CODEGEN_COMPILE_H
+#endif // VLMC_TOOLS_DRIVER_COMPILE_H
