@@ -1,0 +1,87 @@
+"""runtime/examples against a compiled checkpoint: the answer of transformers, from a program that needs little."""
+
+import re
+import unittest
+
+from consumers import (
+    BUILD,
+    SOURCE,
+    ConsumerTest,
+    Golden,
+    build_program,
+    compile_model,
+    loaded_libraries,
+    run,
+)
+
+RUNTIME = [BUILD / f"lib/lib{name}.so" for name in ("vlm", "vlm_tasks", "vlm_image", "vlm_text")]
+C_RUNTIME = re.compile(r"linux-vdso|lib(c|m|stdc\+\+|gcc_s)\.so|.*/ld-linux")
+# Arithmetic on vectors of floats, which is what kernels consist of.
+VECTOR_FLOATS = re.compile(r"\sv?(?:(?:add|sub|mul|div|max|min)ps|fn?m(?:add|sub)\w*[ps][sd])\s")
+FLOATS = re.compile(r"\sv?(?:(?:add|sub|mul|div)[ps][sd]|fn?m(?:add|sub)\w*[ps][sd])\s")
+# Whole words: std::__unguarded_linear_insert sorts, bilinearWeight() resizes.
+KERNEL = re.compile(
+    r"(?<![a-z])(?:gemm|linear|attention|layer_norm|conv2d|l2_normalize)(?!_insert|[a-z])",
+    re.IGNORECASE,
+)
+
+
+def instructions(library, pattern):
+    return pattern.findall(run("objdump", "--disassemble", "--no-show-raw-insn", library))
+
+
+def functions(library):
+    """The functions of a library, C++ names in full."""
+    lines = run("nm", "--demangle", library).splitlines()
+    return [line.split(maxsplit=2)[2] for line in lines if re.match(r"[0-9a-f]+ [tTwW] ", line)]
+
+
+class ExampleTest(ConsumerTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.golden = Golden("v5-plain")
+        cls.package = compile_model(cls.golden.checkpoint, cls.work / "clip.vlm")
+        cls.library = next(cls.package.glob("lib/*/libclip.so"))
+        options = (f"-DMODEL={cls.package}", f"-Dvlmc_DIR={BUILD}")
+        build_program(SOURCE / "runtime/examples", cls.work / "example", *options)
+        cls.program = cls.work / "example/classify"
+
+    def test_classifies_as_transformers(self):
+        pngs = self.golden.pngs()
+        self.assertTrue(pngs)
+        for index in pngs:
+            printed = run(
+                self.program, self.package, self.golden.pictures[index], *self.golden.texts
+            )
+            self.expect_percents(printed, self.golden, index)
+
+    def test_example_is_short(self):
+        lines = (SOURCE / "runtime/examples/classify.c").read_text().splitlines()
+        self.assertLess(len(lines), 60)
+
+    def test_compiler_stays_at_home(self):
+        self.expect_no_foreign_library(self.program, self.library, *RUNTIME)
+
+    def test_compiled_library_needs_nothing(self):
+        self.assertIn("statically linked", run("ldd", self.library))
+
+    def test_core_is_small_and_needs_the_c_runtime_alone(self):
+        core = RUNTIME[0].resolve()
+        self.assertLess(core.stat().st_size, 1 << 20)
+        for name in loaded_libraries(core):
+            self.assertRegex(name, C_RUNTIME)
+
+    def test_kernels_are_in_the_compiled_library_alone(self):
+        kernels = [name for name in functions(self.library) if KERNEL.search(name)]
+        self.assertGreater(len(kernels), 10)
+        self.assertGreater(len(instructions(self.library, VECTOR_FLOATS)), 1000)
+        for library in RUNTIME:
+            self.assertGreater(len(functions(library)), 20, f"{library} is stripped")
+            self.assertEqual([name for name in functions(library) if KERNEL.search(name)], [])
+            self.assertEqual(instructions(library, VECTOR_FLOATS), [], library)
+        self.assertEqual(instructions(RUNTIME[0], FLOATS), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
