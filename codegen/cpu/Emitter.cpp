@@ -142,6 +142,18 @@ void Emitter::storeMasked(Value value, Value pointer, int64_t valid) {
     return store(value, pointer);
   if (valid <= 0)
     return;
+  // Before AVX-512 a masked store may be slow (microcode on AMD's processors):
+  // pieces of 4, 2 and 1 lanes instead.
+  if (type.getNumElements() <= 8) {
+    for (int64_t at = 0, piece = 4; piece >= 1; piece /= 2)
+      if (valid & piece) {
+        SmallVector<int64_t> part =
+            llvm::to_vector(llvm::seq<int64_t>(at, at + piece));
+        store(shuffle(value, value, part), this->at(pointer, at));
+        at += piece;
+      }
+    return;
+  }
   LLVM::MaskedStoreOp::create(b, loc, value, pointer, maskOf(*this, type.getNumElements(), valid), 4);
 }
 

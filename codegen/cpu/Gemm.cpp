@@ -109,26 +109,56 @@ private:
       columns.push_back(columns.back());
     if (static_cast<int64_t>(vectors.size()) > lanes)
       return storeScattered(vectors, destination, valid);
-    // A transpose in log2(lanes) steps: at distance d, vectors i and i+d exchange the lanes whose bit d differs.
-    for (int64_t distance = lanes / 2; distance >= 1; distance /= 2)
-      for (int64_t i = 0; i < lanes; ++i) {
-        if (i & distance)
-          continue;
-        SmallVector<int64_t> low, high;
-        for (int64_t lane = 0; lane < lanes; ++lane) {
-          bool upper = lane & distance;
-          low.push_back(upper ? lanes + lane - distance : lane);
-          high.push_back(upper ? lanes + lane : lane + distance);
-        }
-        Value a = columns[i], c = columns[i + distance];
-        columns[i] = e.shuffle(a, c, low);
-        columns[i + distance] = e.shuffle(a, c, high);
-      }
+    // Halves are exchanged down to groups of four lanes, in which four vectors
+    // are transposed: shuffles that stay within 128 bits are cheap.
+    for (int64_t distance = lanes / 2; distance >= 4; distance /= 2)
+      for (int64_t i = 0; i < lanes; ++i)
+        if (!(i & distance))
+          exchangeHalves(columns[i], columns[i + distance], distance);
+    for (int64_t i = 0; i < lanes; i += 4)
+      transposeFours(MutableArrayRef<Value>(columns).slice(i, 4));
     // Ascending stores: the lanes past `mr` of one are overwritten by the next; the last one must not write past the panel.
     for (int64_t lane = 0; lane < valid; ++lane) {
       Value address = e.at(destination, lane * mr);
       e.storeMasked(columns[lane], address, lane + 1 < valid ? lanes : mr);
     }
+  }
+
+  /// Exchanges the lanes of `a` whose bit `distance` is set with those of `c`
+  /// whose bit is not.
+  void exchangeHalves(Value &a, Value &c, int64_t distance) {
+    SmallVector<int64_t> low, high;
+    for (int64_t lane = 0; lane < e.lanes(); ++lane) {
+      bool upper = lane & distance;
+      low.push_back(upper ? e.lanes() + lane - distance : lane);
+      high.push_back(upper ? e.lanes() + lane : lane + distance);
+    }
+    Value first = e.shuffle(a, c, low);
+    c = e.shuffle(a, c, high);
+    a = first;
+  }
+
+  /// Transposes four vectors, every group of four lanes for itself.
+  void transposeFours(MutableArrayRef<Value> rows) {
+    // x[0] y[0] x[1] y[1], or 2 and 3, of each group.
+    auto interleave = [&](Value x, Value y, int64_t from) {
+      SmallVector<int64_t> lanes;
+      for (int64_t group = from; group < e.lanes(); group += 4)
+        lanes.append({group, group + e.lanes(), group + 1, group + 1 + e.lanes()});
+      return e.shuffle(x, y, lanes);
+    };
+    auto pairs = [&](Value x, Value y, int64_t from) {
+      SmallVector<int64_t> lanes;
+      for (int64_t group = from; group < e.lanes(); group += 4)
+        lanes.append({group, group + 1, group + e.lanes(), group + 1 + e.lanes()});
+      return e.shuffle(x, y, lanes);
+    };
+    Value a = interleave(rows[0], rows[1], 0), b = interleave(rows[0], rows[1], 2);
+    Value c = interleave(rows[2], rows[3], 0), d = interleave(rows[2], rows[3], 2);
+    rows[0] = pairs(a, c, 0);
+    rows[1] = pairs(a, c, 2);
+    rows[2] = pairs(b, d, 0);
+    rows[3] = pairs(b, d, 2);
   }
 
   /// The same element by element, where the tile has more rows than a vector has lanes.
@@ -181,70 +211,91 @@ private:
     });
   }
 
-  /// Rows [top, bottom) times column panels [first, last), k in [at, at + count).
+  /// Rows of one block and k in [at, at + count).
+  struct Piece {
+    int64_t at, count;
+    Value top, wholeEnd, tail; ///< whole tiles of rows, then `tail` rows
+    bool first, last;          ///< of the k blocks
+  };
+
+  /// Rows [top, bottom) times column panels [first, last).
   void emitKBlock(Value args, KernelFrame &frame, int64_t at, int64_t count, Value top, Value bottom, Value first, Value last) {
-    Variant variant{mr, 1, at == 0, at + count == k, false};
     Value wholeEnd = e.add(top, e.roundDown(e.sub(bottom, top), mr));
-    Value tail = e.sub(bottom, wholeEnd);
+    Piece piece{at, count, top, wholeEnd, e.sub(bottom, wholeEnd), at == 0, at + count == k};
     bool hasEdge = n % panelColumns != 0;
     Value wholeLast = hasEdge ? e.min(last, e.constant(panelCount() - 1)) : last;
-    auto column = [&](Value panel, bool edge) {
-      variant.edge = edge;
-      emitColumn(args, frame, variant, at, count, panel, top, wholeEnd, tail);
-    };
-    Value onlyTail = e.equal(wholeEnd, top);
-    e.ifThenElse(
-        onlyTail, [&] { emitFewRows(args, frame, variant, at, count, first, wholeLast, top, tail); },
-        [&] { e.loop(first, wholeLast, 1, [&](Value panel) { column(panel, false); }); });
+    e.loop(first, wholeLast, 1, [&](Value panel) {
+      emitWholeTiles(args, frame, piece, panel, /*edge=*/false);
+      emitTail(args, frame, piece, e.sub(panel, first), panel);
+    });
+    emitTailRest(args, frame, piece, first, wholeLast);
     if (hasEdge)
-      e.ifThen(e.less(wholeLast, last), [&] { column(e.constant(panelCount() - 1), true); });
-  }
-
-  /// One column panel: whole row panels, then the rows that are left.
-  void emitColumn(Value args, KernelFrame &frame, Variant variant, int64_t at, int64_t count, Value panel, Value top, Value wholeEnd,
-                  Value tail) {
-    variant.rows = mr;
-    e.loop(top, wholeEnd, mr, [&](Value row) { callTile(args, frame, variant, at, count, row, panel, e.div(e.sub(row, top), mr)); });
-    if (mr > 1)
-      e.ifThen(e.less(e.constant(0), tail), [&] {
-        e.switchTo(tail, mr - 1, [&](int64_t rows) {
-          variant.rows = rows;
-          callTile(args, frame, variant, at, count, wholeEnd, panel, e.constant(0));
-        });
+      e.ifThen(e.less(wholeLast, last), [&] {
+        Value panel = e.constant(panelCount() - 1);
+        emitWholeTiles(args, frame, piece, panel, /*edge=*/true);
+        forTail(piece, [&](int64_t rows) { emitTailTile(args, frame, piece, rows, 1, panel, /*edge=*/true); });
       });
   }
 
-  /// Fewer rows than a tile: several column panels at once hide the latency of the multiply-adds.
-  void emitFewRows(Value args, KernelFrame &frame, Variant variant, int64_t at, int64_t count, Value first, Value last, Value top,
-                   Value tail) {
-    if (mr == 1)
-      return;
-    e.switchTo(tail, mr - 1, [&](int64_t rows) {
-      variant.rows = rows;
+  /// One column panel times the whole row panels.
+  void emitWholeTiles(Value args, KernelFrame &frame, const Piece &piece, Value panel, bool edge) {
+    Variant variant{mr, 1, piece.first, piece.last, edge};
+    e.loop(piece.top, piece.wholeEnd, mr, [&](Value row) {
+      callTile(args, frame, variant, piece, row, panel, e.div(e.sub(row, piece.top), mr));
+    });
+  }
+
+  //===-- The rows that are left
+
+  void forTail(const Piece &piece, llvm::function_ref<void(int64_t rows)> body) {
+    if (mr > 1)
+      e.ifThen(e.less(e.constant(0), piece.tail), [&] { e.switchTo(piece.tail, mr - 1, body); });
+  }
+
+  void emitTailTile(Value args, KernelFrame &frame, const Piece &piece, int64_t rows, int64_t panels, Value panel, bool edge) {
+    Variant variant{rows, panels, piece.first, piece.last, edge};
+    callTile(args, frame, variant, piece, piece.wholeEnd, panel, e.constant(0));
+  }
+
+  /// Few rows take several column panels at once, which hides the latency of
+  /// the multiply-adds: behind every so many panels, while those are in cache.
+  void emitTail(Value args, KernelFrame &frame, const Piece &piece, Value done, Value panel) {
+    forTail(piece, [&](int64_t rows) {
       int64_t panels = panelsForRows(rows);
+      auto emit = [&] { emitTailTile(args, frame, piece, rows, panels, e.add(panel, 1 - panels), /*edge=*/false); };
+      if (panels == 1)
+        return emit();
+      e.ifThen(e.equal(e.rem(done, panels), e.constant(panels - 1)), emit);
+    });
+  }
+
+  /// The panels behind the last group.
+  void emitTailRest(Value args, KernelFrame &frame, const Piece &piece, Value first, Value last) {
+    forTail(piece, [&](int64_t rows) {
+      int64_t panels = panelsForRows(rows);
+      if (panels == 1)
+        return;
       Value grouped = e.add(first, e.roundDown(e.sub(last, first), panels));
-      variant.panels = panels;
-      e.loop(first, grouped, panels, [&](Value panel) { callTile(args, frame, variant, at, count, top, panel, e.constant(0)); });
-      variant.panels = 1;
-      if (panels > 1)
-        e.loop(grouped, last, 1, [&](Value panel) { callTile(args, frame, variant, at, count, top, panel, e.constant(0)); });
+      e.loop(grouped, last, 1, [&](Value panel) { emitTailTile(args, frame, piece, rows, 1, panel, /*edge=*/false); });
     });
   }
 
   /// Enough accumulators for two multiply-adds a cycle of latency four, within the registers.
   int64_t panelsForRows(int64_t rows) const {
     int64_t vectors = panelColumns / e.lanes();
-    return std::max<int64_t>(1, 8 / (rows * vectors));
+    return rows * vectors >= 8 ? 1 : llvm::divideCeil(8, rows * vectors);
   }
 
   //===-- Micro-kernels ---------------------------------------------------------------------------------------------------------------===//
 
-  void callTile(Value args, KernelFrame &frame, const Variant &variant, int64_t at, int64_t count, Value row, Value panel, Value part) {
+  void callTile(Value args, KernelFrame &frame, const Variant &variant, const Piece &piece, Value row, Value panel, Value part) {
     std::string name = ensureTile(variant);
+    int64_t at = piece.at, count = piece.count;
     Value left = e.at(frame.temporary(0), e.add(e.mul(row, k), at * mr));
     Value right = e.at(frame.operand(anchor->getOperand(1)), e.add(e.mul(panel, k * panelColumns), at * panelColumns));
-    // Each row panel prefetches another part of the next column panel.
-    Value next = e.at(right, e.add(e.mul(part, count * 4), k * panelColumns));
+    // Each row panel prefetches another quarter of the next column panel. The
+    // fifth begins anew: what lies behind belongs to another k block.
+    Value next = e.at(right, e.add(e.mul(e.rem(part, 4), count * 4), k * panelColumns));
     Value column = e.mul(panel, panelColumns);
     Value out = e.at(frame.result(0), e.add(e.mul(row, n), column));
     e.call(name, {args, e.constant(count), left, right, next, out, row, column});
@@ -273,6 +324,10 @@ private:
     for (int64_t i = 0; i < v.rows; ++i)
       for (int64_t c = 0; c < perRow; ++c)
         sums.push_back(v.first ? e.fconstant(e.vector, 0) : e.loadMasked(e.vector, address(i, c), valid(c)));
+    // The result's next tile is fetched while this one is multiplied.
+    if (v.rows == mr)
+      for (int64_t i = 0; i < mr; ++i)
+        e.prefetch(address(mr + i, 0), /*write=*/false, 3);
     ProductTile tile;
     tile.rows = v.rows;
     tile.panels = v.panels;

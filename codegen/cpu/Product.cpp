@@ -24,21 +24,26 @@ void cpu::addPhase(Emitter &e, vlm::KernelOp kernel, StringRef prefix, KernelCod
   code.phases.push_back(phase);
 }
 
-/// One k: the panels' vectors, then row by row a broadcast and its multiply-adds.
+/// One k. The fewer of the tile's rows and columns are held in registers, the
+/// others pass by one after the other.
 static void emitStep(Emitter &e, const ProductTile &tile, Value k, int64_t step, SmallVectorImpl<Value> &sums) {
-  int64_t perPanel = panelColumns / e.lanes();
-  SmallVector<Value> columns;
+  int64_t perPanel = panelColumns / e.lanes(), columns = tile.panels * perPanel;
   Value base = e.at(tile.right, e.mul(k, panelColumns));
-  for (int64_t p = 0; p < tile.panels; ++p) {
+  auto column = [&](int64_t c) {
+    int64_t p = c / perPanel;
     Value panel = p ? e.at(base, e.mul(tile.panelStride, p)) : base;
-    for (int64_t v = 0; v < perPanel; ++v)
-      columns.push_back(e.load(e.vector, e.at(panel, step * panelColumns + v * e.lanes()), e.lanes() * 4));
-  }
-  for (int64_t row = 0; row < tile.rows; ++row) {
-    Value left = e.broadcast(e.vector, e.load(e.f32, tile.left(row, k, step)));
-    for (auto [c, column] : llvm::enumerate(columns)) {
-      Value &sum = sums[row * columns.size() + c];
-      sum = e.fma(left, column, sum);
+    return e.load(e.vector, e.at(panel, step * panelColumns + c % perPanel * e.lanes()), e.lanes() * 4);
+  };
+  auto row = [&](int64_t i) { return e.broadcast(e.vector, e.load(e.f32, tile.left(i, k, step))); };
+  bool holdRows = tile.rows < columns;
+  SmallVector<Value> held;
+  for (int64_t i = 0; i < (holdRows ? tile.rows : columns); ++i)
+    held.push_back(holdRows ? row(i) : column(i));
+  for (int64_t i = 0; i < (holdRows ? columns : tile.rows); ++i) {
+    Value passing = holdRows ? column(i) : row(i);
+    for (auto [j, value] : llvm::enumerate(held)) {
+      Value &sum = sums[holdRows ? j * columns + i : i * columns + j];
+      sum = holdRows ? e.fma(value, passing, sum) : e.fma(passing, value, sum);
     }
   }
 }
