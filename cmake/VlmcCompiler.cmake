@@ -1,4 +1,4 @@
-# What only the compiler needs: MLIR and LLVM, one precompiled header of the MLIR headers, protobuf, nlohmann-json, CLI11.
+# What only the compiler needs: MLIR and LLVM, one precompiled header of the MLIR headers, CLI11.
 find_package(MLIR 22.1 REQUIRED CONFIG HINTS /usr/lib/llvm-22/lib/cmake/mlir)
 list(APPEND CMAKE_MODULE_PATH "${MLIR_CMAKE_DIR}" "${LLVM_CMAKE_DIR}")
 include(TableGen)
@@ -6,8 +6,6 @@ include(AddLLVM)
 include(AddMLIR)
 # TableGen takes its include folders from the directory, not from a target.
 include_directories(SYSTEM ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
-find_package(Protobuf REQUIRED)
-find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 
 add_library(vlmcMlir INTERFACE)
