@@ -82,6 +82,14 @@ static vlm_status_t *findLibrary(const fs::path &package, fs::path &outLibrary,
     return makeStatus(VLM_INCOMPATIBLE,
                       expected + joined(libraries) +
                           "; keep one compiled model per directory");
+  for (const std::string &name : namesIn(folder))
+    if (name.ends_with(".a"))
+      return makeStatus(VLM_INCOMPATIBLE,
+                        named(package) + "it holds the archive " + name +
+                            ", which was compiled with --static; link it into "
+                            "the program and load it with "
+                            "vlm_model_load_linked(), or compile the model "
+                            "without --static");
   std::vector<std::string> others = namesIn(package / "lib");
   std::erase(others, archFolder());
   if (!others.empty())
