@@ -128,15 +128,18 @@ static void writeEntry(raw_ostream &os, const ModelTables &tables,
         "vlm_outputs, vlm_outputs_count);\n}\n";
 }
 
-static void writeLoaders(raw_ostream &os, const std::string &name) {
-  os << "\n/* Loads the package, the directory that holds this file. As "
-        "vlm_model_load(). */\n"
-     << "static inline vlm_status_t *" << name
-     << "_load(const char *path, const vlm_load_options_t *options, "
-        "vlm_model_t **out_model) {\n"
-     << "  return vlm_model_load(path, options, out_model);\n}\n"
-     << "\n/* The same in a program that links lib" << name
-     << ".so: `weights_path` is that of " << name
+static void writeLoaders(raw_ostream &os, const std::string &name,
+                         bool isStatic) {
+  // An archive cannot be opened while the program runs.
+  if (!isStatic)
+    os << "\n/* Loads the package, the directory that holds this file. As "
+          "vlm_model_load(). */\n"
+       << "static inline vlm_status_t *" << name
+       << "_load(const char *path, const vlm_load_options_t *options, "
+          "vlm_model_t **out_model) {\n"
+       << "  return vlm_model_load(path, options, out_model);\n}\n";
+  os << "\n/* Loads the model in a program that links lib" << name
+     << (isStatic ? ".a" : ".so") << ": `weights_path` is that of " << name
      << ".weights. As vlm_model_load_linked(). */\n"
      << "extern const struct vlm_abi_model " << getModelSymbol(name) << ";\n"
      << "static inline vlm_status_t *" << name
@@ -146,7 +149,7 @@ static void writeLoaders(raw_ostream &os, const std::string &name) {
      << ", weights_path, options, out_model);\n}\n";
 }
 
-std::string makeHeader(const ModelTables &tables) {
+std::string makeHeader(const ModelTables &tables, bool isStatic) {
   std::string text;
   raw_string_ostream os(text);
   std::string guard = "VLM_MODEL_" + tables.name + "_H";
@@ -158,7 +161,7 @@ std::string makeHeader(const ModelTables &tables) {
         "threads at once. */\n"
      << "#ifndef " << guard << "\n#define " << guard
      << "\n\n#include <vlm.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
-  writeLoaders(os, tables.name);
+  writeLoaders(os, tables.name, isStatic);
   if (!tables.levels.empty())
     for (const EntryTable &entry : tables.levels.front().entries)
       writeEntry(os, tables, entry);
@@ -168,20 +171,47 @@ std::string makeHeader(const ModelTables &tables) {
 
 //===-- NAMEConfig.cmake --------------------------------------------------===//
 
+/// The target that brings the model's library for one architecture.
+static void writeLinkedTarget(raw_ostream &os, const std::string &name,
+                              const std::string &arch, bool isStatic) {
+  std::string processors = arch == "x86_64"    ? "^(x86_64|AMD64|amd64)$"
+                           : arch == "aarch64" ? "^(aarch64|arm64)$"
+                                               : arch;
+  std::string library = "lib" + name + (isStatic ? ".a" : ".so");
+  os << "if(NOT TARGET " << name
+     << "::linked AND CMAKE_SYSTEM_PROCESSOR MATCHES \"" << processors
+     << "\")\n  add_library(" << name << "::linked "
+     << (isStatic ? "STATIC" : "SHARED") << " IMPORTED)\n"
+     << "  set_target_properties(" << name << "::linked PROPERTIES\n"
+     << "    IMPORTED_LOCATION \"${CMAKE_CURRENT_LIST_DIR}/lib/" << arch << "/"
+     << library << "\"\n";
+  if (!isStatic)
+    os << "    IMPORTED_SONAME " << library << "\n";
+  os << "    INTERFACE_LINK_LIBRARIES \"" << name << "::"
+     << name
+     // Reference kernels call libm.
+     << (isStatic ? ";m" : "") << "\")\nendif()\n";
+}
+
 std::string makeCMakeConfig(const ModelTables &tables,
-                            ArrayRef<std::string> archs) {
+                            ArrayRef<std::string> archs, bool isStatic) {
   const std::string &name = tables.name;
   std::string text;
   raw_string_ostream os(text);
   os << "# find_package(" << name << ") for the model " << name
-     << ", compiled by vlmc " << getVersion() << ".\n"
-     << "#   " << name << "::" << name
-     << "     its header and the runtime; load the model by the path in "
-     << name << "_PACKAGE\n"
-     << "#   " << name
+     << ", compiled by vlmc " << getVersion() << ".\n";
+  if (isStatic)
+    os << "#   " << name << "::" << name << "     its header and the runtime\n";
+  else
+    os << "#   " << name << "::" << name
+       << "     its header and the runtime; load the model by the path in "
+       << name << "_PACKAGE\n";
+  os << "#   " << name
      << "::linked   the same with the model's library linked in; its weights "
         "are "
      << name << "_WEIGHTS\n"
+     << "# With VLMC_STATIC_RUNTIME set before, the runtime is linked in "
+        "statically too.\n"
      << "include(CMakeFindDependencyMacro)\nfind_dependency(vlmc)\n\n"
      << "set(" << name << "_PACKAGE \"${CMAKE_CURRENT_LIST_DIR}\")\n"
      << "set(" << name << "_WEIGHTS \"${CMAKE_CURRENT_LIST_DIR}/" << name
@@ -190,22 +220,9 @@ std::string makeCMakeConfig(const ModelTables &tables,
      << "  add_library(" << name << "::" << name << " INTERFACE IMPORTED)\n"
      << "  set_target_properties(" << name << "::" << name << " PROPERTIES\n"
      << "    INTERFACE_INCLUDE_DIRECTORIES \"${CMAKE_CURRENT_LIST_DIR}\"\n"
-     << "    INTERFACE_LINK_LIBRARIES "
-        "\"vlmc::vlm_tasks;vlmc::vlm_image;vlmc::vlm_text;vlmc::vlm\")\nendif()"
-        "\n";
-  for (const std::string &arch : archs) {
-    std::string processors = arch == "x86_64"    ? "^(x86_64|AMD64|amd64)$"
-                             : arch == "aarch64" ? "^(aarch64|arm64)$"
-                                                 : arch;
-    os << "if(NOT TARGET " << name
-       << "::linked AND CMAKE_SYSTEM_PROCESSOR MATCHES \"" << processors
-       << "\")\n  add_library(" << name << "::linked SHARED IMPORTED)\n"
-       << "  set_target_properties(" << name << "::linked PROPERTIES\n"
-       << "    IMPORTED_LOCATION \"${CMAKE_CURRENT_LIST_DIR}/lib/" << arch
-       << "/lib" << name << ".so\"\n    IMPORTED_SONAME lib" << name
-       << ".so\n    INTERFACE_LINK_LIBRARIES " << name << "::" << name
-       << ")\nendif()\n";
-  }
+     << "    INTERFACE_LINK_LIBRARIES vlmc::runtime)\nendif()\n";
+  for (const std::string &arch : archs)
+    writeLinkedTarget(os, name, arch, isStatic);
   return text;
 }
 

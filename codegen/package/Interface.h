@@ -15,11 +15,13 @@
 namespace vlmc {
 
 /// The C header of a model.
-std::string makeHeader(const ModelTables &tables);
+/// `isStatic`: of archives instead of shared libraries.
+std::string makeHeader(const ModelTables &tables, bool isStatic = false);
 
 /// The CMake package file of a model whose libraries stand in lib/ARCH.
 std::string makeCMakeConfig(const ModelTables &tables,
-                            llvm::ArrayRef<std::string> archs);
+                            llvm::ArrayRef<std::string> archs,
+                            bool isStatic = false);
 
 /// "pixel_values f32 [B, 3, 224, 224]".
 std::string describeTensor(const TensorTable &tensor);

@@ -6,6 +6,10 @@
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/ObjCopy/CommonConfig.h"
+#include "llvm/ObjCopy/ConfigManager.h"
+#include "llvm/ObjCopy/ObjCopy.h"
+#include "llvm/Object/ArchiveWriter.h"
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
@@ -57,17 +61,20 @@ static Error checkOpenSymbols(const LinkRequest &request) {
 }
 
 /// One call of LLD at a time; it keeps its state in globals.
-static Error runLinker(ArrayRef<const char *> arguments, StringRef soname) {
+static Error runLinker(ArrayRef<std::string> arguments, StringRef soname) {
   static std::mutex mutex;
   static bool usable = true;
   std::lock_guard lock(mutex);
   if (!usable)
     return internalError("cannot link '" + soname +
                          "': the linker has crashed before");
+  std::vector<const char *> pointers;
+  for (const std::string &argument : arguments)
+    pointers.push_back(argument.c_str());
   std::string output;
   raw_string_ostream stream(output);
   lld::DriverDef drivers[] = {{lld::Gnu, &lld::elf::link}};
-  lld::Result result = lld::lldMain(arguments, stream, stream, drivers);
+  lld::Result result = lld::lldMain(pointers, stream, stream, drivers);
   usable = result.canRunAgain;
   StringRef text = StringRef(output).trim();
   if (result.retCode == 0 && text.empty())
@@ -76,11 +83,29 @@ static Error runLinker(ArrayRef<const char *> arguments, StringRef soname) {
                        "': " + (text.empty() ? "the linker failed" : text));
 }
 
+/// Writes the objects into `folder` and adds their paths to the arguments.
+static Error writeObjects(const LinkRequest &request, const std::string &folder,
+                          std::vector<std::string> &arguments) {
+  for (const NamedObject &object : request.objects) {
+    std::string path = folder + "/" + object.name + ".o";
+    if (Error error = writeFile(path, object.bytes))
+      return error;
+    arguments.push_back(path);
+  }
+  return Error::success();
+}
+
+static Error makeFolder(const std::string &folder) {
+  if (std::error_code code = sys::fs::create_directories(folder))
+    return userError("cannot create '" + folder + "': " + code.message());
+  return Error::success();
+}
+
 Error linkSharedLibrary(const LinkRequest &request, const std::string &folder) {
   if (Error error = checkOpenSymbols(request))
     return error;
-  if (std::error_code code = sys::fs::create_directories(folder))
-    return userError("cannot create '" + folder + "': " + code.message());
+  if (Error error = makeFolder(folder))
+    return error;
   llvm::scope_exit cleanUp([&] { (void)sys::fs::remove_directories(folder); });
 
   std::string script = "{ global:";
@@ -98,16 +123,62 @@ Error linkSharedLibrary(const LinkRequest &request, const std::string &folder) {
       request.output, "-z",
       // Imports are bound at load, by name, from what the program has.
       request.imports.empty() ? "defs" : "undefs"};
-  for (const NamedObject &object : request.objects) {
-    std::string path = folder + "/" + object.name + ".o";
-    if (Error error = writeFile(path, object.bytes))
-      return error;
-    arguments.push_back(path);
-  }
-  std::vector<const char *> pointers;
-  for (const std::string &argument : arguments)
-    pointers.push_back(argument.c_str());
-  return runLinker(pointers, request.soname);
+  if (Error error = writeObjects(request, folder, arguments))
+    return error;
+  return runLinker(arguments, request.soname);
+}
+
+//===-- Archives ----------------------------------------------------------===//
+
+/// The linked object at `path` with all symbols local but the exports.
+static Expected<std::string> hideSymbols(const LinkRequest &request,
+                                         const std::string &path) {
+  ErrorOr<std::unique_ptr<MemoryBuffer>> buffer = MemoryBuffer::getFile(path);
+  if (!buffer)
+    return userError("cannot read '" + path +
+                     "': " + buffer.getError().message());
+  Expected<std::unique_ptr<object::Binary>> binary =
+      object::createBinary(**buffer);
+  if (!binary)
+    return binary.takeError();
+  objcopy::ConfigManager config;
+  for (const std::string &name : request.exports)
+    if (Error error = config.Common.SymbolsToKeepGlobal.addMatcher(
+            objcopy::NameOrPattern::create(name, objcopy::MatchStyle::Literal,
+                                           [](Error error) { return error; })))
+      return std::move(error);
+  std::string bytes;
+  raw_string_ostream os(bytes);
+  if (Error error = objcopy::executeObjcopyOnBinary(config, **binary, os))
+    return std::move(error);
+  return bytes;
+}
+
+Error linkArchive(const LinkRequest &request, const std::string &folder) {
+  if (Error error = checkOpenSymbols(request))
+    return error;
+  if (Error error = makeFolder(folder))
+    return error;
+  llvm::scope_exit cleanUp([&] { (void)sys::fs::remove_directories(folder); });
+
+  std::string linked = folder + "/linked";
+  std::vector<std::string> arguments = {"ld.lld", "-r", "--fatal-warnings",
+                                        "-o", linked};
+  if (Error error = writeObjects(request, folder, arguments))
+    return error;
+  if (Error error = runLinker(arguments, request.soname))
+    return error;
+  Expected<std::string> bytes = hideSymbols(request, linked);
+  if (!bytes)
+    return bytes.takeError();
+  std::vector<NewArchiveMember> members;
+  members.emplace_back(MemoryBufferRef(*bytes, request.soname));
+  Expected<std::unique_ptr<MemoryBuffer>> archive = writeArchiveToBuffer(
+      members, SymtabWritingMode::NormalSymtab, object::Archive::K_GNU,
+      /*Deterministic=*/true, /*Thin=*/false);
+  if (!archive)
+    return archive.takeError();
+  return writeFile(request.output, (*archive)->getBuffer());
 }
 
 } // namespace vlmc

@@ -7,6 +7,9 @@
 //                       {"clip_vlm_model"}};
 //   if (llvm::Error error = linkSharedLibrary(request, "out/.link"))
 //     return error;
+//   request.output = "out/lib/x86_64/libclip.a";
+//   if (llvm::Error error = linkArchive(request, "out/.link"))
+//     return error;
 //
 //===----------------------------------------------------------------------===//
 #ifndef VLMC_CODEGEN_PACKAGE_LINK_H
@@ -41,6 +44,11 @@ struct LinkRequest {
 /// Errors: an open symbol, one defined twice, or whatever LLD says.
 llvm::Error linkSharedLibrary(const LinkRequest &request,
                               const std::string &folder);
+
+/// Writes an archive of one object, linked from all of the request, whose only
+/// global symbols are the exports: archives of several models do not clash in
+/// one program. Folder, bytes, threads and errors as above.
+llvm::Error linkArchive(const LinkRequest &request, const std::string &folder);
 
 } // namespace vlmc
 

@@ -131,7 +131,8 @@ static std::vector<Architecture> getArchitectures(const PackageInputs &inputs) {
 
 static std::string libraryPath(const PackageInputs &inputs,
                                const Architecture &arch) {
-  return "lib/" + arch.name + "/lib" + inputs.name + ".so";
+  return "lib/" + arch.name + "/lib" + inputs.name +
+         (inputs.isStatic ? ".a" : ".so");
 }
 
 static Error linkLibrary(const PackageInputs &inputs, const Architecture &arch,
@@ -160,12 +161,16 @@ static Error linkLibrary(const PackageInputs &inputs, const Architecture &arch,
       if (kernel.strategy == "reference")
         request.imports = getReferenceImports();
   }
-  request.soname = "lib" + inputs.name + ".so";
+  // An archive's member, whose name programs that list it show.
+  request.soname =
+      inputs.isStatic ? inputs.name + ".o" : "lib" + inputs.name + ".so";
   request.output = directory.path(libraryPath(inputs, arch));
   request.exports = {getModelSymbol(inputs.name)};
   if (Error error = directory.makeDirectory("lib/" + arch.name))
     return error;
-  return linkSharedLibrary(request, directory.path(".link"));
+  std::string folder = directory.path(".link");
+  return inputs.isStatic ? linkArchive(request, folder)
+                         : linkSharedLibrary(request, folder);
 }
 
 static Error writeLibraries(const PackageInputs &inputs,
@@ -268,11 +273,11 @@ static Error writeInto(const PackageInputs &inputs,
   std::vector<std::string> archs;
   for (const Architecture &arch : getArchitectures(inputs))
     archs.push_back(arch.name);
-  if (Error error =
-          writeFile(directory.path(inputs.name + ".h"), makeHeader(tables)))
+  if (Error error = writeFile(directory.path(inputs.name + ".h"),
+                              makeHeader(tables, inputs.isStatic)))
     return error;
   if (Error error = writeFile(directory.path(inputs.name + "Config.cmake"),
-                              makeCMakeConfig(tables, archs)))
+                              makeCMakeConfig(tables, archs, inputs.isStatic)))
     return error;
   return writeFile(
       directory.path(manifestName),

@@ -1,9 +1,9 @@
 //===-- Package.h - writes NAME.vlm ---------------------------------------===//
 //
 // Planned modules, their objects and the checkpoint go in, a directory comes
-// out, complete or not at all: lib/ARCH/libNAME.so, NAME.weights, NAME.h,
-// NAMEConfig.cmake and manifest.textproto. The same input and options give the
-// same bytes.
+// out, complete or not at all: lib/ARCH/libNAME.so (or .a), NAME.weights,
+// NAME.h, NAMEConfig.cmake and manifest.textproto. The same input and options
+// give the same bytes.
 //
 //   PackageInputs inputs;
 //   inputs.output = "clip.vlm";
@@ -51,6 +51,7 @@ struct PackageInputs {
                                      ///< empty
   bool reference = false;
   std::vector<std::string> taps;
+  bool isStatic = false; ///< archives in place of shared libraries
   std::vector<std::string> options; ///< for the manifest: without paths
   unsigned jobs = 0;                ///< threads; 0: all
   WriteProgress progress;           ///< of the weights; may be empty

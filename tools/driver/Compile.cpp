@@ -373,5 +373,8 @@ Error Compilation::run() {
 Error compileModel(const CompileRequest &request) {
   return Compilation(request).run();
 }
+  if (request.isStatic)
+    options.emplace_back("--static");
 
 } // namespace vlmc
+  inputs.isStatic = request.isStatic;

@@ -56,6 +56,8 @@ struct CompileRequest {
 
   /// Told of what the user should know but that stops nothing.
   std::function<void(llvm::StringRef message)> warn;
+  /// Archives to link into a program in place of shared libraries.
+  bool isStatic = false;
   /// Told of fusions made and missed, one line each; absent: nobody asks.
   std::function<void(llvm::StringRef line)> explain;
   /// Told of what is being done; `total` is 0 where nothing is counted.

@@ -71,6 +71,10 @@ void CompileCommand::declare(CLI::App &app) {
           ->check(CLI::IsMember(vlmc::emitStageNames()))
           ->type_name("STAGE");
   none->needs(emitOption);
+  app.add_flag("--static", request.isStatic,
+               "an archive to link into a program, in place of a shared "
+               "library")
+      ->excludes(emitOption);
   app.add_flag("--explain", explain,
                "tell the fusions that are made and missed, and why");
   app.add_option("--threads", request.jobs,

@@ -1,6 +1,7 @@
 //===-- LinkTest.cpp - LLD in process -------------------------------------===//
 #include "codegen/package/Link.h"
 #include "test/codegen/package/Support.h"
+#include "llvm/Object/Archive.h"
 #include <dlfcn.h>
 #include <filesystem>
 
@@ -51,6 +52,49 @@ TEST(Link, TellsOfOpenSymbols) {
             "'kernels', 'other' of object 'kernels'");
   request.imports = {"expf", "other"};
   EXPECT_EQ(messageOf(linkSharedLibrary(request, folder.file("link"))), "");
+}
+
+TEST(Link, ArchiveHoldsOneObjectWithTheExportsAlone) {
+  TemporaryFolder folder;
+  std::string first;
+  for (const char *name : {"a", "b"}) {
+    std::string output = folder.file(std::string(name) + ".a");
+    LinkRequest request{{{"one", makeObject(answer)}, {"two", makeObject(R"(
+      declare i32 @answer()
+      define i32 @again() { %r = call i32 @answer()
+        ret i32 %r })")}},
+                        output,
+                        "x.o",
+                        {"again"},
+                        {}};
+    ASSERT_EQ(messageOf(linkArchive(request, folder.file("link"))), "");
+    EXPECT_FALSE(std::filesystem::exists(folder.file("link")));
+    std::string bytes = readFile(output);
+    auto archive = llvm::object::Archive::create({bytes, "x.a"});
+    ASSERT_EQ(messageOf(archive.takeError()), "");
+    std::vector<std::string> symbols;
+    for (const llvm::object::Archive::Symbol &symbol : (*archive)->symbols())
+      symbols.push_back(symbol.getName().str());
+    EXPECT_EQ(symbols, std::vector<std::string>{"again"});
+    if (first.empty())
+      first = bytes;
+    EXPECT_EQ(bytes, first) << "archives differ";
+  }
+}
+
+TEST(Link, ArchiveTellsOfOpenSymbols) {
+  TemporaryFolder folder;
+  LinkRequest request{{{"kernels", makeObject(R"(
+      declare void @other()
+      define void @k() { call void @other()
+        ret void })")}},
+                      folder.file("x.a"),
+                      "x.o",
+                      {"k"},
+                      {}};
+  EXPECT_EQ(messageOf(linkArchive(request, folder.file("link"))),
+            "cannot link 'x.o': no object defines 'other' of object 'kernels'");
+  EXPECT_FALSE(std::filesystem::exists(folder.file("x.a")));
 }
 
 TEST(Link, PassesOnWhatTheLinkerSays) {

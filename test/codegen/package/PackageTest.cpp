@@ -232,7 +232,7 @@ TEST_F(PackageTest, CMakeConfigNamesTargetsAndPaths) {
         "set(tiny_PACKAGE \"${CMAKE_CURRENT_LIST_DIR}\")",
         "add_library(tiny::linked SHARED IMPORTED)",
         "\"${CMAKE_CURRENT_LIST_DIR}/lib/x86_64/libtiny.so\"",
-        "vlmc::vlm_tasks"})
+        "INTERFACE_LINK_LIBRARIES vlmc::runtime"})
     EXPECT_NE(text.find(part), std::string::npos) << part;
   EXPECT_EQ(text.find(folder.path), std::string::npos);
 }

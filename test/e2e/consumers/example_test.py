@@ -1,4 +1,4 @@
-"""runtime/examples against a compiled checkpoint: the answer of transformers, from a program that needs little."""
+"""runtime/examples over the compiled demo checkpoint: the answer of transformers, from a program that needs little."""
 
 import re
 import unittest
@@ -7,7 +7,7 @@ from consumers import (
     BUILD,
     SOURCE,
     ConsumerTest,
-    Golden,
+    Demo,
     build_program,
     compile_model,
     loaded_libraries,
@@ -40,21 +40,19 @@ class ExampleTest(ConsumerTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.golden = Golden("v5-plain")
-        cls.package = compile_model(cls.golden.checkpoint, cls.work / "clip.vlm")
+        cls.demo = Demo()
+        cls.package = compile_model(cls.demo.checkpoint, cls.work / "clip.vlm")
         cls.library = next(cls.package.glob("lib/*/libclip.so"))
         options = (f"-DMODEL={cls.package}", f"-Dvlmc_DIR={BUILD}")
         build_program(SOURCE / "runtime/examples", cls.work / "example", *options)
         cls.program = cls.work / "example/classify"
 
     def test_classifies_as_transformers(self):
-        pngs = self.golden.pngs()
+        pngs = self.demo.pngs()
         self.assertTrue(pngs)
         for index in pngs:
-            printed = run(
-                self.program, self.package, self.golden.pictures[index], *self.golden.texts
-            )
-            self.expect_percents(printed, self.golden, index)
+            printed = run(self.program, self.package, self.demo.pictures[index], *self.demo.texts)
+            self.expect_percents(printed, self.demo, index)
 
     def test_example_is_short(self):
         lines = (SOURCE / "runtime/examples/classify.c").read_text().splitlines()
