@@ -81,9 +81,17 @@ VLM_API void vlm_pool_destroy(vlm_pool_t *pool);
 
 typedef struct vlm_model_t vlm_model_t;
 
+/* Whose arithmetic pictures are resized, cropped and normalised with: transformers has two, and their values differ a little. */
+typedef enum vlm_image_backend_t {
+  VLM_IMAGE_BACKEND_DEFAULT = 0,    /* that of the checkpoint's processor class: Pillow's if its name ends in Pil, else torchvision's */
+  VLM_IMAGE_BACKEND_PIL = 1,        /* Pillow's and NumPy's */
+  VLM_IMAGE_BACKEND_TORCHVISION = 2 /* torchvision's on 8-bit tensors, PyTorch's on a CPU with AVX2 */
+} vlm_image_backend_t;
+
 typedef struct vlm_load_options_t {
   size_t struct_bytes; /* sizeof(vlm_load_options_t) */
   vlm_pool_t *pool;    /* borrowed until the model is destroyed; NULL: a default pool shared by all models of the process */
+  vlm_image_backend_t image_backend;
 } vlm_load_options_t;
 
 /* Loads a compiled model, the directory NAME.vlm that `vlmc compile` wrote. The weights are mapped, not read. `options` may be NULL.
@@ -103,6 +111,8 @@ VLM_API const struct vlm_abi_model *vlm_model_abi(const vlm_model_t *model);
 VLM_API const void *vlm_model_weights(const vlm_model_t *model, size_t *out_bytes);
 /* The pool that runs this model's work. */
 VLM_API vlm_pool_t *vlm_model_pool(const vlm_model_t *model);
+/* Whose arithmetic this model's pictures are processed with; never VLM_IMAGE_BACKEND_DEFAULT but for a model that takes no pictures. */
+VLM_API vlm_image_backend_t vlm_model_image_backend(const vlm_model_t *model);
 /* The instruction-set level in use, "x86-64-v3". */
 VLM_API const char *vlm_model_isa(const vlm_model_t *model);
 /* Reads the whole weights file and compares each tensor with its recorded checksum.
@@ -180,8 +190,10 @@ VLM_API void vlm_image_destroy(vlm_image_t *image);
 /* The size of what vlm_model_preprocess writes for a picture of height x width: f32 [3, out_height, out_width].
  * Errors: VLM_UNSUPPORTED if the model takes no pictures; VLM_INVALID_ARGUMENT if a resized side would be 0. */
 VLM_API vlm_status_t *vlm_model_preprocess_size(const vlm_model_t *model, int64_t height, int64_t width, int64_t *out_height, int64_t *out_width);
-/* Resizes, crops, rescales and normalises as the checkpoint's preprocessor_config.json says, in Pillow's arithmetic.
- * `pixels` has room for 3 * out_height * out_width floats. */
+/* Resizes, crops, rescales and normalises as the checkpoint's preprocessor_config.json says, in the arithmetic that the model was loaded with:
+ * the same bits as transformers. `pixels` has room for 3 * out_height * out_width floats.
+ * Errors: as vlm_model_preprocess_size; VLM_INVALID_ARGUMENT if the resize is too much; VLM_UNSUPPORTED if torchvision has not got the
+ * checkpoint's filter. */
 VLM_API vlm_status_t *vlm_model_preprocess(const vlm_model_t *model, const vlm_image_t *image, float *pixels);
 
 /* ---- Words (libvlm_text) ------------------------------------------------------------------------------------------------------------- */

@@ -1,8 +1,9 @@
-//===- ImagePipelines.cpp - Pillow's resize as Halide pipelines -----------===//
+//===- ImagePipelines.cpp - Resizing pictures as Halide pipelines ---------===//
 //
-// Pillow resizes 8-bit pictures with coefficients of 22 fractional bits, rows
-// first, and rounds to 8 bits between the two directions. The coefficients come
-// from the runtime; these pipelines multiply, add, round and clip.
+// Pillow and torchvision resize 8-bit pictures with fixed-point coefficients
+// and round to 8 bits between the two directions. The coefficients come from
+// the runtime; these pipelines multiply, add, round and clip. The two differ in
+// the coefficients and in how many fractional bits these have.
 //
 // A row of a picture is a line of bytes, three a pixel. Along columns all bytes
 // of a row have the same coefficients, so that direction vectorises by itself.
@@ -21,7 +22,6 @@ namespace vlmc {
 
 using namespace Halide;
 using rt::pixelsPerTile;
-using rt::resizeFractionBits;
 using rt::rowsPerBlock;
 
 // What the runtime hands over is what Halide expects.
@@ -56,11 +56,6 @@ std::optional<Target> halideTarget(const std::string &name) {
   else
     return std::nullopt;
   return Target(halide + "-no_runtime-no_asserts-no_bounds_query");
-}
-
-/// Rounds a sum of coefficients times bytes to a byte.
-static Expr roundToByte(Expr sum) {
-  return cast<uint8_t>(clamp(sum >> resizeFractionBits, 0, 255));
 }
 
 namespace {
@@ -106,6 +101,16 @@ struct Filter {
   ImageParam starts{Int(32), 1, "starts"};
   ImageParam counts{Int(32), 1, "counts"};
   Param<int> available{"available"}; ///< taps lie in [0, available)
+  Param<int> bits{"bits"};           ///< fractional ones of the coefficients
+
+  /// As unsigned: Halide would shift left by a negative number.
+  Expr shift() const { return cast<uint32_t>(bits); }
+  /// What a sum of coefficients times bytes starts with: a half.
+  Expr half() const { return cast<int32_t>(1) << (shift() - 1); }
+  /// The byte nearest to a sum.
+  Expr round(const Expr &sum) const {
+    return cast<uint8_t>(clamp(sum >> shift(), 0, 255));
+  }
 
   /// At least one tap: a loop that may be empty makes LLVM write the result
   /// with memset, which would be an open symbol.
@@ -136,13 +141,13 @@ static void writeResizeRows(const Target &target, const std::string &stem,
   turned(y, b) = in.last()(y + 16 * (b % 16), b / 16);
 
   Func sum("sum");
-  sum(y, b) = 1 << (resizeFractionBits - 1);
+  sum(y, b) = filter.half();
   RDom tap = filter.taps(b / 3);
   Expr byte = turned(y, 3 * filter.position(tap, b / 3) + b % 3);
   sum(y, b) += filter.coefficients(tap, b / 3) * cast<int32_t>(byte);
 
   Func rounded("rounded");
-  rounded(y, b) = roundToByte(sum(y, b));
+  rounded(y, b) = filter.round(sum(y, b));
   Turn out("out");
   out.first()(out.k, out.g) = rounded(out.k % 16, 16 * out.g + out.k / 16);
   out.define();
@@ -177,7 +182,7 @@ static void writeResizeRows(const Target &target, const std::string &stem,
   Pipeline({turned, resized})
       .compile_to_object(folder + "/" + stem + ".o",
                          {source, filter.coefficients, filter.starts,
-                          filter.counts, filter.available, rows},
+                          filter.counts, filter.available, filter.bits, rows},
                          stem, target);
 }
 
@@ -188,12 +193,12 @@ static void writeResizeColumns(const Target &target, const std::string &stem,
   Filter filter;
 
   Func sum("sum");
-  sum(b, y) = 1 << (resizeFractionBits - 1);
+  sum(b, y) = filter.half();
   RDom tap = filter.taps(y);
   Expr byte = source(b, filter.position(tap, y));
   sum(b, y) += filter.coefficients(tap, y) * cast<int32_t>(byte);
   Func resized("resized");
-  resized(b, y) = roundToByte(sum(b, y));
+  resized(b, y) = filter.round(sum(b, y));
 
   resized.split(b, tile, i, tileBytes, TailStrategy::RoundUp);
   resized.vectorize(i, 16).unroll(i);
@@ -205,7 +210,7 @@ static void writeResizeColumns(const Target &target, const std::string &stem,
   source.dim(1).set_min(0);
   resized.compile_to_object(folder + "/" + stem + ".o",
                             {source, filter.coefficients, filter.starts,
-                             filter.counts, filter.available},
+                             filter.counts, filter.available, filter.bits},
                             stem, target);
 }
 

@@ -1,4 +1,4 @@
-//===- ImagePipelines.h - Pillow's resize as Halide pipelines ---*- C++ -*-===//
+//===- ImagePipelines.h - Resizing as Halide pipelines ----------*- C++ -*-===//
 //
 // The three image pipelines of a package as Halide algorithms with schedules.
 // Only the program vlmc-halide uses this; everything else goes through

@@ -103,12 +103,21 @@ static constexpr AbiField levelFields[] = {
 STRUCT(level, vlm_abi_level)
 
 static constexpr AbiField imageFields[] = {
-    FIELD(vlm_abi_image, resize),      FIELD(vlm_abi_image, filter),
-    FIELD(vlm_abi_image, edge),        FIELD(vlm_abi_image, height),
-    FIELD(vlm_abi_image, width),       FIELD(vlm_abi_image, do_crop),
-    FIELD(vlm_abi_image, crop_height), FIELD(vlm_abi_image, crop_width),
-    FIELD(vlm_abi_image, resize_rows), FIELD(vlm_abi_image, resize_columns),
-    FIELD(vlm_abi_image, finish),      FIELD(vlm_abi_image, table)};
+    FIELD(vlm_abi_image, resize),
+    FIELD(vlm_abi_image, filter),
+    FIELD(vlm_abi_image, edge),
+    FIELD(vlm_abi_image, longest_edge),
+    FIELD(vlm_abi_image, height),
+    FIELD(vlm_abi_image, width),
+    FIELD(vlm_abi_image, do_crop),
+    FIELD(vlm_abi_image, crop_height),
+    FIELD(vlm_abi_image, crop_width),
+    FIELD(vlm_abi_image, backend),
+    FIELD(vlm_abi_image, resize_rows),
+    FIELD(vlm_abi_image, resize_columns),
+    FIELD(vlm_abi_image, finish),
+    FIELD(vlm_abi_image, pil_table),
+    FIELD(vlm_abi_image, torchvision_table)};
 STRUCT(image, vlm_abi_image)
 
 static constexpr AbiField modelFields[] = {

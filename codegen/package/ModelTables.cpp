@@ -226,15 +226,19 @@ static Constant *writeImage(AbiWriter &writer, const ImageTable &image) {
       .set("resize", image.resize)
       .set("filter", image.filter)
       .set("edge", image.edge)
+      .set("longest_edge", image.longestEdge)
       .set("height", image.height)
       .set("width", image.width)
       .set("do_crop", image.doCrop)
       .set("crop_height", image.cropHeight)
       .set("crop_width", image.cropWidth)
+      .set("backend", image.backend)
       .set("resize_rows", writer.function(image.resizeRows))
       .set("resize_columns", writer.function(image.resizeColumns))
       .set("finish", writer.function(image.finish))
-      .set("table", writer.floats("table", image.table))
+      .set("pil_table", writer.floats("pil_table", image.pilTable))
+      .set("torchvision_table",
+           writer.floats("torchvision_table", image.torchvisionTable))
       .build();
 }
 

@@ -69,15 +69,18 @@ struct ImageTable {
   int32_t resize = VLM_ABI_RESIZE_NONE;
   int32_t filter = 0;
   int32_t edge = 0;
+  int32_t longestEdge = 0;
   int32_t height = 0;
   int32_t width = 0;
   bool doCrop = false;
   int32_t cropHeight = 0;
   int32_t cropWidth = 0;
+  int32_t backend = VLM_ABI_BACKEND_TORCHVISION;
   std::string resizeRows;
   std::string resizeColumns;
   std::string finish;
-  std::vector<float> table; ///< 3 x 256
+  std::vector<float> pilTable;         ///< 3 x 256
+  std::vector<float> torchvisionTable; ///< 3 x 256
 };
 
 /// `vlm_abi_model`.

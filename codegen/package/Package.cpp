@@ -33,23 +33,31 @@ Error checkPackageOutput(StringRef output) {
 
 static ImageTable makeImageTable(const spec::ImageProcessing &image,
                                  const PackageImage &code,
-                                 ArrayRef<float> table) {
+                                 const PackageInputs &inputs) {
   ImageTable result;
-  if (image.do_resize() && image.has_shortest_edge())
-    result.resize = VLM_ABI_RESIZE_SHORTEST_EDGE;
-  else if (image.do_resize())
-    result.resize = VLM_ABI_RESIZE_EXACT;
+  if (image.do_resize())
+    result.resize = image.has_longest_edge()    ? VLM_ABI_RESIZE_EDGES
+                    : image.has_shortest_edge() ? VLM_ABI_RESIZE_SHORTEST_EDGE
+                    : image.has_height()        ? VLM_ABI_RESIZE_EXACT
+                                                : VLM_ABI_RESIZE_WITHIN;
+  bool isWithin = result.resize == VLM_ABI_RESIZE_WITHIN;
   result.filter = static_cast<int32_t>(image.resample());
   result.edge = static_cast<int32_t>(image.shortest_edge());
-  result.height = static_cast<int32_t>(image.height());
-  result.width = static_cast<int32_t>(image.width());
+  result.longestEdge = static_cast<int32_t>(image.longest_edge());
+  result.height =
+      static_cast<int32_t>(isWithin ? image.max_height() : image.height());
+  result.width =
+      static_cast<int32_t>(isWithin ? image.max_width() : image.width());
   result.doCrop = image.do_center_crop();
   result.cropHeight = static_cast<int32_t>(image.crop_height());
   result.cropWidth = static_cast<int32_t>(image.crop_width());
   result.resizeRows = code.resizeRows;
   result.resizeColumns = code.resizeColumns;
   result.finish = code.finish;
-  result.table = table.vec();
+  if (image.backend() == spec::ImageProcessing::PIL)
+    result.backend = VLM_ABI_BACKEND_PIL;
+  result.pilTable = inputs.pilTable;
+  result.torchvisionTable = inputs.torchvisionTable;
   return result;
 }
 
@@ -141,8 +149,7 @@ static Error linkLibrary(const PackageInputs &inputs, const Architecture &arch,
   const Target &target = *arch.levels.front()->target;
   for (const PackageImage &image : inputs.images)
     if (image.arch == arch.name && inputs.spec->has_image()) {
-      tables.image =
-          makeImageTable(inputs.spec->image(), image, inputs.imageTable);
+      tables.image = makeImageTable(inputs.spec->image(), image, inputs);
       append_range(request.objects, image.objects);
     }
   LLVMContext context;

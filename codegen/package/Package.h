@@ -47,8 +47,9 @@ struct PackageInputs {
   const WeightSource *weights = nullptr;
   llvm::ArrayRef<uint8_t> tokenizer; ///< tables of runtime/text, or empty
   std::vector<PackageImage> images;  ///< one per architecture, or none
-  std::vector<float> imageTable;     ///< 3 x 256 floats, where `images` is not
-                                     ///< empty
+  /// The floats of all values, 3 x 256 each, where `images` is not
+  std::vector<float> pilTable, torchvisionTable;
+  ///< empty
   bool reference = false;
   std::vector<std::string> taps;
   bool isStatic = false; ///< archives in place of shared libraries

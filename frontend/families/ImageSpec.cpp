@@ -15,6 +15,12 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
     result.set_height(*image.height);
   if (image.width)
     result.set_width(*image.width);
+  if (image.longestEdge)
+    result.set_longest_edge(*image.longestEdge);
+  if (image.maxHeight)
+    result.set_max_height(*image.maxHeight);
+  if (image.maxWidth)
+    result.set_max_width(*image.maxWidth);
   result.set_resample(static_cast<int64_t>(image.resample));
   result.set_do_center_crop(image.doCenterCrop);
   result.set_crop_height(image.cropHeight);
@@ -26,6 +32,8 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
     result.add_mean(mean);
   for (double deviation : image.std)
     result.add_std(deviation);
+  if (image.backend == ImageBackend::Pil)
+    result.set_backend(spec::ImageProcessing::PIL);
   return result;
 }
 
@@ -33,6 +41,28 @@ static Failure wrong(const std::string &field, const std::string &expected,
                      const std::string &found) {
   return Failure{"image." + field + ": expected " + expected + ", found " +
                  found + "; mend the spec"};
+}
+
+/// Wrong unless the size has one of its forms.
+static std::optional<Failure> checkForm(const spec::ImageProcessing &image) {
+  std::string found;
+  for (auto [name, has] :
+       {std::pair("shortest_edge", image.has_shortest_edge()),
+        std::pair("longest_edge", image.has_longest_edge()),
+        std::pair("height", image.has_height()),
+        std::pair("width", image.has_width()),
+        std::pair("max_height", image.has_max_height()),
+        std::pair("max_width", image.has_max_width())})
+    if (has)
+      found += (found.empty() ? "" : ", ") + std::string(name);
+  for (const char *form : {"shortest_edge", "shortest_edge, longest_edge",
+                           "height, width", "max_height, max_width"})
+    if (found == form)
+      return std::nullopt;
+  return wrong("shortest_edge",
+               "it alone or with longest_edge, or height and width, or "
+               "max_height and max_width",
+               found.empty() ? "none of them" : found);
 }
 
 /// The first side that no picture has.
@@ -46,18 +76,17 @@ static std::optional<Failure> checkSides(const spec::ImageProcessing &image) {
       {"shortest_edge", image.has_shortest_edge(), image.shortest_edge()},
       {"height", image.has_height(), image.height()},
       {"width", image.has_width(), image.width()},
+      {"longest_edge", image.has_longest_edge(), image.longest_edge()},
+      {"max_height", image.has_max_height(), image.max_height()},
+      {"max_width", image.has_max_width(), image.max_width()},
       {"crop_height", image.do_center_crop(), image.crop_height()},
       {"crop_width", image.do_center_crop(), image.crop_width()},
   };
   for (const Side &side : sides)
     if (side.isUsed && (side.value < 1 || side.value > maxSide))
       return wrong(side.field, "1 to 65536", std::to_string(side.value));
-  bool both = image.has_height() && image.has_width();
-  bool none = !image.has_height() && !image.has_width();
-  if (image.do_resize() && !(image.has_shortest_edge() ? none : both))
-    return wrong("shortest_edge", "it alone, or height and width",
-                 image.has_shortest_edge() ? "it and height or width"
-                                           : "neither");
+  if (image.do_resize())
+    return checkForm(image);
   return std::nullopt;
 }
 
@@ -99,6 +128,12 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
     result.height = image.height();
   if (image.has_width())
     result.width = image.width();
+  if (image.has_longest_edge())
+    result.longestEdge = image.longest_edge();
+  if (image.has_max_height())
+    result.maxHeight = image.max_height();
+  if (image.has_max_width())
+    result.maxWidth = image.max_width();
   result.resample = static_cast<Resample>(image.resample());
   result.doCenterCrop = image.do_center_crop();
   result.cropHeight = image.crop_height();
@@ -110,6 +145,8 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
     std::ranges::copy(image.mean(), result.mean.begin());
   if (image.std_size() == 3)
     std::ranges::copy(image.std(), result.std.begin());
+  if (image.backend() == spec::ImageProcessing::PIL)
+    result.backend = ImageBackend::Pil;
   return result;
 }
 

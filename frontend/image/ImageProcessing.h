@@ -37,16 +37,23 @@ enum class Resample : int32_t {
   Hamming = 5,
 };
 
+/// Whose arithmetic is used for resizing, cropping, rescaling and normalising.
+enum class ImageBackend { Torchvision, Pil };
+
 /// The steps from an 8-bit RGB picture to the floats a model takes. The initial
 /// values are those published with arXiv:2103.00020, which several families
 /// share.
 struct ImageProcessing {
   bool doResize = true;
   /// Either the length of the shorter side (the longer one follows the aspect
-  /// ratio), or both height and width.
+  /// ratio), perhaps with the most the longer one may have; or both height and
+  /// width; or the most of both.
   std::optional<int64_t> shortestEdge = 224;
+  std::optional<int64_t> longestEdge;
   std::optional<int64_t> height;
   std::optional<int64_t> width;
+  std::optional<int64_t> maxHeight;
+  std::optional<int64_t> maxWidth;
   Resample resample = Resample::Bicubic;
 
   bool doCenterCrop = true;
@@ -59,6 +66,9 @@ struct ImageProcessing {
   bool doNormalize = true;
   std::array<double, 3> mean = {0.48145466, 0.4578275, 0.40821073};
   std::array<double, 3> std = {0.26862954, 0.26130258, 0.27577711};
+
+  /// What the checkpoint's processor class uses.
+  ImageBackend backend = ImageBackend::Torchvision;
 
   bool operator==(const ImageProcessing &) const = default;
 };
@@ -90,9 +100,13 @@ Result<ImageProcessing> readImageProcessing(const std::string &folder,
 /// value]`.
 using NormalisationTable = std::array<float, 3 * 256>;
 
-/// Rescales in double, rounds to float, normalises in float, as transformers'
-/// `image_transforms.rescale` and `.normalize` do: the same bits.
-NormalisationTable makeNormalisationTable(const ImageProcessing &processing);
+/// Rescales and normalises, the same bits as transformers. Pil: rescales in
+/// double, rounds to float, normalises in float (`image_transforms.rescale` and
+/// `.normalize`). Torchvision: all in float, and where both steps are on, mean
+/// and deviation are divided by the factor instead of multiplying the values
+/// (`TorchvisionBackend.rescale_and_normalize`).
+NormalisationTable makeNormalisationTable(const ImageProcessing &processing,
+                                          ImageBackend backend);
 
 } // namespace vlmc
 

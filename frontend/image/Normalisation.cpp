@@ -5,7 +5,7 @@ namespace vlmc {
 
 // Each step is rounded where NumPy rounds it: the product is a double and then
 // a float; mean and deviation become floats before they are used.
-static float normalised(int value, int channel, const ImageProcessing &image) {
+static float pilValue(int value, int channel, const ImageProcessing &image) {
   float result = static_cast<float>(value);
   if (image.doRescale)
     result =
@@ -19,11 +19,31 @@ static float normalised(int value, int channel, const ImageProcessing &image) {
   return result;
 }
 
-NormalisationTable makeNormalisationTable(const ImageProcessing &processing) {
+// As PyTorch rounds: numbers become floats first, and so does their product.
+static float torchvisionValue(int value, int channel,
+                              const ImageProcessing &image) {
+  auto result = static_cast<float>(value);
+  if (!image.doNormalize)
+    return image.doRescale ? result * static_cast<float>(image.rescaleFactor)
+                           : result;
+  auto mean = static_cast<float>(image.mean[channel]);
+  auto deviation = static_cast<float>(image.std[channel]);
+  if (image.doRescale) {
+    auto inverse = static_cast<float>(1.0 / image.rescaleFactor);
+    mean *= inverse;
+    deviation *= inverse;
+  }
+  float centred = result - mean;
+  return centred / deviation;
+}
+
+NormalisationTable makeNormalisationTable(const ImageProcessing &processing,
+                                          ImageBackend backend) {
+  auto valueOf = backend == ImageBackend::Pil ? pilValue : torchvisionValue;
   NormalisationTable table;
   for (int channel = 0; channel < 3; ++channel)
     for (int value = 0; value < 256; ++value)
-      table[channel * 256 + value] = normalised(value, channel, processing);
+      table[channel * 256 + value] = valueOf(value, channel, processing);
   return table;
 }
 

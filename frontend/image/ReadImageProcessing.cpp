@@ -40,6 +40,12 @@ static constexpr std::string_view keysWithoutEffect[] = {
 };
 
 namespace {
+/// The numbers in a size; which ones there are tells what it means.
+struct SizeForm {
+  std::optional<int64_t> shortestEdge, longestEdge, height, width, maxHeight,
+      maxWidth;
+};
+
 /// Reads the keys of one object.
 class Reader {
 public:
@@ -68,19 +74,18 @@ public:
   }
 
   void readFlag(const std::string &key, bool &out);
-  void readSize(const std::string &key, bool square,
-                std::optional<int64_t> &edge, std::optional<int64_t> &height,
-                std::optional<int64_t> &width);
+  void readSize(const std::string &key, bool square, SizeForm &out);
   void readFilter(Resample &out);
   void readNumber(const std::string &key, double &out);
   void readTriple(const std::string &key, bool isDivisor,
                   std::array<double, 3> &out);
-  void readType(const std::vector<std::string> &names);
+  void readType(const std::vector<std::string> &names, ImageBackend &backend);
   void reportOthers();
 
   std::string error;
 
 private:
+  bool readMembers(const std::string &key, const Json &object, SizeForm &out);
   std::optional<int64_t> side(const std::string &key, const Json &value);
 
   std::string file;
@@ -110,47 +115,59 @@ std::optional<int64_t> Reader::side(const std::string &key, const Json &value) {
   return std::nullopt;
 }
 
-void Reader::readSize(const std::string &key, bool square,
-                      std::optional<int64_t> &edge,
-                      std::optional<int64_t> &height,
-                      std::optional<int64_t> &width) {
+/// The members of an object, if together they mean a size. False: they do not.
+bool Reader::readMembers(const std::string &key, const Json &object,
+                         SizeForm &out) {
+  struct Member {
+    const char *name;
+    std::optional<int64_t> SizeForm::*field;
+  };
+  static constexpr Member shortest{"shortest_edge", &SizeForm::shortestEdge},
+      longest{"longest_edge", &SizeForm::longestEdge},
+      height{"height", &SizeForm::height}, width{"width", &SizeForm::width},
+      maxHeight{"max_height", &SizeForm::maxHeight},
+      maxWidth{"max_width", &SizeForm::maxWidth};
+  static const std::vector<Member> forms[] = {
+      {height, width}, {shortest}, {shortest, longest}, {maxHeight, maxWidth}};
+  std::set<std::string> found;
+  for (const auto &[name, member] : object.items())
+    if (!member.is_null())
+      found.insert(name);
+  for (const std::vector<Member> &form : forms) {
+    std::set<std::string> names;
+    for (const Member &member : form)
+      names.insert(member.name);
+    if (names != found || (key != "size" && &form != forms))
+      continue;
+    for (const Member &member : form)
+      out.*member.field = side(key + "." + member.name, object[member.name]);
+    return true;
+  }
+  return false;
+}
+
+void Reader::readSize(const std::string &key, bool square, SizeForm &out) {
   const Json *value = find(key);
   if (!value)
     return;
   const std::string forms =
-      key == "size" ? "an integer, [height, width], {\"shortest_edge\"} or "
-                      "{\"height\", \"width\"}"
+      key == "size" ? "an integer, [height, width], {\"shortest_edge\"}, "
+                      "{\"shortest_edge\", \"longest_edge\"}, {\"height\", "
+                      "\"width\"} or {\"max_height\", \"max_width\"}"
                     : "an integer, [height, width] or {\"height\", \"width\"}";
-  std::optional<int64_t> newEdge, newHeight, newWidth;
+  out = SizeForm();
   if (value->is_number()) {
-    newEdge = side(key, *value);
-    if (square) {
-      newHeight = newWidth = newEdge;
-      newEdge.reset();
-    }
+    auto edge = side(key, *value);
+    if (square)
+      out.height = out.width = edge;
+    else
+      out.shortestEdge = edge;
   } else if (value->is_array() && value->size() == 2) {
-    newHeight = side(key + "[0]", (*value)[0]);
-    newWidth = side(key + "[1]", (*value)[1]);
-  } else if (value->is_object()) {
-    std::set<std::string> names;
-    for (const auto &[name, member] : value->items())
-      if (!member.is_null())
-        names.insert(name);
-    if (names == std::set<std::string>{"height", "width"}) {
-      newHeight = side(key + ".height", (*value)["height"]);
-      newWidth = side(key + ".width", (*value)["width"]);
-    } else if (names == std::set<std::string>{"shortest_edge"} &&
-               key == "size") {
-      newEdge = side(key + ".shortest_edge", (*value)["shortest_edge"]);
-    } else {
-      return fail(key, forms, *value);
-    }
-  } else {
-    return fail(key, forms, *value);
+    out.height = side(key + "[0]", (*value)[0]);
+    out.width = side(key + "[1]", (*value)[1]);
+  } else if (!value->is_object() || !readMembers(key, *value, out)) {
+    fail(key, forms, *value);
   }
-  edge = newEdge;
-  height = newHeight;
-  width = newWidth;
 }
 
 void Reader::readFilter(Resample &out) {
@@ -208,7 +225,8 @@ static bool dropSuffix(std::string &name, std::string_view suffix) {
   return true;
 }
 
-void Reader::readType(const std::vector<std::string> &names) {
+void Reader::readType(const std::vector<std::string> &names,
+                      ImageBackend &backend) {
   std::string key = "image_processor_type";
   const Json *value = find(key);
   if (!value) {
@@ -221,7 +239,8 @@ void Reader::readType(const std::vector<std::string> &names) {
     return fail(key, "a string", *value);
   std::string name = value->get<std::string>();
   dropSuffix(name, "Fast");
-  dropSuffix(name, "Pil");
+  if (dropSuffix(name, "Pil"))
+    backend = ImageBackend::Pil;
   if (dropSuffix(name, "FeatureExtractor"))
     name += "ImageProcessor";
   if (std::find(names.begin(), names.end(), name) != names.end())
@@ -255,27 +274,35 @@ void Reader::reportOthers() {
 static ImageProcessing readObject(Reader &reader,
                                   const ImageProcessorClass &known) {
   ImageProcessing image = known.defaults;
-  reader.readType(known.names);
+  reader.readType(known.names, image.backend);
   reader.readFlag("do_resize", image.doResize);
   bool square = known.defaultToSquare;
   reader.readFlag("default_to_square", square);
-  reader.readSize("size", square, image.shortestEdge, image.height,
-                  image.width);
+  SizeForm size{image.shortestEdge, image.longestEdge, image.height,
+                image.width,        image.maxHeight,   image.maxWidth};
+  reader.readSize("size", square, size);
+  image.shortestEdge = size.shortestEdge;
+  image.longestEdge = size.longestEdge;
+  image.height = size.height;
+  image.width = size.width;
+  image.maxHeight = size.maxHeight;
+  image.maxWidth = size.maxWidth;
   bool useSquare = false;
   reader.readFlag("use_square_size", useSquare);
   if (useSquare && known.defaults.shortestEdge) {
     // Old files: the default edge for both sides, whatever `size` says.
     image.height = image.width = known.defaults.shortestEdge;
     image.shortestEdge.reset();
+    image.longestEdge.reset();
+    image.maxHeight.reset();
+    image.maxWidth.reset();
   }
   reader.readFilter(image.resample);
   reader.readFlag("do_center_crop", image.doCenterCrop);
-  std::optional<int64_t> noEdge;
-  std::optional<int64_t> cropHeight = image.cropHeight;
-  std::optional<int64_t> cropWidth = image.cropWidth;
-  reader.readSize("crop_size", /*square=*/true, noEdge, cropHeight, cropWidth);
-  image.cropHeight = cropHeight.value_or(image.cropHeight);
-  image.cropWidth = cropWidth.value_or(image.cropWidth);
+  SizeForm crop;
+  reader.readSize("crop_size", /*square=*/true, crop);
+  image.cropHeight = crop.height.value_or(image.cropHeight);
+  image.cropWidth = crop.width.value_or(image.cropWidth);
   reader.readFlag("do_rescale", image.doRescale);
   reader.readNumber("rescale_factor", image.rescaleFactor);
   reader.readFlag("do_normalize", image.doNormalize);

@@ -7,12 +7,13 @@
 //   resize_rows     one block of `rowsPerBlock` rows
 //     source        u8 [rows][3 * available], rows any distance apart. Up to
 //                   `readableTail` bytes behind a row are read (not used).
-//     coefficients  i32 [places][taps], 22 fractional bits
+//     coefficients  i32 [places][taps], with `bits` fractional bits
 //     starts        i32 [places], the first source pixel of each result pixel
 //     counts        i32 [places], how many of the taps there are (at least 1
 //                   is read)
 //     available     number: source pixels in a row, a multiple of
 //                   `pixelsPerTile`; starts + counts lie below
+//     bits          number: 1 to 22
 //     rows          number: rows that exist, 1..rowsPerBlock; others repeat
 //                   the last one
 //     turned        u8 [3 * available][rowsPerBlock], working memory
@@ -23,6 +24,7 @@
 //                   `pixelsPerTile`
 //     coefficients, starts, counts   as above, places are result rows
 //     available     number: source rows
+//     bits          number: as above
 //     resized       u8 [places][bytes]
 //   finish          any number of result rows
 //     source        u8 [height][3 * width], rows any distance apart
@@ -48,7 +50,7 @@
 
 namespace vlmc::rt {
 
-/// Fractional bits of the coefficients, as in Pillow.
+/// The most fractional bits of the coefficients.
 constexpr int resizeFractionBits = 22;
 constexpr int rowsPerBlock = 16;
 constexpr int pixelsPerTile = 16;

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { VLM_ABI_VERSION = 1, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
+enum { VLM_ABI_VERSION = 2, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
 
 /* Alignment in bytes of arena slots, per-thread scratch and packed weights. */
 enum { VLM_ABI_ALIGNMENT = 64 };
@@ -141,20 +141,30 @@ typedef struct vlm_abi_range {
 
 /* Image processing. Steps in this order: resize, centre crop, table look-up (rescale and normalise: every 8-bit value of every channel has its
  * float). The pipelines are Halide's, called through their argv form; see runtime/image for their arguments. */
-enum { VLM_ABI_RESIZE_NONE = 0, VLM_ABI_RESIZE_SHORTEST_EDGE = 1, VLM_ABI_RESIZE_EXACT = 2 };
+enum {
+  VLM_ABI_RESIZE_NONE = 0,
+  VLM_ABI_RESIZE_SHORTEST_EDGE = 1, /* the shorter side becomes `edge` */
+  VLM_ABI_RESIZE_EXACT = 2,         /* height x width */
+  VLM_ABI_RESIZE_EDGES = 3,         /* the shorter side becomes `edge`, or the longer one `longest_edge` where it would be longer */
+  VLM_ABI_RESIZE_WITHIN = 4         /* the largest size of the same aspect within height x width */
+};
+enum { VLM_ABI_BACKEND_PIL = 1, VLM_ABI_BACKEND_TORCHVISION = 2 };
 typedef struct vlm_abi_image {
   int32_t resize;      /* VLM_ABI_RESIZE_* */
   int32_t filter;      /* Pillow's number: 0 nearest, 1 Lanczos, 2 bilinear, 3 bicubic, 4 box, 5 Hamming */
   int32_t edge;        /* shortest edge */
-  int32_t height;      /* exact resize */
+  int32_t longest_edge;
+  int32_t height;      /* exact size, or the most of it */
   int32_t width;
   int32_t do_crop;
   int32_t crop_height;
   int32_t crop_width;
+  int32_t backend;     /* VLM_ABI_BACKEND_*: whose arithmetic is used if the caller does not say */
   int (*resize_rows)(void **args);    /* horizontal pass: u8 [H,W,3] -> u8 [H,w,3] */
   int (*resize_columns)(void **args); /* vertical pass: u8 [H,w,3] -> u8 [h,w,3] */
   int (*finish)(void **args);         /* crop or pad with zeros, look up: u8 [h,w,3] -> f32 [3,ch,cw] */
-  const float *table;                 /* [3][256] */
+  const float *pil_table;             /* [3][256] */
+  const float *torchvision_table;     /* [3][256] */
 } vlm_abi_image;
 
 enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };
@@ -188,7 +198,7 @@ static_assert(sizeof(vlm_abi_tensor) == 120, "codegen/package writes this layout
 static_assert(sizeof(vlm_abi_symbol) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_entry) == 88, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_image) == 64, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_image) == 80, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_model) == 136, "codegen/package writes this layout");
 #endif
 

@@ -168,6 +168,24 @@ static vlm_status_t *choosePool(const vlm_load_options_t *options,
   return status;
 }
 
+/// The caller's choice, or else the checkpoint's.
+static vlm_status_t *chooseImageBackend(const vlm_load_options_t *options,
+                                        vlm_model_t &model) {
+  int wanted = options ? options->image_backend : VLM_IMAGE_BACKEND_DEFAULT;
+  if (wanted < VLM_IMAGE_BACKEND_DEFAULT ||
+      wanted > VLM_IMAGE_BACKEND_TORCHVISION)
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "load options: 'image_backend' must be a value of "
+                      "vlm_image_backend_t (0 to 2), found " +
+                          std::to_string(wanted));
+  if (const vlm_abi_image *image = model.abi->image)
+    model.imageBackend =
+        wanted != VLM_IMAGE_BACKEND_DEFAULT     ? options->image_backend
+        : image->backend == VLM_ABI_BACKEND_PIL ? VLM_IMAGE_BACKEND_PIL
+                                                : VLM_IMAGE_BACKEND_TORCHVISION;
+  return nullptr;
+}
+
 static vlm_status_t *load(const char *path, const vlm_load_options_t *options,
                           vlm_model_t &model) {
   fs::path package(path), library;
@@ -183,6 +201,8 @@ static vlm_status_t *load(const char *path, const vlm_load_options_t *options,
     return status;
   std::string where = "library '" + library.string() + "': ";
   if (vlm_status_t *status = adoptTables(model, abi, where))
+    return status;
+  if (vlm_status_t *status = chooseImageBackend(options, model))
     return status;
   return model.weights.open((package / (name + ".weights")).string(), *abi);
 }
@@ -223,6 +243,8 @@ vlm_status_t *vlm_model_load_linked(const vlm_abi_model *abi,
     if (vlm_status_t *status = choosePool(options, *model))
       return status;
     if (vlm_status_t *status = adoptTables(*model, abi, "linked model: "))
+      return status;
+    if (vlm_status_t *status = chooseImageBackend(options, *model))
       return status;
     if (vlm_status_t *status = model->weights.open(weightsPath, *abi))
       return status;

@@ -183,6 +183,10 @@ const void *vlm_model_weights(const vlm_model_t *model, size_t *out_bytes) {
 
 vlm_pool_t *vlm_model_pool(const vlm_model_t *model) { return model->pool; }
 
+vlm_image_backend_t vlm_model_image_backend(const vlm_model_t *model) {
+  return model->imageBackend;
+}
+
 const char *vlm_model_isa(const vlm_model_t *model) {
   return model->level->isa;
 }

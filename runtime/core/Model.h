@@ -36,6 +36,7 @@ struct vlm_model_t {
   vlmc::rt::WeightsFile weights;
   std::shared_ptr<vlm_pool_t> sharedPool; ///< NULL if the caller gave one
   vlm_pool_t *pool = nullptr;
+  vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
   std::vector<vlm_entry_t> entries;
   vlmc::rt::WorkspaceCache workspaces;
 };

@@ -61,13 +61,14 @@ vlm_status_t *decodeJpeg(const EncodedImage &input,
 
 extern "C" {
 /// vlm_model_preprocess_size and vlm_model_preprocess without a model; `pool`
-/// may be NULL (this thread alone). Exported for tests and the runtime's own
-/// libraries.
+/// may be NULL (this thread alone), `backend` is not the default. Exported for
+/// tests and the runtime's own libraries.
 VLM_API vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
                                                int64_t height, int64_t width,
                                                int64_t *outHeight,
                                                int64_t *outWidth);
 VLM_API vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
+                                        vlm_image_backend_t backend,
                                         vlm_pool_t *pool,
                                         const vlm_image_t *image,
                                         float *pixels);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <cmath>
 #include <string>
 
 using namespace vlmc::rt;
@@ -23,21 +24,61 @@ vlm_status_t *vlmc::rt::tooElongated(const Size &from, const Size &to) {
           "picture or make it smaller first");
 }
 
+/// The length of a side that is not given: Python's int(), which drops the
+/// fraction.
+static int64_t wholeSide(double side) {
+  return static_cast<int64_t>(std::min(side, double(INT64_MAX / 4)));
+}
+
+/// As transformers' get_resize_output_image_size.
+static Size shortestEdgeSize(int64_t edge, const Size &size) {
+  bool isPortrait = size.width <= size.height;
+  auto shorter = static_cast<double>(isPortrait ? size.width : size.height);
+  auto longer = static_cast<double>(isPortrait ? size.height : size.width);
+  int64_t other = wholeSide(static_cast<double>(edge) * longer / shorter);
+  return isPortrait ? Size{other, edge} : Size{edge, other};
+}
+
+/// As transformers' get_size_with_aspect_ratio.
+static Size edgesSize(const vlm_abi_image &processing, const Size &size) {
+  auto height = static_cast<double>(size.height);
+  auto width = static_cast<double>(size.width);
+  double shorter = std::min(height, width), longer = std::max(height, width);
+  double edge = processing.edge;
+  double exact = edge;
+  if (longer / shorter * edge > processing.longest_edge) {
+    exact = processing.longest_edge * shorter / longer;
+    edge = std::nearbyint(exact); // half to even, as Python's round
+  }
+  if (shorter == edge)
+    return size;
+  auto side = static_cast<int64_t>(edge);
+  return width < height ? Size{wholeSide(exact * height / width), side}
+                        : Size{side, wholeSide(exact * width / height)};
+}
+
+/// As transformers' get_image_size_for_max_height_width.
+static Size withinSize(const vlm_abi_image &processing, const Size &size) {
+  auto height = static_cast<double>(size.height);
+  auto width = static_cast<double>(size.width);
+  double scale = std::min(processing.height / height, processing.width / width);
+  return {wholeSide(height * scale), wholeSide(width * scale)};
+}
+
 /// The size behind the resize.
 static Size resizedSize(const vlm_abi_image &processing, const Size &size) {
-  if (processing.resize == VLM_ABI_RESIZE_EXACT)
+  switch (processing.resize) {
+  case VLM_ABI_RESIZE_EXACT:
     return {processing.height, processing.width};
-  if (processing.resize != VLM_ABI_RESIZE_SHORTEST_EDGE)
+  case VLM_ABI_RESIZE_SHORTEST_EDGE:
+    return shortestEdgeSize(processing.edge, size);
+  case VLM_ABI_RESIZE_EDGES:
+    return edgesSize(processing, size);
+  case VLM_ABI_RESIZE_WITHIN:
+    return withinSize(processing, size);
+  default:
     return size;
-  // As transformers' get_resize_output_image_size: a division, then the
-  // fraction is dropped.
-  bool isPortrait = size.width <= size.height;
-  int64_t shorter = isPortrait ? size.width : size.height;
-  int64_t longer = isPortrait ? size.height : size.width;
-  double scaled = static_cast<double>(processing.edge) *
-                  static_cast<double>(longer) / static_cast<double>(shorter);
-  auto edge = static_cast<int64_t>(std::min(scaled, double(INT64_MAX / 4)));
-  return isPortrait ? Size{edge, processing.edge} : Size{processing.edge, edge};
+  }
 }
 
 static Size resultSize(const vlm_abi_image &processing, const Size &resized) {
@@ -52,6 +93,12 @@ static vlm_status_t *checkSizes(const Size &size, const Size &resized,
     return makeStatus(VLM_INVALID_ARGUMENT,
                       "expected a picture of at least 1 x 1 pixels, found " +
                           sizeText(size) + " (height x width)");
+  if (resized.height < 1 || resized.width < 1)
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "a picture of " + sizeText(size) +
+                          " would be resized to " + sizeText(resized) +
+                          " (height x width), which has no pixels; crop the "
+                          "picture to a less elongated one");
   // Pipelines count bytes of a block and result values in 32 bits.
   int64_t blockRows = std::min<int64_t>(size.height, rowsPerBlock);
   bool fits = size.width <= INT_MAX / 3 / blockRows - pixelsPerTile &&
@@ -59,6 +106,21 @@ static vlm_status_t *checkSizes(const Size &size, const Size &resized,
               resized.width <= INT_MAX / 4 &&
               result.height <= INT_MAX / 3 / result.width;
   return fits ? nullptr : tooElongated(size, resized);
+}
+
+/// torchvision has fewer filters for tensors than Pillow.
+static vlm_status_t *checkFilter(const vlm_abi_image &processing,
+                                 vlm_image_backend_t backend) {
+  bool isBox = processing.filter == 4, isHamming = processing.filter == 5;
+  if (backend == VLM_IMAGE_BACKEND_PIL ||
+      processing.resize == VLM_ABI_RESIZE_NONE || (!isBox && !isHamming))
+    return nullptr;
+  return makeStatus(
+      VLM_UNSUPPORTED,
+      std::string("resample: torchvision does not resize with the filter ") +
+          (isBox ? "box" : "Hamming") +
+          "; choose the backend pil (--image-backend pil, "
+          "VLM_IMAGE_BACKEND_PIL), which does");
 }
 
 extern "C" {
@@ -80,17 +142,20 @@ vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
 }
 
 vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
-                                vlm_pool_t *pool, const vlm_image_t *image,
-                                float *pixels) {
+                                vlm_image_backend_t backend, vlm_pool_t *pool,
+                                const vlm_image_t *image, float *pixels) {
   return guarded("preprocessing a picture", [&]() -> vlm_status_t * {
     Size size{image->height, image->width};
     Size resized = resizedSize(*processing, size);
     Size result = resultSize(*processing, resized);
     if (vlm_status_t *status = checkSizes(size, resized, result))
       return status;
-    Direction down(size.height, resized.height, result.height);
-    Direction across(size.width, resized.width, result.width);
-    return Processor(*processing, pool, *image, down, across, pixels).run();
+    if (vlm_status_t *status = checkFilter(*processing, backend))
+      return status;
+    Direction down(size.height, resized.height, result.height, backend);
+    Direction across(size.width, resized.width, result.width, backend);
+    return Processor(*processing, backend, pool, *image, down, across, pixels)
+        .run();
   });
 }
 
@@ -122,8 +187,8 @@ vlm_status_t *vlm_model_preprocess(const vlm_model_t *model,
   const vlm_abi_image *processing;
   vlm_status_t *status = processingOf(model, &processing);
   return status ? status
-                : vlm_image_process(processing, vlm_model_pool(model), image,
-                                    pixels);
+                : vlm_image_process(processing, vlm_model_image_backend(model),
+                                    vlm_model_pool(model), image, pixels);
 }
 
 } // extern "C"

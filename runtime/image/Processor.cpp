@@ -40,9 +40,21 @@ struct Scratch {
 
 } // namespace
 
-Direction::Direction(int64_t source, int64_t resized, int64_t result)
+/// The resized place of result place 0. What is cut off is the same in both
+/// backends; where zeros are added and their number is odd, Pil's have one more
+/// in front, torchvision's one more behind.
+static int64_t cropStart(int64_t resized, int64_t result,
+                         vlm_image_backend_t backend) {
+  int64_t surplus = resized - result;
+  return surplus < 0 && backend == VLM_IMAGE_BACKEND_TORCHVISION
+             ? -(-surplus / 2)
+             : floorHalf(surplus);
+}
+
+Direction::Direction(int64_t source, int64_t resized, int64_t result,
+                     vlm_image_backend_t backend)
     : source(source), resized(resized), result(result),
-      first(floorHalf(resized - result)),
+      first(cropStart(resized, result, backend)),
       kept{std::max<int64_t>(first, 0), std::min(first + result, resized)} {}
 
 vlm_status_t *Processor::run() {
@@ -56,27 +68,36 @@ vlm_status_t *Processor::tooElongated() const {
                           {down.resized, across.resized});
 }
 
-/// Pillow's choice since version 13; until then it was always rows first.
+/// Pillow's choice since version 13; until then it was always rows first, as
+/// PyTorch does it.
 bool Processor::isColumnsFirst() const {
+  if (backend != VLM_IMAGE_BACKEND_PIL)
+    return false;
   int64_t fewerRows = down.source - down.resized;
   int64_t fewerColumns = across.source - across.resized;
   return down.resizes() && across.resizes() && fewerRows > 0 &&
          fewerRows > 2 * fewerColumns;
 }
 
-/// False: Pillow refuses as well.
+/// False: too much for Pillow, and here for PyTorch's as well.
+bool Processor::makeFilter(const Direction &direction,
+                           FilterTable &outTable) const {
+  Line line{direction.source, direction.resized, direction.kept};
+  if (backend == VLM_IMAGE_BACKEND_PIL)
+    return makePillowTable(processing.filter, line, outTable);
+  int64_t sides = down.resized + across.resized;
+  return makeTorchTable(processing.filter, line, sides, outTable);
+}
+
 bool Processor::makeFilters() {
   rowStride = roundUp(across.kept.size(), pixelsPerTile) * 3;
   if (across.resizes()) {
-    if (!makeFilterTable(processing.filter, across.source, across.resized,
-                         across.kept, rowFilter))
+    if (!makeFilter(across, rowFilter))
       return false;
     rowFilter.padPlaces(pixelsPerTile);
     makeChunks();
   }
-  return !down.resizes() ||
-         makeFilterTable(processing.filter, down.source, down.resized,
-                         down.kept, columnFilter);
+  return !down.resizes() || makeFilter(down, columnFilter);
 }
 
 vlm_status_t *Processor::runRowsFirst() {
@@ -159,9 +180,9 @@ void Processor::resizeChunk(const Chunk &chunk, Rows in, int64_t rows,
                                    {1, rowsPerBlock});
   PipelineBufferOf<2> resized(out + 3 * chunk.place, {3 * places, rowsPerBlock},
                               {1, static_cast<int32_t>(rowStride)});
-  void *args[] = {&source.buffer,       &coefficients.buffer, &starts.buffer,
-                  &counts.buffer,       &available,           &rowCount,
-                  &turnedBuffer.buffer, &resized.buffer};
+  void *args[] = {&source.buffer, &coefficients.buffer, &starts.buffer,
+                  &counts.buffer, &available,           &rowFilter.bits,
+                  &rowCount,      &turnedBuffer.buffer, &resized.buffer};
   processing.resize_rows(args);
 }
 
@@ -229,9 +250,9 @@ void Processor::resizeColumns(Rows in, Span available, Span keptRows,
   PipelineBufferOf<1> starts(shifted, {places}, {1});
   PipelineBufferOf<1> counts(columnFilter.counts.data() + place, {places}, {1});
   PipelineBufferOf<2> resized(out, {rowBytes, places}, {1, rowBytes});
-  void *args[] = {&source.buffer, &coefficients.buffer,
-                  &starts.buffer, &counts.buffer,
-                  &height,        &resized.buffer};
+  void *args[] = {
+      &source.buffer, &coefficients.buffer, &starts.buffer, &counts.buffer,
+      &height,        &columnFilter.bits,   &resized.buffer};
   processing.resize_columns(args);
 }
 
@@ -255,7 +276,10 @@ void Processor::finish(Rows in, Span keptRows) {
   auto plane = static_cast<int32_t>(down.result * across.result);
   PipelineBufferOf<2> source(in.data, {3 * width, height},
                              {1, static_cast<int32_t>(in.stride)});
-  PipelineBufferOf<2> table(processing.table, {256, 3}, {1, 256});
+  PipelineBufferOf<2> table(backend == VLM_IMAGE_BACKEND_PIL
+                                ? processing.pil_table
+                                : processing.torchvision_table,
+                            {256, 3}, {1, 256});
   PipelineBufferOf<3> result(pixels + out.begin * across.result,
                              {columns, rows, 3}, {1, columns, plane});
   void *args[] = {&source.buffer, &table.buffer, &height,       &width,

@@ -4,12 +4,12 @@
 // goes stripe by stripe, a stripe being some result rows, so that working
 // memory stays small whatever the picture; nearly always there is one stripe.
 // In a stripe, first all source rows that it needs are resized along the row,
-// then its result rows are made of them. Tall pictures are resized along the
-// column first, as Pillow does it; then each block of result rows is made from
-// start to end. Pixels do not depend on each other, so the split does not
+// then its result rows are made of them. Pillow resizes tall pictures along the
+// column first; then each block of result rows is made from start to end. Pixels do not depend on each other, so the split does not
 // change results.
 //
-//   Processor processor(processing, pool, image, down, across, pixels);
+//   Processor processor(processing, backend, pool, image, down, across,
+//                       pixels);
 //   return processor.run();
 //
 //===----------------------------------------------------------------------===//
@@ -41,7 +41,8 @@ struct Direction {
   int64_t first = 0; ///< the resized place of result place 0; may be negative
   Span kept;         ///< the resized places that the result shows
 
-  Direction(int64_t source, int64_t resized, int64_t result);
+  Direction(int64_t source, int64_t resized, int64_t result,
+            vlm_image_backend_t backend);
   bool resizes() const { return source != resized; }
 };
 
@@ -63,17 +64,18 @@ struct Rows {
 /// The processing of one picture.
 class Processor {
 public:
-  Processor(const vlm_abi_image &processing, vlm_pool_t *pool,
-            const vlm_image_t &image, const Direction &down,
+  Processor(const vlm_abi_image &processing, vlm_image_backend_t backend,
+            vlm_pool_t *pool, const vlm_image_t &image, const Direction &down,
             const Direction &across, float *pixels)
-      : processing(processing), pool(pool), image(image), down(down),
-        across(across), pixels(pixels) {}
+      : processing(processing), backend(backend), pool(pool), image(image),
+        down(down), across(across), pixels(pixels) {}
 
   vlm_status_t *run();
 
 private:
   bool isColumnsFirst() const;
   bool makeFilters();
+  bool makeFilter(const Direction &direction, FilterTable &outTable) const;
   void makeChunks();
   vlm_status_t *runRowsFirst();
   vlm_status_t *runColumnsFirst();
@@ -94,6 +96,7 @@ private:
   void finish(Rows in, Span keptRows);
 
   const vlm_abi_image &processing;
+  const vlm_image_backend_t backend;
   vlm_pool_t *pool;
   const vlm_image_t &image;
   const Direction down;

@@ -1,7 +1,9 @@
-//===- Resample.cpp - Pillow's resampling coefficients --------------------===//
+//===- Resample.cpp - The coefficients of resizing ------------------------===//
 //
 // The order of the operations and the type of each number are Pillow's
-// (libImaging, Resample and Geometry), since the last bit depends on them.
+// (libImaging, Resample and Geometry) and PyTorch's (ATen, UpSampleKernel),
+// since the last bit depends on them. PyTorch's filters are Pillow's; it has
+// its own number of fractional bits, so that coefficients fit 16 bits.
 //
 //===----------------------------------------------------------------------===//
 #include "runtime/image/Resample.h"
@@ -96,73 +98,186 @@ void FilterTable::padPlaces(int64_t multiple) {
   coefficients.resize(padded * taps, 0);
 }
 
-/// Nearest: one source place each; none where rounding leads past the end.
-static void makeNearest(int64_t source, int64_t result, Span kept,
-                        FilterTable &table) {
-  // Pillow adds up the step, so the error grows along the line.
-  double step = static_cast<double>(static_cast<float>(source)) / result;
-  double position = step * 0.5;
-  for (int64_t i = 0; i < kept.begin; ++i)
-    position += step;
-  table.taps = 1;
-  for (int64_t i = kept.begin; i < kept.end; ++i, position += step) {
-    auto place = static_cast<int64_t>(position);
-    bool exists = place < source;
-    table.starts.push_back(static_cast<int32_t>(exists ? place : 0));
-    table.counts.push_back(exists ? 1 : 0);
-    table.coefficients.push_back(exists ? 1 << resizeFractionBits : 0);
-  }
-}
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
 
-/// Pillow's rounding: adds a half, drops the fraction. lround would differ for
+namespace {
+/// A filter spread over a line. Its weights are doubles in both libraries.
+class SpreadFilter {
+public:
+  /// `scale`: source places in a result place.
+  SpreadFilter(int filter, double scale, int64_t source)
+      : kernel(kernelOf(filter)), source(source), scale(scale) {
+    double filterScale = std::max(scale, 1.0);
+    support = kernel.support * filterScale;
+    inverse = 1.0 / filterScale;
+  }
+  double mostTaps() const { return std::ceil(support) * 2 + 1; }
+
+  /// Writes the weights of place `i`, which add up to 1, and returns how many
+  /// they are; `start` is the first source place.
+  int weightsOf(int64_t i, double *weights, int &start) const;
+
+private:
+  Kernel kernel;
+  int64_t source;
+  double scale;
+  double support = 0;
+  double inverse = 0;
+};
+} // namespace
+
+/// Their rounding: adds a half, drops the fraction. lround would differ for
 /// numbers below -0.5 and for the largest double below a half.
 static int addHalf(double value) {
   return static_cast<int>(value + 0.5); // NOLINT(bugprone-incorrect-roundings)
 }
 
-static int32_t toFixedPoint(double weight) {
-  constexpr double one = 1 << resizeFractionBits;
-  return static_cast<int32_t>((weight < 0 ? -0.5 : 0.5) + weight * one);
+int SpreadFilter::weightsOf(int64_t i, double *weights, int &start) const {
+  double center = (static_cast<double>(i) + 0.5) * scale;
+  start = std::max(addHalf(center - support), 0);
+  int end =
+      static_cast<int>(std::min<int64_t>(addHalf(center + support), source));
+  int count = std::clamp(end - start, 0, static_cast<int>(mostTaps()));
+  double sum = 0.0;
+  for (int tap = 0; tap < count; ++tap) {
+    weights[tap] = kernel.weight((tap + start - center + 0.5) * inverse);
+    sum += weights[tap];
+  }
+  for (int tap = 0; tap < count && sum != 0.0; ++tap)
+    weights[tap] /= sum;
+  return count;
 }
 
-bool makeFilterTable(int filter, int64_t source, int64_t result, Span kept,
-                     FilterTable &outTable) {
+static int32_t toFixedPoint(double weight, int bits) {
+  return static_cast<int32_t>((weight < 0 ? -0.5 : 0.5) +
+                              weight * double(1 << bits));
+}
+
+/// False: the table would be too large.
+static bool fits(const Line &line, double taps) {
+  return line.source <= INT_MAX && line.result <= INT_MAX / 4 &&
+         static_cast<double>(line.result) * taps * sizeof(double) <= INT_MAX;
+}
+
+/// Fills a table whose number of fractional bits is known.
+static void fillTable(const SpreadFilter &filter, const Line &line,
+                      FilterTable &table) {
+  table.taps = static_cast<int>(filter.mostTaps());
+  table.coefficients.resize(line.kept.size() * table.taps, 0);
+  std::vector<double> weights(table.taps);
+  for (int64_t i = line.kept.begin; i < line.kept.end; ++i) {
+    int start;
+    int count = filter.weightsOf(i, weights.data(), start);
+    int32_t *out = &table.coefficients[(i - line.kept.begin) * table.taps];
+    for (int tap = 0; tap < count; ++tap)
+      out[tap] = toFixedPoint(weights[tap], table.bits);
+    table.starts.push_back(start);
+    table.counts.push_back(count);
+  }
+}
+
+/// A table that copies: `placeOf` tells the one source place of a result place,
+/// which is none where it leads past the end.
+static void copyPlaces(const Line &line, FilterTable &table, auto placeOf) {
+  table.taps = 1;
+  table.bits = resizeFractionBits;
+  for (int64_t i = line.kept.begin; i < line.kept.end; ++i) {
+    int64_t place = placeOf(i);
+    bool exists = place < line.source;
+    table.starts.push_back(static_cast<int32_t>(exists ? place : 0));
+    table.counts.push_back(exists ? 1 : 0);
+    table.coefficients.push_back(exists ? 1 << table.bits : 0);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Pillow
+//===----------------------------------------------------------------------===//
+
+bool makePillowTable(int filter, const Line &line, FilterTable &outTable) {
   outTable = FilterTable();
-  if (source > INT_MAX || result > INT_MAX / 4)
-    return false;
+  double scale =
+      static_cast<double>(static_cast<float>(line.source)) / line.result;
   if (filter == 0) {
-    makeNearest(source, result, kept, outTable);
+    if (!fits(line, 0))
+      return false;
+    // Pillow adds up the step, so the error grows along the line.
+    double position = scale * 0.5;
+    for (int64_t i = 0; i < line.kept.begin; ++i)
+      position += scale;
+    copyPlaces(line, outTable, [&](int64_t) {
+      auto place = static_cast<int64_t>(position);
+      position += scale;
+      return place;
+    });
     return true;
   }
-  Kernel kernel = kernelOf(filter);
-  double scale = static_cast<double>(static_cast<float>(source)) / result;
-  double filterScale = std::max(scale, 1.0);
-  double support = kernel.support * filterScale;
-  double mostTaps = std::ceil(support) * 2 + 1;
-  if (static_cast<double>(result) * mostTaps * sizeof(double) > INT_MAX)
+  SpreadFilter spread(filter, scale, line.source);
+  if (!fits(line, spread.mostTaps()))
     return false;
-  auto taps = static_cast<int>(mostTaps);
-  outTable.taps = taps;
-  outTable.coefficients.resize(kept.size() * taps, 0);
-  std::vector<double> weights(taps);
-  double inverse = 1.0 / filterScale;
-  for (int64_t i = kept.begin; i < kept.end; ++i) {
-    double center = (static_cast<double>(i) + 0.5) * scale;
-    int start = std::max(addHalf(center - support), 0);
-    int end =
-        static_cast<int>(std::min<int64_t>(addHalf(center + support), source));
-    int count = end - start;
-    double sum = 0.0;
-    for (int tap = 0; tap < count; ++tap) {
-      weights[tap] = kernel.weight((tap + start - center + 0.5) * inverse);
-      sum += weights[tap];
-    }
-    int32_t *out = &outTable.coefficients[(i - kept.begin) * taps];
+  outTable.bits = resizeFractionBits;
+  fillTable(spread, line, outTable);
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// PyTorch
+//===----------------------------------------------------------------------===//
+
+/// The bits that leave the largest weight within 16-bit integers.
+static int torchBits(const SpreadFilter &filter, int64_t places) {
+  std::vector<double> weights(static_cast<size_t>(filter.mostTaps()));
+  double largest = 0.0;
+  for (int64_t i = 0; i < places; ++i) {
+    int start;
+    int count = filter.weightsOf(i, weights.data(), start);
     for (int tap = 0; tap < count; ++tap)
-      out[tap] = toFixedPoint(sum != 0.0 ? weights[tap] / sum : weights[tap]);
-    outTable.starts.push_back(start);
-    outTable.counts.push_back(count);
+      largest = std::max(largest, weights[tap]);
   }
+  int bits = 0;
+  while (bits < resizeFractionBits &&
+         addHalf(largest * (1 << (bits + 1))) < 1 << 15)
+    ++bits;
+  return bits;
+}
+
+/// The mode nearest-exact. Small pictures go through a loop of their own; in
+/// the other one the compiler fused multiplication and subtraction.
+static int64_t torchNearest(float scale, int64_t i, bool isSmall) {
+  if (isSmall) {
+    auto position = static_cast<float>((static_cast<double>(i) + 0.5) *
+                                       static_cast<double>(scale));
+    return static_cast<int64_t>(std::floor(position));
+  }
+  float position = std::fma(scale, static_cast<float>(i) + 0.5F, -0.5F);
+  position = std::max(position, 0.0F);
+  return static_cast<int64_t>(std::floor(position + 0.5F));
+}
+
+bool makeTorchTable(int filter, const Line &line, int64_t sides,
+                    FilterTable &outTable) {
+  outTable = FilterTable();
+  if (filter == 0) {
+    if (!fits(line, 0))
+      return false;
+    constexpr int64_t smallSides = 128;
+    float scale =
+        static_cast<float>(line.source) / static_cast<float>(line.result);
+    copyPlaces(line, outTable, [&](int64_t i) {
+      return std::min(torchNearest(scale, i, sides <= smallSides),
+                      line.source - 1);
+    });
+    return true;
+  }
+  double scale =
+      static_cast<double>(line.source) / static_cast<double>(line.result);
+  SpreadFilter spread(filter, scale, line.source);
+  if (!fits(line, spread.mostTaps()))
+    return false;
+  outTable.bits = torchBits(spread, line.result);
+  fillTable(spread, line, outTable);
   return true;
 }
 

@@ -1,10 +1,10 @@
-//===- Resample.h - Pillow's resampling coefficients ----------------------===//
+//===- Resample.h - The coefficients of resizing --------------------------===//
 //
 // For each place of a resized line: which source places it is made of, and in
-// what proportion. Pillow's numbers, to the last bit.
+// what proportion. The numbers are Pillow's or PyTorch's, to the last bit.
 //
 //   FilterTable table;
-//   if (!makeFilterTable(filter, 640, 224, {0, 224}, table))
+//   if (!makePillowTable(filter, {640, 224, {0, 224}}, table))
 //     ... // Pillow refuses as well
 //
 //===----------------------------------------------------------------------===//
@@ -23,10 +23,19 @@ struct Span {
   int64_t size() const { return end - begin; }
 };
 
+/// A line of `source` places that is resized to `result` places, of which
+/// places `kept` are wanted.
+struct Line {
+  int64_t source;
+  int64_t result;
+  Span kept;
+};
+
 /// The coefficients of some places of a line.
 struct FilterTable {
-  int taps = 0; ///< the most of any place
-  /// [places][taps], with resizeFractionBits fractional bits, unused ones 0.
+  int taps = 0;     ///< the most of any place
+  int32_t bits = 0; ///< fractional ones of the coefficients
+  /// [places][taps], unused ones 0.
   std::vector<int32_t> coefficients;
   std::vector<int32_t> starts; ///< the first source place
   std::vector<int32_t> counts; ///< how many source places
@@ -37,11 +46,16 @@ struct FilterTable {
   void padPlaces(int64_t multiple);
 };
 
-/// The table for places `kept` of a line of `source` places resized to `result`
-/// places by Pillow's filter number `filter`. False where Pillow has not enough
-/// memory: there are more than 2^28 coefficients, or places.
-bool makeFilterTable(int filter, int64_t source, int64_t result, Span kept,
-                     FilterTable &outTable);
+/// The table of Pillow's filter number `filter`. False where Pillow has not
+/// enough memory: there are more than 2^28 coefficients, or places.
+bool makePillowTable(int filter, const Line &line, FilterTable &outTable);
+
+/// The table of PyTorch's interpolation of 8-bit tensors with antialiasing, on
+/// a processor with AVX2; nearest, Lanczos, bilinear and bicubic alone, by
+/// Pillow's numbers. `sides` is the sum of height and width of the result: in
+/// small ones nearest takes another way. False: as above.
+bool makeTorchTable(int filter, const Line &line, int64_t sides,
+                    FilterTable &outTable);
 
 } // namespace vlmc::rt
 

@@ -1,14 +1,21 @@
-"""Goldens of decoding and preprocessing, by Pillow and CLIPImageProcessorPil.
+"""Goldens of decoding and preprocessing, by Pillow and transformers.
 
 decode.tsv   picture, width, height, SHA-256 of the RGB bytes
 pixels.tsv   settings, picture, height, width, SHA-256 of the uint8 values
              [3, height, width] after resizing and cropping, SHA-256 of the
-             float32 `pixel_values` [3, height, width]
+             float32 `pixel_values` [3, height, width]; by CLIPImageProcessorPil
+pixels-torchvision.tsv   the same by CLIPImageProcessor. torchvision resizes
+             8-bit tensors as such only on processors with AVX2 (elsewhere it
+             goes through floats for bilinear), so it runs in a process of its
+             own: `clip_pixels.py ROOT` with VLMC_ORACLE_CPU=avx2.
 crops.safetensors   the uint8 values of the settings with small crops, as
              `<settings>/<picture>`
 settings/<settings>/preprocessor_config.json
 """
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +66,32 @@ SETTINGS = {
     "lanczos-40": {
         **CLIP_TYPE, "resample": 1, "size": {"shortest_edge": 40}, "crop_size": square(40),
     },
+    "nearest-30": {
+        **CLIP_TYPE, "resample": 0, "size": {"shortest_edge": 30}, "crop_size": square(30),
+    },
+    "nearest-120": {
+        **CLIP_TYPE, "resample": 0, "size": {"height": 120, "width": 131}, "do_center_crop": False,
+    },
+    "box-33": {**CLIP_TYPE, "resample": 4, "size": {"shortest_edge": 33}, "crop_size": square(33)},
+    "hamming-29": {
+        **CLIP_TYPE, "resample": 5, "size": {"shortest_edge": 29}, "crop_size": square(29),
+    },
+    "bilinear-stretch-61x40": {
+        **CLIP_TYPE, "resample": 2, "do_center_crop": False, "size": {"height": 61, "width": 40},
+    },
+    "edges-40-60": {
+        **CLIP_TYPE, "size": {"shortest_edge": 40, "longest_edge": 60}, "crop_size": square(45),
+    },
+    "within-50x70": {
+        **CLIP_TYPE, "size": {"max_height": 50, "max_width": 70}, "crop_size": square(47),
+    },
+    "nothing": {
+        **CLIP_TYPE, "do_resize": False, "do_center_crop": False, "do_rescale": False,
+        "do_normalize": False,
+    },
 }  # fmt: skip
+# What torchvision has no filter for.
+PIL_ONLY = ("box-33", "hamming-29")
 STORED = ("bicubic-24", "bilinear-27-crop-20", "pad-15-to-22", "stretch-17x25")
 
 
@@ -76,33 +108,60 @@ def decode(pictures):
     return images, rows
 
 
-def process(name, folder, images, crops):
-    from transformers import CLIPImageProcessorPil
-
-    processor = CLIPImageProcessorPil.from_pretrained(str(folder))
+def process(name, processor, images, crops):
     rows = []
     for file, image in images.items():
-        raw = processor(images=image, do_rescale=False, do_normalize=False, return_tensors="np")
-        raw = raw["pixel_values"][0]
+        try:
+            raw = processor(images=image, do_rescale=False, do_normalize=False, return_tensors="np")
+        except (ValueError, RuntimeError):
+            assert name in ("edges-40-60", "within-50x70"), name  # a side of 0 pixels
+            continue
+        raw = np.asarray(raw["pixel_values"][0])
         assert raw.dtype == np.uint8, raw.dtype
-        values = processor(images=image, return_tensors="np")["pixel_values"][0]
-        assert values.dtype == np.float32, values.dtype
+        values = np.asarray(processor(images=image, return_tensors="np")["pixel_values"][0])
+        assert values.dtype == (np.uint8 if name == "nothing" else np.float32), values.dtype
         if name in STORED:
             crops[f"{name}/{file}"] = raw
         _, height, width = raw.shape
-        rows.append(f"{name}\t{file}\t{height}\t{width}\t{sha256(raw)}\t{sha256(values)}")
+        values = sha256(values.astype(np.float32))
+        rows.append(f"{name}\t{file}\t{height}\t{width}\t{sha256(raw)}\t{values}")
     return rows
 
 
+def process_all(root, backend, images, crops):
+    """The rows of one backend for all settings and pictures."""
+    main, rows = {k: v for k, v in images.items() if not k.startswith("extra-")}, []
+    for name in SETTINGS:
+        if not backend.__name__.endswith("Pil") and name in PIL_ONLY:
+            continue
+        folder = Path(root) / "pixels" / "settings" / name
+        rows += process(name, backend.from_pretrained(str(folder)), main, crops)
+    return rows
+
+
+def make_torchvision(root):
+    """Writes pixels-torchvision.tsv; torch must have been told to use AVX2."""
+    import torch
+    from transformers import CLIPImageProcessor
+
+    assert torch.backends.cpu.get_cpu_capability() == "AVX2"
+    torch.set_num_threads(1)
+    images, _ = decode(sorted((Path(root) / "pictures").iterdir()))
+    rows = process_all(root, CLIPImageProcessor, images, {})
+    (Path(root) / "pixels" / "pixels-torchvision.tsv").write_text("\n".join(rows) + "\n")
+
+
 def make_all(root):
-    out, crops, rows = Path(root) / "pixels", {}, []
+    from transformers import CLIPImageProcessorPil
+
+    out, crops = Path(root) / "pixels", {}
     pictures = sorted((Path(root) / "pictures").iterdir())
     images, decoded = decode(pictures)
-    main = {k: v for k, v in images.items() if not k.startswith("extra-")}
     for name, value in SETTINGS.items():
-        folder = out / "settings" / name
-        write_json(folder / "preprocessor_config.json", value)
-        rows += process(name, folder, main, crops)
+        write_json(out / "settings" / name / "preprocessor_config.json", value)
+    rows = process_all(root, CLIPImageProcessorPil, images, crops)
+    environment = {**os.environ, "VLMC_ORACLE_CPU": "avx2"}
+    subprocess.run([sys.executable, __file__, str(root)], env=environment, check=True)
     (out / "decode.tsv").write_text("\n".join(decoded) + "\n")
     (out / "pixels.tsv").write_text("\n".join(rows) + "\n")
     write_safetensors(out / "crops.safetensors", crops)
@@ -117,3 +176,7 @@ def make_all(root):
     write_json(out / "requests-decode.json", requests, indent=None)
     size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     print(f"clip/pixels: {len(decoded)} decoded, {len(rows)} processed, {size / 1024:.0f} KiB")
+
+
+if __name__ == "__main__":
+    make_torchvision(sys.argv[1])

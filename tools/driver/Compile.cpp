@@ -1,8 +1,6 @@
 //===-- Compile.cpp - from a checkpoint to a compiled model ---------------===//
 #include "tools/driver/Compile.h"
 #include "codegen/Codegen.h"
-#include "tools/driver/CompileInput.h"
-#include "tools/driver/Explain.h"
 #include "codegen/halide/Halide.h"
 #include "codegen/package/Error.h"
 #include "codegen/package/Package.h"
@@ -11,6 +9,8 @@
 #include "frontend/text/TokenizerTables.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Pipelines.h"
+#include "tools/driver/CompileInput.h"
+#include "tools/driver/Explain.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -230,8 +230,11 @@ Error Compilation::addImage(const Target &target, PackageInputs &inputs) {
   Result<ImageProcessing> image = fromSpec(input.spec.image());
   if (!image)
     return userError(request.model + ": " + image.message());
-  NormalisationTable table = makeNormalisationTable(*image);
-  inputs.imageTable.assign(table.begin(), table.end());
+  NormalisationTable pil = makeNormalisationTable(*image, ImageBackend::Pil);
+  NormalisationTable torchvision =
+      makeNormalisationTable(*image, ImageBackend::Torchvision);
+  inputs.pilTable.assign(pil.begin(), pil.end());
+  inputs.torchvisionTable.assign(torchvision.begin(), torchvision.end());
 
   SmallString<128> folder;
   if (std::error_code code =

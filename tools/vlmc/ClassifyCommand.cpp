@@ -48,7 +48,7 @@ void ClassifyCommand::declare(CLI::App &app) {
   app.add_option("MODEL", options.path,
                  "a compiled model, or a checkpoint folder")
       ->required();
-  app.add_option("--image", images, "picture files, PNG or JPEG")
+  app.add_option("--image", images, "picture files: PNG, JPEG, WebP or GIF")
       ->required()
       ->type_name("FILE...");
   app.add_option("--labels", labelList,
@@ -60,6 +60,7 @@ void ClassifyCommand::declare(CLI::App &app) {
                  "also write every named value, as 'vlmc run' does for a case "
                  "named 'classify'")
       ->type_name("FILE.safetensors");
+  addImageBackend(app, options);
   addModelOptions(app, options);
 }
 

@@ -31,7 +31,7 @@ void EmbedCommand::declare(CLI::App &app) {
   app.add_option("MODEL", options.path,
                  "a compiled model, or a checkpoint folder")
       ->required();
-  app.add_option("--image", images, "picture files, PNG or JPEG")
+  app.add_option("--image", images, "picture files: PNG, JPEG, WebP or GIF")
       ->type_name("FILE...");
   app.add_option("--text", texts, "texts")->type_name("TEXT...");
   app.add_option("-o,--output", outputs,
@@ -43,6 +43,7 @@ void EmbedCommand::declare(CLI::App &app) {
                  "also write every named value, as 'vlmc run' does for a case "
                  "named 'embed'")
       ->type_name("FILE.safetensors");
+  addImageBackend(app, options);
   addModelOptions(app, options);
 }
 

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include <filesystem>
+#include <map>
 
 namespace vlmc::tool {
 
@@ -23,6 +24,23 @@ void addModelOptions(CLI::App &app, ModelOptions &options) {
   app.add_flag("--reference", options.reference,
                "compile a checkpoint to plain kernels, one for each op: slow, "
                "a second opinion");
+}
+
+void addImageBackend(CLI::App &app, ModelOptions &options) {
+  static const std::map<std::string, vlm_image_backend_t> backends = {
+      {"pil", VLM_IMAGE_BACKEND_PIL},
+      {"torchvision", VLM_IMAGE_BACKEND_TORCHVISION}};
+  // Not CLI11's transformer, which would print and take the numbers too.
+  app.add_option_function<std::string>(
+         "--image-backend",
+         [&options](const std::string &name) {
+           options.imageBackend = backends.at(name);
+         },
+         "whose arithmetic pictures are resized with: pil (Pillow) or "
+         "torchvision (default: torchvision, and pil where the checkpoint's "
+         "image_processor_type ends in Pil)")
+      ->check(CLI::IsMember({"pil", "torchvision"}))
+      ->type_name("BACKEND");
 }
 
 bool isPackage(const std::string &path) {
@@ -55,7 +73,8 @@ static std::optional<Fault> checkCheckpoint(const std::string &path) {
 
 std::optional<Fault> OpenModel::load(const std::string &package,
                                      vlm_code_t &code) {
-  vlm_load_options_t options{sizeof(vlm_load_options_t), pool.get()};
+  vlm_load_options_t options{sizeof(vlm_load_options_t), pool.get(),
+                             imageBackend};
   vlm_model_t *loaded = nullptr;
   vlm_status_t *status = vlm_model_load(package.c_str(), &options, &loaded);
   code = vlm_status_code(status);
@@ -74,6 +93,7 @@ Outcome<OpenModel> openModel(const ModelOptions &options,
           check(vlm_pool_create(options.threads, &pool)))
     return *fault;
   result.pool.reset(pool);
+  result.imageBackend = options.imageBackend;
   vlm_code_t code = VLM_OK;
   if (isPackage(options.path)) {
     if (std::optional<Fault> fault = result.load(options.path, code))

@@ -26,10 +26,14 @@ struct ModelOptions {
   std::string cache;
   int threads = 0;
   bool reference = false;
+  vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
 };
 
 /// Adds --threads, --cache-dir and --reference.
 void addModelOptions(CLI::App &app, ModelOptions &options);
+
+/// Adds --image-backend, for commands that read pictures.
+void addImageBackend(CLI::App &app, ModelOptions &options);
 
 /// A loaded model and its threads.
 class OpenModel {
@@ -43,6 +47,8 @@ private:
   friend Outcome<OpenModel> openModel(const ModelOptions &options,
                                       const std::vector<std::string> &taps);
   std::optional<Fault> load(const std::string &package, vlm_code_t &code);
+
+  vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
 
   std::string folder;
   std::unique_ptr<vlm_pool_t, decltype(&vlm_pool_destroy)> pool{

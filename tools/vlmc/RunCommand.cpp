@@ -41,10 +41,7 @@ void RunCommand::declare(CLI::App &app) {
   app.add_option("--outputs", outputs, "where all tensors are written")
       ->required()
       ->type_name("OUT.safetensors");
-  app.add_option("--image-backend",
-                 "whose arithmetic resizes pictures: pil (Pillow), which is "
-                 "the only one yet")
-      ->check(CLI::IsMember({"pil"}));
+  addImageBackend(app, options);
   addModelOptions(app, options);
 }
 

@@ -46,16 +46,20 @@ static ModelTables makeTables() {
   image.resize = VLM_ABI_RESIZE_SHORTEST_EDGE;
   image.filter = 3;
   image.edge = 224;
+  image.longestEdge = 333;
   image.height = 5;
   image.width = 6;
   image.doCrop = true;
   image.cropHeight = 7;
   image.cropWidth = 8;
+  image.backend = VLM_ABI_BACKEND_PIL;
   image.resizeRows = "rows";
   image.resizeColumns = "columns";
   image.finish = "finish";
-  for (int i = 0; i < 768; ++i)
-    image.table.push_back(static_cast<float>(i) / 255);
+  for (int i = 0; i < 768; ++i) {
+    image.pilTable.push_back(static_cast<float>(i) / 255);
+    image.torchvisionTable.push_back(static_cast<float>(i));
+  }
   tables.image = image;
   tables.head = VLM_ABI_HEAD_SIGMOID;
   tables.textMaxTokens = 77;
@@ -132,16 +136,19 @@ TEST_F(TablesTest, Image) {
   EXPECT_EQ(image->resize, VLM_ABI_RESIZE_SHORTEST_EDGE);
   EXPECT_EQ(image->filter, 3);
   EXPECT_EQ(image->edge, 224);
+  EXPECT_EQ(image->longest_edge, 333);
   EXPECT_EQ(image->height, 5);
   EXPECT_EQ(image->width, 6);
   EXPECT_EQ(image->do_crop, 1);
   EXPECT_EQ(image->crop_height, 7);
   EXPECT_EQ(image->crop_width, 8);
+  EXPECT_EQ(image->backend, VLM_ABI_BACKEND_PIL);
   EXPECT_EQ(image->resize_rows(nullptr), 1);
   EXPECT_EQ(image->resize_columns(nullptr), 2);
   EXPECT_EQ(image->finish(nullptr), 3);
-  EXPECT_EQ(image->table[0], 0.0f);
-  EXPECT_EQ(image->table[767], 767.0f / 255);
+  EXPECT_EQ(image->pil_table[0], 0.0f);
+  EXPECT_EQ(image->pil_table[767], 767.0f / 255);
+  EXPECT_EQ(image->torchvision_table[767], 767.0f);
 }
 
 TEST_F(TablesTest, Kernels) {

@@ -17,6 +17,19 @@ TEST(ImageSpec, GoesThereAndBack) {
   image.height = 20;
   image.width = 30;
   image.doCenterCrop = false;
+  image.backend = ImageBackend::Pil;
+  again = fromSpec(toSpec(image));
+  ASSERT_TRUE(again) << again.message();
+  EXPECT_EQ(*again, image);
+  image.height.reset();
+  image.width.reset();
+  image.maxHeight = 40;
+  image.maxWidth = 50;
+  again = fromSpec(toSpec(image));
+  ASSERT_TRUE(again) << again.message();
+  EXPECT_EQ(*again, image);
+  image = ImageProcessing();
+  image.longestEdge = 333;
   again = fromSpec(toSpec(image));
   ASSERT_TRUE(again) << again.message();
   EXPECT_EQ(*again, image);
@@ -36,11 +49,16 @@ TEST(ImageSpec, TellsWhatNoPictureCanBeProcessedWith) {
             "image.shortest_edge: expected 1 to 65536, found -3; mend the "
             "spec");
   EXPECT_EQ(messageOf([](Image &image) { image.set_width(9); }),
-            "image.shortest_edge: expected it alone, or height and width, "
-            "found it and height or width; mend the spec");
+            "image.shortest_edge: expected it alone or with longest_edge, or "
+            "height and width, or max_height and max_width, found "
+            "shortest_edge, width; mend the spec");
   EXPECT_EQ(messageOf([](Image &image) { image.clear_shortest_edge(); }),
-            "image.shortest_edge: expected it alone, or height and width, "
-            "found neither; mend the spec");
+            "image.shortest_edge: expected it alone or with longest_edge, or "
+            "height and width, or max_height and max_width, found none of "
+            "them; mend the spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.set_longest_edge(70000); }),
+            "image.longest_edge: expected 1 to 65536, found 70000; mend the "
+            "spec");
   EXPECT_EQ(messageOf([](Image &image) { image.set_resample(6); }),
             "image.resample: expected a filter from 0 to 5, found 6; mend the "
             "spec");

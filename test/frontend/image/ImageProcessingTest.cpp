@@ -111,6 +111,36 @@ TEST_F(ImageProcessingTest, ReadsOldForms) {
   EXPECT_EQ(image.width, 224);
 }
 
+TEST_F(ImageProcessingTest, ReadsEveryFormOfSize) {
+  ImageProcessing image =
+      readGood(R"({"size": {"shortest_edge": 20, "longest_edge": 50}})");
+  EXPECT_EQ(image.shortestEdge, 20);
+  EXPECT_EQ(image.longestEdge, 50);
+  image = readGood(R"({"size": {"max_height": 30, "max_width": 40}})");
+  EXPECT_EQ(image.maxHeight, 30);
+  EXPECT_EQ(image.maxWidth, 40);
+  EXPECT_FALSE(image.shortestEdge);
+  image = readGood(R"({"size": {"height": 3, "width": 4,
+                                "shortest_edge": null}})");
+  EXPECT_EQ(image.height, 3);
+  EXPECT_FALSE(image.shortestEdge);
+}
+
+TEST_F(ImageProcessingTest, TypeTellsTheBackend) {
+  auto backendOf = [&](const std::string &key, const std::string &name) {
+    return readGood("{\"" + key + "\": \"" + name + "\"}").backend;
+  };
+  EXPECT_EQ(readGood("{}").backend, ImageBackend::Torchvision);
+  EXPECT_EQ(backendOf("image_processor_type", "FooImageProcessor"),
+            ImageBackend::Torchvision);
+  EXPECT_EQ(backendOf("image_processor_type", "FooImageProcessorFast"),
+            ImageBackend::Torchvision);
+  EXPECT_EQ(backendOf("feature_extractor_type", "FooFeatureExtractor"),
+            ImageBackend::Torchvision);
+  EXPECT_EQ(backendOf("image_processor_type", "FooImageProcessorPil"),
+            ImageBackend::Pil);
+}
+
 TEST_F(ImageProcessingTest, NestedObjectWins) {
   write("preprocessor_config.json", R"({"size": 1})");
   write("processor_config.json", R"({"processor_class": "FooProcessor"})");
@@ -152,8 +182,9 @@ TEST_F(ImageProcessingTest, RefusesWrongValues) {
               "18446744073709551615; mend the file");
   expectError(R"({"size": {"longest_edge": 224}})",
               "size: expected an integer, [height, width], "
-              "{\"shortest_edge\"} or {\"height\", \"width\"}, found "
-              "{\"longest_edge\":224}; mend the file");
+              "{\"shortest_edge\"}, {\"shortest_edge\", \"longest_edge\"}, "
+              "{\"height\", \"width\"} or {\"max_height\", \"max_width\"}, "
+              "found {\"longest_edge\":224}; mend the file");
   expectError(R"({"crop_size": {"shortest_edge": 224}})",
               "crop_size: expected an integer, [height, width] or "
               "{\"height\", \"width\"}, found {\"shortest_edge\":224}; mend "
@@ -193,7 +224,8 @@ static uint32_t bitsOf(float value) {
 //   x = (np.uint8(v).astype(np.float64) * factor).astype(np.float32)
 //   ((x - np.float32(mean)) / np.float32(std)).view(np.uint32)
 TEST(NormalisationTable, EqualsNumPy) {
-  NormalisationTable table = makeNormalisationTable(ImageProcessing());
+  NormalisationTable table =
+      makeNormalisationTable(ImageProcessing(), ImageBackend::Pil);
   EXPECT_EQ(bitsOf(table[0]), 0xbfe568dcU);
   EXPECT_EQ(bitsOf(table[1]), 0xbfe38a7fU);
   EXPECT_EQ(bitsOf(table[256 + 77]), 0xbf18b427U);
@@ -204,11 +236,29 @@ TEST(NormalisationTable, LeavesOutSteps) {
   ImageProcessing image;
   image.doNormalize = false;
   image.rescaleFactor = 0.0078;
-  EXPECT_EQ(makeNormalisationTable(image)[512 + 201], 1.5678F);
+  EXPECT_EQ(makeNormalisationTable(image, ImageBackend::Pil)[512 + 201],
+            1.5678F);
   image.doRescale = false;
-  EXPECT_EQ(makeNormalisationTable(image)[201], 201.0F);
+  EXPECT_EQ(makeNormalisationTable(image, ImageBackend::Pil)[201], 201.0F);
   image.doNormalize = true;
   image.mean = {1, 2, 3};
   image.std = {2, 4, 8};
-  EXPECT_EQ(makeNormalisationTable(image)[256 + 8], 1.5F);
+  EXPECT_EQ(makeNormalisationTable(image, ImageBackend::Pil)[256 + 8], 1.5F);
+}
+
+// The expected bits are PyTorch's:
+//   m, s = (torch.tensor(x) * (1.0 / factor) for x in (mean, std))
+//   ((torch.tensor(v, dtype=torch.uint8).float() - m) / s).view(torch.int32)
+TEST(NormalisationTable, EqualsPyTorch) {
+  ImageProcessing image;
+  NormalisationTable table =
+      makeNormalisationTable(image, ImageBackend::Torchvision);
+  EXPECT_EQ(bitsOf(table[0]), 0xbfe568dcU);
+  EXPECT_EQ(bitsOf(table[1]), 0xbfe38a80U);
+  EXPECT_EQ(bitsOf(table[333]), 0xbf18b428U);
+  EXPECT_EQ(bitsOf(table[767]), 0x40095661U);
+  image.doNormalize = false;
+  image.rescaleFactor = 0.0078;
+  table = makeNormalisationTable(image, ImageBackend::Torchvision);
+  EXPECT_EQ(table[512 + 201], 201.0F * 0.0078F);
 }

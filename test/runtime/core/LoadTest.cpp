@@ -99,7 +99,11 @@ TEST_F(LoadTest, RefusesBadArguments) {
   vlm_load_options_t options{3, nullptr};
   EXPECT_FAILS(load(&options), VLM_INVALID_ARGUMENT,
                "load options: 'struct_bytes' must be "
-               "sizeof(vlm_load_options_t), 16, found 3");
+               "sizeof(vlm_load_options_t), 24, found 3");
+  options = {sizeof options, nullptr, static_cast<vlm_image_backend_t>(3)};
+  EXPECT_FAILS(load(&options), VLM_INVALID_ARGUMENT,
+               "load options: 'image_backend' must be a value of "
+               "vlm_image_backend_t (0 to 2), found 3");
 }
 
 TEST_F(LoadTest, RefusesMissingParts) {
@@ -160,7 +164,7 @@ TEST_F(LoadTest, RefusesLibraryOfAnotherName) {
 TEST_F(LoadTest, RefusesAnotherInterface) {
   addLibrary("fakeAbi");
   EXPECT_FAILS(load(), VLM_INCOMPATIBLE,
-               inLibrary() + "expected binary interface version 1, found 2; "
+               inLibrary() + "expected binary interface version 2, found 99; "
                              "compile the model with the vlmc of this runtime");
   addLibrary("fakeStruct");
   EXPECT_FAILS(load(), VLM_INCOMPATIBLE,

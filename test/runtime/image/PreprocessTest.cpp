@@ -1,5 +1,5 @@
-// Preprocessing equals transformers' Pil backend, bit for bit, on pipelines
-// that vlmc-halide made for this program.
+// Preprocessing equals transformers' backends, bit for bit, on pipelines that
+// vlmc-halide made for this program.
 #include "frontend/image/ImageProcessing.h"
 #include "runtime/core/Sha256.h"
 #include "runtime/image/ImageInternal.h"
@@ -22,25 +22,32 @@ int test_image_finish_argv(void **args);
 namespace {
 /// What a package would hold.
 struct Processing {
-  NormalisationTable table;
+  NormalisationTable pil, torchvision;
   vlm_abi_image abi{};
 
   explicit Processing(const ImageProcessing &image)
-      : table(makeNormalisationTable(image)) {
+      : pil(makeNormalisationTable(image, ImageBackend::Pil)),
+        torchvision(makeNormalisationTable(image, ImageBackend::Torchvision)) {
     abi.resize = !image.doResize      ? VLM_ABI_RESIZE_NONE
+                 : image.longestEdge  ? VLM_ABI_RESIZE_EDGES
                  : image.shortestEdge ? VLM_ABI_RESIZE_SHORTEST_EDGE
-                                      : VLM_ABI_RESIZE_EXACT;
+                 : image.height       ? VLM_ABI_RESIZE_EXACT
+                                      : VLM_ABI_RESIZE_WITHIN;
     abi.filter = static_cast<int32_t>(image.resample);
     abi.edge = static_cast<int32_t>(image.shortestEdge.value_or(0));
-    abi.height = static_cast<int32_t>(image.height.value_or(0));
-    abi.width = static_cast<int32_t>(image.width.value_or(0));
+    abi.longest_edge = static_cast<int32_t>(image.longestEdge.value_or(0));
+    abi.height = static_cast<int32_t>(
+        image.height.value_or(image.maxHeight.value_or(0)));
+    abi.width =
+        static_cast<int32_t>(image.width.value_or(image.maxWidth.value_or(0)));
     abi.do_crop = image.doCenterCrop;
     abi.crop_height = static_cast<int32_t>(image.cropHeight);
     abi.crop_width = static_cast<int32_t>(image.cropWidth);
     abi.resize_rows = test_image_resize_rows_argv;
     abi.resize_columns = test_image_resize_columns_argv;
     abi.finish = test_image_finish_argv;
-    abi.table = table.data();
+    abi.pil_table = pil.data();
+    abi.torchvision_table = torchvision.data();
   }
   Processing(const Processing &) = delete;
   Processing &operator=(const Processing &) = delete;
@@ -55,16 +62,18 @@ struct Pool {
 };
 } // namespace
 
-static std::vector<float> process(const Processing &processing,
-                                  const vlm_image_t *image, vlm_pool_t *pool,
-                                  int64_t &height, int64_t &width) {
+static std::vector<float>
+process(const Processing &processing, const vlm_image_t *image,
+        vlm_pool_t *pool, int64_t &height, int64_t &width,
+        vlm_image_backend_t backend = VLM_IMAGE_BACKEND_PIL) {
   EXPECT_EQ(
       take(vlm_image_processed_size(&processing.abi, vlm_image_height(image),
                                     vlm_image_width(image), &height, &width)),
       "");
   std::vector<float> pixels(3 * height * width, -1e30F);
-  EXPECT_EQ(
-      take(vlm_image_process(&processing.abi, pool, image, pixels.data())), "");
+  EXPECT_EQ(take(vlm_image_process(&processing.abi, backend, pool, image,
+                                   pixels.data())),
+            "");
   return pixels;
 }
 
@@ -81,8 +90,9 @@ static std::string hash(const std::vector<float> &pixels) {
   return toHex(sha256(pixels.data(), pixels.size() * sizeof(float)));
 }
 
-TEST(Preprocess, EqualsTheOracle) {
-  auto rows = readTable("pixels.tsv");
+/// Compares with a table of the oracle.
+static void expectEqual(const std::string &table, vlm_image_backend_t backend) {
+  auto rows = readTable(table);
   EXPECT_GE(rows.size(), 300U);
   std::map<std::string, ImagePtr> images;
   for (const auto &row : rows) {
@@ -94,11 +104,19 @@ TEST(Preprocess, EqualsTheOracle) {
     ASSERT_TRUE(image);
     int64_t height, width;
     std::vector<float> pixels =
-        process(processing, image.get(), nullptr, height, width);
+        process(processing, image.get(), nullptr, height, width, backend);
     EXPECT_EQ(std::to_string(height), row[2]);
     EXPECT_EQ(std::to_string(width), row[3]);
     EXPECT_EQ(hash(pixels), row[5]);
   }
+}
+
+TEST(Preprocess, EqualsPillow) {
+  expectEqual("pixels.tsv", VLM_IMAGE_BACKEND_PIL);
+}
+
+TEST(Preprocess, EqualsTorchvision) {
+  expectEqual("pixels-torchvision.tsv", VLM_IMAGE_BACKEND_TORCHVISION);
 }
 
 /// A picture of noise.
@@ -127,12 +145,17 @@ TEST(Preprocess, ThreadsDoNotChangeBits) {
       Processing processing(settings);
       ImagePtr image = makeNoise(size[0], size[1]);
       int64_t height, width;
-      auto alone = process(processing, image.get(), nullptr, height, width);
-      for (int threads : {1, 2, 3, 7}) {
-        Pool pool(threads);
-        EXPECT_EQ(process(processing, image.get(), pool.pool, height, width),
-                  alone)
-            << size[0] << " x " << size[1] << ", " << threads << " threads";
+      for (auto backend :
+           {VLM_IMAGE_BACKEND_PIL, VLM_IMAGE_BACKEND_TORCHVISION}) {
+        auto alone =
+            process(processing, image.get(), nullptr, height, width, backend);
+        for (int threads : {1, 2, 3, 7}) {
+          Pool pool(threads);
+          EXPECT_EQ(process(processing, image.get(), pool.pool, height, width,
+                            backend),
+                    alone)
+              << size[0] << " x " << size[1] << ", " << threads << " threads";
+        }
       }
     }
 }
@@ -203,9 +226,67 @@ TEST(Preprocess, RefusesWhatPillowRefuses) {
       "(height x width)");
   ImagePtr image = makeNoise(1, 1000000);
   std::vector<float> pixels(3 * 224 * 224);
-  EXPECT_EQ(take(vlm_image_process(&processing.abi, nullptr, image.get(),
-                                   pixels.data())),
+  EXPECT_EQ(take(vlm_image_process(&processing.abi, VLM_IMAGE_BACKEND_PIL,
+                                   nullptr, image.get(), pixels.data())),
             "1: a picture of 1 x 1000000 cannot be resized to 224 x 224000000 "
             "(height x width): too many pixels or too long a filter; crop the "
             "picture or make it smaller first");
+}
+
+TEST(Preprocess, SizesOfTwoEdges) {
+  ImageProcessing settings;
+  settings.doCenterCrop = false;
+  settings.shortestEdge = 60;
+  settings.longestEdge = 100;
+  Processing processing(settings);
+  auto sizeOf = [&](int64_t h, int64_t w) {
+    int64_t height = 0, width = 0;
+    std::string message =
+        take(vlm_image_processed_size(&processing.abi, h, w, &height, &width));
+    return message.empty()
+               ? std::to_string(height) + " x " + std::to_string(width)
+               : message;
+  };
+  // By transformers' get_size_with_aspect_ratio.
+  EXPECT_EQ(sizeOf(480, 640), "60 x 80");
+  EXPECT_EQ(sizeOf(640, 480), "80 x 60");
+  EXPECT_EQ(sizeOf(300, 1000), "30 x 100");
+  EXPECT_EQ(sizeOf(1000, 301), "100 x 30");
+  EXPECT_EQ(sizeOf(60, 77), "60 x 77");
+  EXPECT_EQ(sizeOf(1, 1000),
+            "1: a picture of 1 x 1000 would be resized to 0 x 100 (height x "
+            "width), which has no pixels; crop the picture to a less elongated "
+            "one");
+  settings.shortestEdge.reset();
+  settings.longestEdge.reset();
+  settings.maxHeight = 50;
+  settings.maxWidth = 70;
+  Processing within(settings);
+  processing.abi = within.abi;
+  // By transformers' get_image_size_for_max_height_width.
+  EXPECT_EQ(sizeOf(100, 200), "35 x 70");
+  EXPECT_EQ(sizeOf(200, 100), "50 x 25");
+  EXPECT_EQ(sizeOf(7, 5), "50 x 35");
+}
+
+TEST(Preprocess, TorchvisionHasFewerFilters) {
+  ImagePtr image = makeNoise(30, 40);
+  std::vector<float> pixels(3 * 224 * 224);
+  for (auto [filter, name] : {std::pair(Resample::Box, "box"),
+                              std::pair(Resample::Hamming, "Hamming")}) {
+    ImageProcessing settings;
+    settings.resample = filter;
+    Processing processing(settings);
+    EXPECT_EQ(
+        take(vlm_image_process(&processing.abi, VLM_IMAGE_BACKEND_TORCHVISION,
+                               nullptr, image.get(), pixels.data())),
+        std::string("7: resample: torchvision does not resize with the "
+                    "filter ") +
+            name +
+            "; choose the backend pil (--image-backend pil, "
+            "VLM_IMAGE_BACKEND_PIL), which does");
+    EXPECT_EQ(take(vlm_image_process(&processing.abi, VLM_IMAGE_BACKEND_PIL,
+                                     nullptr, image.get(), pixels.data())),
+              "");
+  }
 }
