@@ -98,17 +98,32 @@ private:
 
   //===-- Packing -----------------------------------------------------------------------------------------------------------------------===//
 
-  /// keys[j / 16][d][j % 16] = K[batch, j, head, d], zero past the last key.
+  /// The rows of one head lie far apart, each a few cache lines: no processor
+  /// foresees them. They go to the second-level cache, since in the first one
+  /// they fall into few sets.
+  void prefetchRow(Value address, int64_t stride, int64_t ahead) { e.prefetch(e.at(address, stride * ahead), /*write=*/false, 2); }
+
+  /// keys[j / 16][d][j % 16] = K[batch, j, head, d]. Past the last key stands
+  /// that key again: the softmax leaves it out.
   void packKeys(KernelFrame &frame, const Scratch &s, Value batch, Value head, Value keys) {
     Rows rows = rowsOf(frame, op.getKey());
     Value base = e.at(rows.base, e.add(e.mul(e.mul(batch, keys), rows.stride), e.mul(head, size)));
-    e.loop(e.constant(0), e.roundUp(keys, panelColumns), 1, [&](Value j) {
-      Value row = e.at(base, e.mul(e.min(j, e.sub(keys, e.constant(1))), rows.stride));
+    Value last = e.sub(keys, e.constant(1));
+    e.loop(e.constant(0), e.roundUp(keys, panelColumns), e.lanes(), [&](Value j) {
+      SmallVector<Value> sources;
+      for (int64_t i = 0; i < e.lanes(); ++i)
+        sources.push_back(e.at(base, e.mul(e.min(e.add(j, i), last), rows.stride)));
       Value target = e.at(s.keys, e.add(e.mul(e.div(j, panelColumns), size * panelColumns), e.rem(j, panelColumns)));
-      Value exists = e.less(j, keys);
-      e.loop(e.constant(0), e.constant(size), 1, [&](Value d) {
-        Value x = e.select(exists, e.load(e.f32, e.at(row, d)), e.fconstant(e.f32, 0));
-        e.store(x, e.at(target, e.mul(d, panelColumns)));
+      RowEmitter(e, frame).forFeatures(size, [&](Value d, Type, int64_t valid) {
+        SmallVector<Value> vectors;
+        for (Value source : sources) {
+          Value address = e.at(source, d);
+          prefetchRow(address, rows.stride, e.lanes());
+          vectors.push_back(e.loadMasked(e.vector, address, valid));
+        }
+        e.transpose(vectors);
+        for (int64_t i = 0; i < valid; ++i)
+          e.store(vectors[i], e.at(target, e.mul(e.add(d, i), panelColumns)));
       });
     });
   }
@@ -121,6 +136,8 @@ private:
       Value row = e.at(base, e.mul(j, rows.stride));
       for (int64_t d = 0; d < padded; d += e.lanes()) {
         Value target = e.at(s.values, e.add(e.mul(e.add(e.mul(keys, d / panelColumns), j), panelColumns), d % panelColumns));
+        if (d % panelColumns == 0)
+          prefetchRow(e.at(row, d), rows.stride, 16);
         e.store(e.loadMasked(e.vector, e.at(row, d), std::clamp<int64_t>(size - d, 0, e.lanes())), target);
       }
     });
@@ -145,6 +162,7 @@ private:
       Value row = e.at(rows.base, e.add(e.mul(number, rows.stride), e.mul(head, size)));
       Value target = e.at(s.queries, e.mul(i, size));
       RowEmitter(e, frame).forFeatures(size, [&](Value d, Type, int64_t valid) {
+        prefetchRow(e.at(row, d), rows.stride, 16);
         Value x = e.loadMasked(e.vector, e.at(row, d), valid);
         e.storeMasked(e.fmul(x, e.fconstant(e.vector, factor)), e.at(target, d), valid);
       });
@@ -249,42 +267,78 @@ private:
   //===-- Softmax -----------------------------------------------------------------------------------------------------------------------===//
 
   Value laneNumbers() {
-    SmallVector<int64_t> numbers = llvm::to_vector(llvm::seq<int64_t>(0, e.lanes()));
-    return arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(VectorType::get({e.lanes()}, e.i64), ArrayRef<int64_t>(numbers)));
+    SmallVector<int32_t> numbers = llvm::to_vector(llvm::seq<int32_t>(0, e.lanes()));
+    return arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(VectorType::get({e.lanes()}, e.i32), ArrayRef<int32_t>(numbers)));
   }
 
-  /// For each lane whether lane + offset < bound.
+  /// For each lane whether lane + offset < bound; both fit in 32 bits.
   Value below(Value numbers, Value offset, Value bound) {
-    Value limit = vector::BroadcastOp::create(e.b, e.loc, VectorType::get({e.lanes()}, e.i64), e.sub(bound, offset));
+    Value limit = arith::TruncIOp::create(e.b, e.loc, e.i32, e.sub(bound, offset));
+    limit = vector::BroadcastOp::create(e.b, e.loc, VectorType::get({e.lanes()}, e.i32), limit);
     return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::slt, numbers, limit);
+  }
+
+  /// Joins term(j, whole) over the scores j of a row, `neutral` where there is
+  /// none: whole vectors, `chains` of them at a time and then one, then a last one of
+  /// which only the lanes below `keys` count.
+  Value overScores(Value keys, Value neutral, llvm::function_ref<Value(Value j, bool whole)> term,
+                   int64_t chains, llvm::function_ref<Value(Value, Value)> join) {
+    Value many = e.roundDown(keys, chains * e.lanes()), whole = e.roundDown(keys, e.lanes());
+    SmallVector<Value> parts(chains, neutral);
+    parts = e.loop(e.constant(0), many, chains * e.lanes(), parts, [&](Value j, ValueRange carried) {
+      SmallVector<Value> next;
+      for (auto [i, part] : llvm::enumerate(carried))
+        next.push_back(join(part, term(e.add(j, static_cast<int64_t>(i) * e.lanes()), true)));
+      return next;
+    });
+    Value joined = parts[0];
+    for (Value part : ArrayRef<Value>(parts).drop_front())
+      joined = join(joined, part);
+    auto one = [&](bool isWhole) {
+      return [&, isWhole](Value j, ValueRange carried) { return SmallVector<Value>{join(carried[0], term(j, isWhole))}; };
+    };
+    joined = e.loop(many, whole, e.lanes(), {joined}, one(true))[0];
+    return e.loop(whole, keys, e.lanes(), {joined}, one(false))[0];
+  }
+
+  /// A vector of scores with what the masks exclude at the lowest number.
+  Value maskScores(ValueRange a, Value j, Value numbers, Value scores) {
+    Value lowest = e.fconstant(e.vector, -FLT_MAX);
+    if (op.getCausal())
+      scores = e.select(below(numbers, j, e.add(a[2], 1)), scores, lowest);
+    if (op.getKeyValid()) {
+      Value flags = e.load(e.vector, e.at(a[3], j));
+      Value valid = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, flags, e.fconstant(e.vector, 0));
+      scores = e.select(valid, scores, lowest);
+    }
+    return scores;
   }
 
   /// (scores, keys, position, invalid, inverse): masks a row, replaces it by exp2(score - maximum), zero past the last key, and stores one over its
   /// sum. Masked scores become the lowest finite number, so that a row without any allowed key weighs all keys alike.
   std::string softmaxRow() {
     return ensure("_softmax", {e.ptr, e.i64, e.i64, e.ptr, e.ptr}, [&](ValueRange a) {
-      Value scores = a[0], keys = a[1];
+      Value scores = a[0], keys = a[1], numbers = laneNumbers();
       Value lowest = e.fconstant(e.vector, -FLT_MAX), zero = e.fconstant(e.vector, 0);
-      Value numbers = laneNumbers();
-      Value covered = e.roundUp(keys, e.lanes());
-      Value top = e.loop(e.constant(0), covered, e.lanes(), {lowest}, [&](Value j, ValueRange carried) {
+      bool masks = op.getCausal() || op.getKeyValid();
+      auto score = [&](Value j, bool whole) {
         Value x = e.load(e.vector, e.at(scores, j));
-        if (op.getCausal())
-          x = e.select(below(numbers, j, e.add(a[2], 1)), x, lowest);
-        if (op.getKeyValid()) {
-          Value flags = e.load(e.vector, e.at(a[3], j));
-          x = e.select(arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, flags, zero), x, lowest);
+        if (masks) {
+          x = maskScores(a, j, numbers, x);
+          e.store(x, e.at(scores, j));
         }
-        e.store(x, e.at(scores, j));
-        return SmallVector<Value>{e.fmax(e.select(below(numbers, j, keys), x, lowest), carried[0])};
-      })[0];
+        return whole ? x : e.select(below(numbers, j, keys), x, lowest);
+      };
+      Value top = overScores(keys, lowest, score, 4, [&](Value x, Value y) { return e.fmax(y, x); });
       Value maximum = e.broadcast(e.vector, e.reduceMax(top));
-      Value sum = e.loop(e.constant(0), covered, e.lanes(), {zero}, [&](Value j, ValueRange carried) {
+      auto weight = [&](Value j, bool whole) {
         Value x = emitExp2NonPositive(e, e.fsub(e.load(e.vector, e.at(scores, j)), maximum));
-        x = e.select(below(numbers, j, keys), x, zero);
+        if (!whole)
+          x = e.select(below(numbers, j, keys), x, zero);
         e.store(x, e.at(scores, j));
-        return SmallVector<Value>{e.fadd(carried[0], x)};
-      })[0];
+        return x;
+      };
+      Value sum = overScores(keys, zero, weight, 2, [&](Value x, Value y) { return e.fadd(x, y); });
       e.store(e.fdiv(e.fconstant(e.f32, 1), e.reduceAdd(sum)), a[4]);
     });
   }

@@ -212,6 +212,54 @@ Value Emitter::reduceMax(Value vector) {
 
 Value Emitter::shuffle(Value x, Value y, ArrayRef<int64_t> lanes) { return vector::ShuffleOp::create(b, loc, x, y, lanes); }
 
+/// Exchanges the lanes of `x` whose bit `distance` is set with those of `y`
+/// whose bit is not.
+void Emitter::exchangeHalves(Value &x, Value &y, int64_t distance) {
+  SmallVector<int64_t> low, high;
+  for (int64_t lane = 0; lane < lanes(); ++lane) {
+    bool upper = lane & distance;
+    low.push_back(upper ? lanes() + lane - distance : lane);
+    high.push_back(upper ? lanes() + lane : lane + distance);
+  }
+  Value first = shuffle(x, y, low);
+  y = shuffle(x, y, high);
+  x = first;
+}
+
+/// Transposes four vectors, every group of four lanes for itself.
+void Emitter::transposeFours(MutableArrayRef<Value> v) {
+  // Of each group two lanes of both: alternating, or x's and then y's.
+  auto alternate = [&](Value x, Value y, int64_t from) {
+    SmallVector<int64_t> order;
+    for (int64_t at = from; at < lanes(); at += 4)
+      order.append({at, at + lanes(), at + 1, at + 1 + lanes()});
+    return shuffle(x, y, order);
+  };
+  auto join = [&](Value x, Value y, int64_t from) {
+    SmallVector<int64_t> order;
+    for (int64_t at = from; at < lanes(); at += 4)
+      order.append({at, at + 1, at + lanes(), at + 1 + lanes()});
+    return shuffle(x, y, order);
+  };
+  Value a = alternate(v[0], v[1], 0), b = alternate(v[0], v[1], 2);
+  Value c = alternate(v[2], v[3], 0), d = alternate(v[2], v[3], 2);
+  v[0] = join(a, c, 0);
+  v[1] = join(a, c, 2);
+  v[2] = join(b, d, 0);
+  v[3] = join(b, d, 2);
+}
+
+void Emitter::transpose(MutableArrayRef<Value> vectors) {
+  // Halves are exchanged down to groups of four lanes, in which four vectors
+  // are transposed: shuffles that stay within 128 bits are cheap.
+  for (int64_t distance = lanes() / 2; distance >= 4; distance /= 2)
+    for (int64_t i = 0; i < lanes(); ++i)
+      if (!(i & distance))
+        exchangeHalves(vectors[i], vectors[i + distance], distance);
+  for (int64_t i = 0; i < lanes(); i += 4)
+    transposeFours(vectors.slice(i, 4));
+}
+
 Type Emitter::intTypeOf(Type floatType) const {
   if (auto vectorType = dyn_cast<VectorType>(floatType))
     return VectorType::get(vectorType.getShape(), i32);

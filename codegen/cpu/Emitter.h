@@ -99,12 +99,16 @@ public:
   Value reduceAdd(Value vector);
   Value reduceMax(Value vector);
   Value shuffle(Value x, Value y, llvm::ArrayRef<int64_t> lanes);
+  /// Transposes lanes() full vectors in place: vector i becomes lane i of all.
+  void transpose(llvm::MutableArrayRef<Value> vectors);
   /// f32 or vector -> the same shape of i32.
   Type intTypeOf(Type floatType) const;
   Value iconstant(Type type, int64_t value);
 
 private:
   mlir::ModuleOp module;
+  void exchangeHalves(Value &x, Value &y, int64_t distance);
+  void transposeFours(llvm::MutableArrayRef<Value> vectors);
   Value halves(Value vector, llvm::function_ref<Value(Value, Value)> join);
 };
 

@@ -109,56 +109,12 @@ private:
       columns.push_back(columns.back());
     if (static_cast<int64_t>(vectors.size()) > lanes)
       return storeScattered(vectors, destination, valid);
-    // Halves are exchanged down to groups of four lanes, in which four vectors
-    // are transposed: shuffles that stay within 128 bits are cheap.
-    for (int64_t distance = lanes / 2; distance >= 4; distance /= 2)
-      for (int64_t i = 0; i < lanes; ++i)
-        if (!(i & distance))
-          exchangeHalves(columns[i], columns[i + distance], distance);
-    for (int64_t i = 0; i < lanes; i += 4)
-      transposeFours(MutableArrayRef<Value>(columns).slice(i, 4));
+    e.transpose(columns);
     // Ascending stores: the lanes past `mr` of one are overwritten by the next; the last one must not write past the panel.
     for (int64_t lane = 0; lane < valid; ++lane) {
       Value address = e.at(destination, lane * mr);
       e.storeMasked(columns[lane], address, lane + 1 < valid ? lanes : mr);
     }
-  }
-
-  /// Exchanges the lanes of `a` whose bit `distance` is set with those of `c`
-  /// whose bit is not.
-  void exchangeHalves(Value &a, Value &c, int64_t distance) {
-    SmallVector<int64_t> low, high;
-    for (int64_t lane = 0; lane < e.lanes(); ++lane) {
-      bool upper = lane & distance;
-      low.push_back(upper ? e.lanes() + lane - distance : lane);
-      high.push_back(upper ? e.lanes() + lane : lane + distance);
-    }
-    Value first = e.shuffle(a, c, low);
-    c = e.shuffle(a, c, high);
-    a = first;
-  }
-
-  /// Transposes four vectors, every group of four lanes for itself.
-  void transposeFours(MutableArrayRef<Value> rows) {
-    // x[0] y[0] x[1] y[1], or 2 and 3, of each group.
-    auto interleave = [&](Value x, Value y, int64_t from) {
-      SmallVector<int64_t> lanes;
-      for (int64_t group = from; group < e.lanes(); group += 4)
-        lanes.append({group, group + e.lanes(), group + 1, group + 1 + e.lanes()});
-      return e.shuffle(x, y, lanes);
-    };
-    auto pairs = [&](Value x, Value y, int64_t from) {
-      SmallVector<int64_t> lanes;
-      for (int64_t group = from; group < e.lanes(); group += 4)
-        lanes.append({group, group + 1, group + e.lanes(), group + 1 + e.lanes()});
-      return e.shuffle(x, y, lanes);
-    };
-    Value a = interleave(rows[0], rows[1], 0), b = interleave(rows[0], rows[1], 2);
-    Value c = interleave(rows[2], rows[3], 0), d = interleave(rows[2], rows[3], 2);
-    rows[0] = pairs(a, c, 0);
-    rows[1] = pairs(a, c, 2);
-    rows[2] = pairs(b, d, 0);
-    rows[3] = pairs(b, d, 2);
   }
 
   /// The same element by element, where the tile has more rows than a vector has lanes.
