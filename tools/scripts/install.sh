@@ -5,6 +5,7 @@
 build_packages=(
   clang-22
   cmake
+  dpkg-dev
   libbenchmark-dev
   libcli11-dev
   libgtest-dev
