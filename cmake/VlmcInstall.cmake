@@ -1,5 +1,6 @@
 # Debian packages by CPack: `vlmc-runtime` holds what programs that run models need, `vlmc` the compiler.
 # What else is installed stands beside the targets; all of it is found relatively, so the tree may be moved.
+include(GNUInstallDirs)
 install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT runtime)
 
 set(CPACK_GENERATOR DEB)

@@ -14,3 +14,14 @@ add_compile_options(-Wall -Wextra -Wno-unused-parameter)
 # Floating-point results must not depend on the compiler's mood: no contraction beyond what the source says.
 add_compile_options(-ffp-contract=off)
 add_link_options(-fuse-ld=lld)
+
+# Sanitizers take part in everything; presets asan and tsan set this.
+set(VLMC_SANITIZE "" CACHE STRING "sanitizers to build with, as -fsanitize= takes them")
+if(VLMC_SANITIZE)
+  add_compile_options(-fsanitize=${VLMC_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${VLMC_SANITIZE})
+  if(NOT VLMC_SANITIZE MATCHES "thread")
+    # What steers libFuzzer; it costs little where no fuzzer runs.
+    add_compile_options(-fsanitize=fuzzer-no-link)
+  endif()
+endif()

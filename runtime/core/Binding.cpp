@@ -23,7 +23,16 @@ const char *dtypeName(uint32_t dtype) {
 
 /// "f32 [1, 3, 224, 224]"
 static std::string shape(const vlm_tensor_t &tensor) {
-  std::string text = std::string(dtypeName(tensor.dtype)) + " [";
+/// The dtype of a caller's tensor, which may be any number: in C++ it must not
+/// be read as the enumeration before it is known to be one of its values.
+static uint32_t givenDtype(const vlm_tensor_t &tensor) {
+  uint32_t dtype;
+  static_assert(sizeof dtype == sizeof tensor.dtype);
+  std::memcpy(&dtype, &tensor.dtype, sizeof dtype);
+  return dtype;
+}
+
+  std::string text = std::string(dtypeName(givenDtype(tensor))) + " [";
   for (int i = 0; i < tensor.rank; ++i)
     text += (i ? ", " : "") + std::to_string(tensor.dims[i]);
   return text + "]";
@@ -128,8 +137,9 @@ vlm_status_t *Binding::bindShape(const vlm_abi_tensor &expected,
     return failTensor("input", expected,
                       "expected " + shape(expected) + ", found rank " +
                           std::to_string(given.rank));
-  bool widened = expected.dtype == VLM_ABI_I64 && given.dtype == VLM_I32;
-  if (given.dtype != expected.dtype && !widened)
+  uint32_t dtype = givenDtype(given);
+  bool widened = expected.dtype == VLM_ABI_I64 && dtype == VLM_I32;
+  if (dtype != expected.dtype && !widened)
     return failTensor("input", expected,
                       "expected " + shape(expected) + ", found " +
                           rt::shape(given));
@@ -181,7 +191,7 @@ vlm_status_t *Binding::checkMemory(const char *kind,
                                    const vlm_tensor_t &given) const {
   // Inputs may be narrower than what the model computes with.
   size_t element =
-      elementBytes(given.dtype == VLM_I32 && expected.dtype == VLM_ABI_I64 &&
+      elementBytes(givenDtype(given) == VLM_I32 && expected.dtype == VLM_ABI_I64 &&
                            std::strcmp(kind, "input") == 0
                        ? uint32_t(VLM_ABI_I32)
                        : expected.dtype);

@@ -39,6 +39,9 @@ lint_packages=(
 )
 oracle_packages=(
   python3
+sanitize_packages=(
+  libclang-rt-22-dev
+)
   python3-pip
   python3-venv
 )
