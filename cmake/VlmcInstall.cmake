@@ -19,7 +19,7 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME vlmc-runtime)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "Libraries and headers of programs that run models compiled by vlmc")
 # For find_package(vlmc) with VLMC_STATIC_RUNTIME.
-set(CPACK_DEBIAN_RUNTIME_PACKAGE_SUGGESTS "libjpeg62-turbo-dev, libpng-dev, libpcre2-dev")
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_SUGGESTS "libgif-dev, libjpeg62-turbo-dev, libpng-dev, libpcre2-dev, libwebp-dev")
 if(VLMC_COMPILER)
   list(APPEND CPACK_COMPONENTS_ALL compiler)
   set(CPACK_DEBIAN_COMPILER_PACKAGE_NAME vlmc)

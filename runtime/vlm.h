@@ -173,7 +173,8 @@ typedef struct vlm_image_limits_t {
   int64_t max_pixels;  /* larger pictures are refused before memory is taken; 0: the default, 178,956,970 (Pillow's limit) */
 } vlm_image_limits_t;
 
-/* Decodes a PNG or JPEG file to RGB (grey is replicated, alpha dropped). `limits` may be NULL.
+/* Decodes a PNG, JPEG, WebP or GIF file to RGB, upright, as Pillow does: grey is replicated, alpha dropped, of an animation the first picture
+ * taken, and the orientation that EXIF or XMP tells is applied. `limits` may be NULL.
  * Errors: VLM_NOT_FOUND, VLM_IO, VLM_CORRUPT (truncated or damaged), VLM_UNSUPPORTED (another kind of file), VLM_INVALID_ARGUMENT (a side of
  * 0 or more pixels than the limit). */
 VLM_API vlm_status_t *vlm_image_decode_file(const char *path, const vlm_image_limits_t *limits, vlm_image_t **out_image);

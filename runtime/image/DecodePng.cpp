@@ -9,10 +9,13 @@
 #include "runtime/image/Orientation.h"
 
 #include <algorithm>
+#include <cctype>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
 #include <png.h>
+#include <string_view>
+#include <vector>
 
 using namespace vlmc::rt;
 
@@ -25,7 +28,6 @@ struct PngReader {
   char error[200] = "";
   png_structp png = nullptr;
   png_infop info = nullptr;
-  int orientation = 1;
 
   explicit PngReader(const EncodedImage &input) : input(input) {}
   ~PngReader() {
@@ -37,7 +39,8 @@ struct PngReader {
 
   bool open();
   bool readPixels(vlm_image_t &image);
-  void readMetadata();
+  void skipToEnd();
+  int orientation() const;
   vlm_status_t *failure() const;
 };
 } // namespace
@@ -85,6 +88,9 @@ bool PngReader::open() {
   // Colour profiles have no effect and cost much to check.
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER,
                               reinterpret_cast<const png_byte *>("iCCP"), 1);
+  // libpng would drop metadata that begin with the prefix of JPEG.
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_ALWAYS,
+                              reinterpret_cast<const png_byte *>("eXIf"), 1);
   png_read_info(png, info);
   return true;
 }
@@ -149,26 +155,70 @@ bool PngReader::readPixels(vlm_image_t &image) {
   return true;
 }
 
-/// Finds the orientation. What is wrong behind the pixels does no harm.
-void PngReader::readMetadata() {
-  if (!setjmp(png_jmpbuf(png)))
-    png_read_end(png, info);
-  png_bytep exif = nullptr;
-  png_uint_32 exifBytes = 0;
-  if (!png_get_eXIf_1(png, info, &exifBytes, &exif))
-    exifBytes = 0;
+/// The last text of that name; empty if there is none.
+static std::string_view findText(png_structp png, png_infop info,
+                                 const char *name) {
   png_textp texts = nullptr;
   int count = 0;
   png_get_text(png, info, &texts, &count);
-  const uint8_t *xmp = nullptr;
-  size_t xmpBytes = 0;
-  for (int i = 0; i < count; ++i) {
-    if (std::strcmp(texts[i].key, "XML:com.adobe.xmp") != 0)
-      continue;
-    xmp = reinterpret_cast<const uint8_t *>(texts[i].text);
-    xmpBytes = texts[i].text ? std::strlen(texts[i].text) : 0;
+  std::string_view found;
+  for (int i = 0; i < count; ++i)
+    if (texts[i].text && std::strcmp(texts[i].key, name) == 0)
+      found = texts[i].text;
+  return found;
+}
+
+/// The bytes of a profile as ImageMagick writes them into a text: three line
+/// ends, then hexadecimal digits in lines. Empty if there is anything else.
+static std::vector<uint8_t> readRawProfile(std::string_view text) {
+  for (int line = 0; line < 3; ++line) {
+    size_t end = text.find('\n');
+    if (end == text.npos)
+      return {};
+    text.remove_prefix(end + 1);
   }
-  orientation = findOrientation(exif, exifBytes, xmp, xmpBytes);
+  std::vector<uint8_t> bytes;
+  int digits = 0;
+  for (char c : text) {
+    if (std::isspace(static_cast<unsigned char>(c)))
+      continue;
+    if (!std::isxdigit(static_cast<unsigned char>(c)))
+      return {};
+    int digit = c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+    if (digits++ % 2 == 0)
+      bytes.push_back(static_cast<uint8_t>(digit << 4));
+    else
+      bytes.back() |= static_cast<uint8_t>(digit);
+  }
+  return bytes;
+}
+
+/// Reads to the end. What is wrong behind the pixels does no harm.
+void PngReader::skipToEnd() {
+  if (!setjmp(png_jmpbuf(png)))
+    png_read_end(png, info);
+}
+
+int PngReader::orientation() const {
+  const uint8_t *exif = nullptr;
+  size_t exifBytes = 0;
+  png_unknown_chunkp chunks = nullptr;
+  int count = png_get_unknown_chunks(png, info, &chunks);
+  for (int i = 0; i < count; ++i)
+    if (std::memcmp(chunks[i].name, "eXIf", 4) == 0) {
+      exif = chunks[i].data;
+      exifBytes = chunks[i].size;
+    }
+  std::vector<uint8_t> profile;
+  if (!exif) {
+    profile = readRawProfile(findText(png, info, "Raw profile type exif"));
+    exif = profile.data();
+    exifBytes = profile.size();
+  }
+  std::string_view xmp = findText(png, info, "XML:com.adobe.xmp");
+  return findOrientation(exif, exifBytes,
+                         reinterpret_cast<const uint8_t *>(xmp.data()),
+                         xmp.size());
 }
 
 vlm_status_t *vlmc::rt::decodePng(const EncodedImage &input,
@@ -193,6 +243,6 @@ vlm_status_t *vlmc::rt::decodePng(const EncodedImage &input,
     return status;
   if (!reader.readPixels(*outImage))
     return reader.failure();
-  reader.readMetadata();
-  return turnUpright(input.name, reader.orientation, outImage);
+  reader.skipToEnd();
+  return turnUpright(input.name, reader.orientation(), outImage);
 }

@@ -29,14 +29,14 @@ vlm_status_t *vlmc::rt::makeImage(const char *name, int64_t height,
                       std::string(name) +
                           ": expected a picture of at least 1 x 1 pixels, "
                           "found " +
-                          sizeText(height, width) + " (height x width)");
-  if (height > maxPixels / width)
-    return makeStatus(VLM_INVALID_ARGUMENT,
-                      std::string(name) + ": expected at most " +
-                          std::to_string(maxPixels) + " pixels, found " +
                           sizeText(height, width) +
-                          " (height x width); make the picture smaller or "
-                          "raise the limit max_pixels");
+                          " (height x width); give another picture");
+  if (height > maxPixels / width)
+    return makeStatus(
+        VLM_INVALID_ARGUMENT,
+        std::string(name) + ": expected at most " + std::to_string(maxPixels) +
+            " pixels (the limit max_pixels), found " + sizeText(height, width) +
+            " (height x width); make the picture smaller");
   if (height > (std::numeric_limits<int64_t>::max() / 4) / width)
     return outOfMemory(name);
   auto image = std::make_unique<vlm_image_t>();
@@ -56,10 +56,6 @@ static std::string_view kindOf(std::string_view data) {
   auto has = [&](size_t at, std::string_view magic) {
     return data.size() >= at && data.substr(at).starts_with(magic);
   };
-  if (has(0, "GIF8"))
-    return "a GIF file";
-  if (has(0, "RIFF") && has(8, "WEBP"))
-    return "a WebP file";
   if (has(0, "BM"))
     return "a BMP file";
   if (has(0, std::string_view("II*\0", 4)) ||
@@ -67,7 +63,7 @@ static std::string_view kindOf(std::string_view data) {
     return "a TIFF file";
   if (has(4, "ftyp"))
     return "a HEIF or AVIF file";
-  return "neither";
+  return "none of them";
 }
 
 static vlm_status_t *readLimits(const vlm_image_limits_t *limits,
@@ -98,9 +94,11 @@ static vlm_status_t *decode(const void *data, size_t bytes, const char *name,
   if (vlm_status_t *status = readLimits(limits, maxPixels))
     return status;
   if (bytes == 0)
-    return makeStatus(VLM_CORRUPT,
-                      std::string(name) +
-                          ": expected a PNG or JPEG file, found no bytes");
+    return makeStatus(
+        VLM_CORRUPT,
+        std::string(name) +
+            ": expected a PNG, JPEG, WebP or GIF file, found no bytes; "
+            "fetch or export the picture again");
   std::string_view view(static_cast<const char *>(data), bytes);
   EncodedImage input{static_cast<const uint8_t *>(data), bytes, name,
                      maxPixels};
@@ -110,10 +108,15 @@ static vlm_status_t *decode(const void *data, size_t bytes, const char *name,
     status = decodePng(input, image);
   else if (view.starts_with("\xff\xd8\xff"))
     status = decodeJpeg(input, image);
+  else if (view.starts_with("RIFF") && view.size() >= 8 &&
+           view.substr(8).starts_with("WEBP"))
+    status = decodeWebp(input, image);
+  else if (view.starts_with("GIF87a") || view.starts_with("GIF89a"))
+    status = decodeGif(input, image);
   else
     return makeStatus(
         VLM_UNSUPPORTED,
-        std::string(name) + ": expected a PNG or JPEG file, found " +
+        std::string(name) + ": expected a PNG, JPEG, WebP or GIF file, found " +
             std::string(kindOf(view)) + "; convert the picture to PNG");
   if (!status)
     *outImage = image.release();
@@ -126,7 +129,8 @@ static vlm_status_t *readFile(const char *path, std::vector<uint8_t> &out) {
   if (!file)
     return makeStatus(errno == ENOENT ? VLM_NOT_FOUND : VLM_IO,
                       std::string(path) +
-                          ": cannot open: " + std::strerror(errno));
+                          ": cannot open: " + std::strerror(errno) +
+                          "; check the path and its permissions");
   for (size_t used = 0;;) {
     out.resize(used + (used < (1 << 20) ? (1 << 16) : used));
     size_t got =
@@ -135,7 +139,8 @@ static vlm_status_t *readFile(const char *path, std::vector<uint8_t> &out) {
     if (got == 0) {
       if (std::ferror(file.get()))
         return makeStatus(VLM_IO, std::string(path) +
-                                      ": cannot read: " + std::strerror(errno));
+                                      ": cannot read: " + std::strerror(errno) +
+                                      "; check the path");
       out.resize(used);
       return nullptr;
     }
@@ -143,7 +148,7 @@ static vlm_status_t *readFile(const char *path, std::vector<uint8_t> &out) {
       return makeStatus(VLM_INVALID_ARGUMENT,
                         std::string(path) +
                             ": expected a picture file of at most 1 GiB, "
-                            "found more");
+                            "found more; make the picture smaller");
   }
 }
 

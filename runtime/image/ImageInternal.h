@@ -56,6 +56,10 @@ vlm_status_t *decodePng(const EncodedImage &input,
                         std::unique_ptr<vlm_image_t> &outImage);
 vlm_status_t *decodeJpeg(const EncodedImage &input,
                          std::unique_ptr<vlm_image_t> &outImage);
+vlm_status_t *decodeWebp(const EncodedImage &input,
+                         std::unique_ptr<vlm_image_t> &outImage);
+vlm_status_t *decodeGif(const EncodedImage &input,
+                        std::unique_ptr<vlm_image_t> &outImage);
 
 } // namespace vlmc::rt
 

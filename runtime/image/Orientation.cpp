@@ -3,7 +3,9 @@
 
 #include "runtime/image/ImageInternal.h"
 
+#include <cstring>
 #include <limits>
+#include <optional>
 #include <string_view>
 
 namespace vlmc::rt {
@@ -30,25 +32,70 @@ struct Tiff {
 
 static constexpr uint32_t orientationTag = 0x0112;
 
-/// 0 if there is no such tag.
-static uint32_t orientationInExif(const uint8_t *data, size_t bytes) {
-  if (bytes < 8)
+/// Bytes in a whole number of a TIFF type; 0 for types that hold none.
+static int bytesOfType(uint32_t type) {
+  switch (type) {
+  case 6:
+    return 1;
+  case 3:
+  case 8:
+    return 2;
+  case 4:
+  case 9:
+  case 13:
+    return 4;
+  default:
     return 0;
+  }
+}
+
+/// The two letters of the byte order, and the number 42 in any order, as Pillow
+/// takes it.
+static bool isTiff(const uint8_t *data, size_t bytes) {
+  if (bytes < 8 || data[0] != data[1] || (data[0] != 'M' && data[0] != 'I'))
+    return false;
+  int number = data[2] << 8 | data[3];
+  return number == 42 || number == 42 << 8;
+}
+
+/// The number in an entry; 0 if it holds none, nothing if it lies outside of
+/// the file, where Pillow skips the entry.
+static std::optional<uint32_t> valueOfEntry(const Tiff &tiff, size_t entry) {
+  int size = bytesOfType(tiff.number(entry + 2, 2));
+  uint64_t count = tiff.number(entry + 4, 4);
+  if (size == 0 || count == 0)
+    return 0;
+  size_t at = entry + 8;
+  if (count * size > 4) {
+    at = tiff.number(entry + 8, 4);
+    if (at > tiff.bytes || tiff.bytes - at < count * size)
+      return std::nullopt;
+  }
+  return tiff.number(at, size);
+}
+
+/// Nothing if there is no such tag.
+static std::optional<uint32_t> orientationInExif(const uint8_t *data,
+                                                 size_t bytes) {
+  // Some programs write the prefix that belongs to JPEG once more.
+  constexpr size_t prefix = 6;
+  for (int i = 0; i < 2; ++i)
+    if (bytes >= prefix && std::memcmp(data, "Exif\0\0", prefix) == 0) {
+      data += prefix;
+      bytes -= prefix;
+    }
+  if (!isTiff(data, bytes))
+    return std::nullopt;
   Tiff tiff{data, bytes, data[0] == 'M'};
-  if (data[0] != data[1] || (data[0] != 'M' && data[0] != 'I') ||
-      tiff.number(2, 2) != 42)
-    return 0;
+  constexpr size_t entryBytes = 12;
   size_t entry = size_t(tiff.number(4, 4)) + 2;
   uint32_t entries = tiff.number(entry - 2, 2);
-  for (uint32_t i = 0; i < entries && entry < bytes; ++i, entry += 12) {
-    if (tiff.number(entry, 2) != orientationTag)
-      continue;
-    uint32_t type = tiff.number(entry + 2, 2);
-    int size = type == 1 ? 1 : type == 3 ? 2 : type == 4 ? 4 : 0;
-    bool isSingle = tiff.number(entry + 4, 4) == 1;
-    return size && isSingle ? tiff.number(entry + 8, size) : 1;
-  }
-  return 0;
+  for (uint32_t i = 0; i < entries && entry + entryBytes <= bytes;
+       ++i, entry += entryBytes)
+    if (tiff.number(entry, 2) == orientationTag)
+      if (auto value = valueOfEntry(tiff, entry))
+        return value;
+  return std::nullopt;
 }
 
 /// The digit behind `tiff:Orientation="` or `tiff:Orientation>`; 0 if there is
@@ -68,9 +115,8 @@ static uint32_t orientationInXmp(const uint8_t *data, size_t bytes) {
 
 int findOrientation(const uint8_t *exif, size_t exifBytes, const uint8_t *xmp,
                     size_t xmpBytes) {
-  uint32_t orientation = orientationInExif(exif, exifBytes);
-  if (orientation == 0)
-    orientation = orientationInXmp(xmp, xmpBytes);
+  std::optional<uint32_t> inExif = orientationInExif(exif, exifBytes);
+  uint32_t orientation = inExif ? *inExif : orientationInXmp(xmp, xmpBytes);
   return orientation >= 1 && orientation <= 8 ? static_cast<int>(orientation)
                                               : 1;
 }

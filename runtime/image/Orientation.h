@@ -18,9 +18,10 @@
 
 namespace vlmc::rt {
 
-/// The EXIF orientation, 1 (upright) to 8, from a TIFF structure, or from XMP
-/// text where the former does not tell; either may be absent (0 bytes). 1 if
-/// neither tells, or if what they tell makes no sense.
+/// The EXIF orientation, 1 (upright) to 8, from a TIFF structure, with or
+/// without "Exif" and two zeros in front, or from XMP text where the former has
+/// no such tag; either may be absent (0 bytes). 1 if neither tells, or if what
+/// they tell makes no sense.
 int findOrientation(const uint8_t *exif, size_t exifBytes, const uint8_t *xmp,
                     size_t xmpBytes);
 

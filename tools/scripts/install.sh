@@ -8,6 +8,7 @@ build_packages=(
   dpkg-dev
   libbenchmark-dev
   libcli11-dev
+  libgif-dev
   libgtest-dev
   libjpeg62-turbo-dev
   liblld-22-dev
@@ -16,6 +17,7 @@ build_packages=(
   libpng-dev
   libprotobuf-dev
   libutf8proc-dev
+  libwebp-dev
   libzstd-dev
   lld-22
   llvm-22-dev

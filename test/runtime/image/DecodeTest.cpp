@@ -12,7 +12,7 @@ using vlmc::rt::toHex;
 
 TEST(Decode, EqualsTheOracle) {
   auto rows = readTable("decode.tsv");
-  EXPECT_GE(rows.size(), 34U);
+  EXPECT_GE(rows.size(), 90U);
   for (const auto &row : rows) {
     ImagePtr image = decodeGolden(row[0]);
     ASSERT_TRUE(image) << row[0];
@@ -92,10 +92,10 @@ TEST(Create, RefusesBadSizes) {
   vlm_image_t *image = nullptr;
   EXPECT_EQ(take(vlm_image_create(bytes, 0, 1, 3, &image)),
             "1: picture: expected a picture of at least 1 x 1 pixels, found 0 "
-            "x 1 (height x width)");
+            "x 1 (height x width); give another picture");
   EXPECT_EQ(take(vlm_image_create(bytes, 1, -5, 3, &image)),
             "1: picture: expected a picture of at least 1 x 1 pixels, found 1 "
-            "x -5 (height x width)");
+            "x -5 (height x width); give another picture");
   EXPECT_EQ(take(vlm_image_create(bytes, 1, 2, 5, &image)),
             "1: row_bytes: expected at least 6 (3 * width), found 5");
   const int64_t side = int64_t(1) << 31;
