@@ -51,8 +51,8 @@ struct PackageInputs {
   std::vector<float> pilTable, torchvisionTable;
   ///< empty
   bool reference = false;
-  std::vector<std::string> taps;
   bool isStatic = false; ///< archives in place of shared libraries
+  std::vector<std::string> taps;
   std::vector<std::string> options; ///< for the manifest: without paths
   unsigned jobs = 0;                ///< threads; 0: all
   WriteProgress progress;           ///< of the weights; may be empty

@@ -21,8 +21,6 @@ const char *dtypeName(uint32_t dtype) {
   return dtype < std::size(names) ? names[dtype] : "an unknown dtype";
 }
 
-/// "f32 [1, 3, 224, 224]"
-static std::string shape(const vlm_tensor_t &tensor) {
 /// The dtype of a caller's tensor, which may be any number: in C++ it must not
 /// be read as the enumeration before it is known to be one of its values.
 static uint32_t givenDtype(const vlm_tensor_t &tensor) {
@@ -32,6 +30,8 @@ static uint32_t givenDtype(const vlm_tensor_t &tensor) {
   return dtype;
 }
 
+/// "f32 [1, 3, 224, 224]"
+static std::string shape(const vlm_tensor_t &tensor) {
   std::string text = std::string(dtypeName(givenDtype(tensor))) + " [";
   for (int i = 0; i < tensor.rank; ++i)
     text += (i ? ", " : "") + std::to_string(tensor.dims[i]);

@@ -298,6 +298,8 @@ describeOptions(const CompileRequest &request,
                       std::to_string(*request.randomSeed));
   if (request.reference)
     options.emplace_back("--reference");
+  if (request.isStatic)
+    options.emplace_back("--static");
   return options;
 }
 
@@ -310,6 +312,7 @@ Error Compilation::package() {
   inputs.taps = request.taps;
   inputs.options = describeOptions(request, targets);
   inputs.jobs = request.jobs;
+  inputs.isStatic = request.isStatic;
   inputs.progress = [&](uint64_t done, uint64_t total) {
     report("writing weights", done, total);
   };
@@ -376,8 +379,5 @@ Error Compilation::run() {
 Error compileModel(const CompileRequest &request) {
   return Compilation(request).run();
 }
-  if (request.isStatic)
-    options.emplace_back("--static");
 
 } // namespace vlmc
-  inputs.isStatic = request.isStatic;

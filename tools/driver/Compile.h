@@ -45,6 +45,8 @@ struct CompileRequest {
   std::vector<std::string> targets;
   /// One plain kernel per op, nothing fused.
   bool reference = false;
+  /// Archives to link into a program in place of shared libraries.
+  bool isStatic = false;
   /// Values that become outputs of their entry points, by name, or "all".
   std::vector<std::string> taps;
   EmitStage stage = EmitStage::Package;
@@ -56,8 +58,6 @@ struct CompileRequest {
 
   /// Told of what the user should know but that stops nothing.
   std::function<void(llvm::StringRef message)> warn;
-  /// Archives to link into a program in place of shared libraries.
-  bool isStatic = false;
   /// Told of fusions made and missed, one line each; absent: nobody asks.
   std::function<void(llvm::StringRef line)> explain;
   /// Told of what is being done; `total` is 0 where nothing is counted.

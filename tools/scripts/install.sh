@@ -39,11 +39,11 @@ lint_packages=(
   python3-venv
   shellcheck
 )
-oracle_packages=(
-  python3
 sanitize_packages=(
   libclang-rt-22-dev
 )
+oracle_packages=(
+  python3
   python3-pip
   python3-venv
 )
