@@ -1,25 +1,20 @@
 //===- ModelCache.cpp - Compiled models of checkpoint folders -------------===//
 #include "tools/vlmc/ModelCache.h"
 
-#include "tools/driver/Compile.h"
 #include "codegen/package/Version.h"
 #include "frontend/Frontend.h"
 #include "frontend/checkpoint/Safetensors.h"
 #include "frontend/support/MappedFile.h"
+#include "tools/driver/Compile.h"
 #include "tools/vlmc/Progress.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SHA256.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <system_error>
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 namespace vlmc::tool {
 
@@ -138,44 +133,6 @@ Outcome<std::string> cacheFolder(const std::string &given) {
                "one with --cache-dir");
 }
 
-namespace {
-/// Holds a lock file until it goes.
-class FileLock {
-public:
-  static Outcome<FileLock> take(const fs::path &path);
-  FileLock(FileLock &&other) noexcept
-      : descriptor(std::exchange(other.descriptor, -1)) {}
-  ~FileLock() {
-    if (descriptor >= 0)
-      ::close(descriptor);
-  }
-
-private:
-  explicit FileLock(int descriptor) : descriptor(descriptor) {}
-  int descriptor;
-};
-} // namespace
-
-static Fault cannotUse(const fs::path &path, int error) {
-  return Fault(path.string() +
-               ": the cache of compiled models cannot be used: " +
-               std::generic_category().message(error) +
-               "; choose another folder with --cache-dir");
-}
-
-Outcome<FileLock> FileLock::take(const fs::path &path) {
-  FileLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (lock.descriptor < 0)
-    return cannotUse(path, errno);
-  if (::flock(lock.descriptor, LOCK_EX | LOCK_NB) == 0)
-    return lock;
-  note("waiting for another vlmc, which compiles the same model");
-  while (::flock(lock.descriptor, LOCK_EX) != 0)
-    if (errno != EINTR)
-      return cannotUse(path, errno);
-  return lock;
-}
-
 /// The taps wanted that this model has.
 static Outcome<std::vector<std::string>>
 knownTaps(const std::string &checkpoint, const Variant &variant) {
@@ -210,9 +167,55 @@ static std::optional<Fault> compileInto(const std::string &package,
   return check(compileModel(request));
 }
 
-Outcome<std::string> findOrCompile(const std::string &checkpoint,
+/// What a variant is compiled with, as on the command line.
+static std::vector<std::string> describe(const Variant &variant) {
+  std::vector<std::string> options;
+  if (variant.reference)
+    options.emplace_back("--reference");
+  std::string taps;
+  for (const std::string &tap : variant.taps)
+    taps += (taps.empty() ? "--taps=" : ",") + tap;
+  if (!taps.empty())
+    options.push_back(std::move(taps));
+  return options;
+}
+
+/// Compiles into an entry of which the exclusive lock is held.
+static std::optional<Fault> fillEntry(const fs::path &entry,
+                                      const fs::path &package,
+                                      const std::string &checkpoint,
+                                      const Variant &variant) {
+  std::error_code error;
+  fs::path folder = fs::canonical(checkpoint, error);
+  removeLeftovers(entry);
+  fs::remove_all(package, error);
+  writeOrigin(entry, folder.string(), describe(variant));
+  if (std::optional<Fault> fault =
+          compileInto(package.string(), checkpoint, variant))
+    return *fault;
+  Outcome<std::string> keyNow = makeKey(folder, variant);
+  if (!keyNow)
+    return keyNow.takeFault();
+  if (*keyNow == entry.filename())
+    return std::nullopt;
+  fs::remove_all(package, error);
+  return Fault(checkpoint + ": changed while it was being compiled; run the "
+                            "command again");
+}
+
+/// Makes room. The model that was just compiled is in use, and stays.
+static void enforceLimit(const CacheOptions &cache) {
+  Trimmed trimmed = trimCache(cache.folder, cache.maxBytes);
+  uint64_t bytes = Trimmed::bytesOf(trimmed.kept);
+  if (bytes > cache.maxBytes)
+    warn(cache.folder + ": the cache of compiled models holds " +
+         describeBytes(bytes) + ", all in use, and may hold " +
+         describeBytes(cache.maxBytes) + "; give more with --cache-size");
+}
+
+Outcome<CachedModel> findOrCompile(const std::string &checkpoint,
                                    const Variant &variant,
-                                   const std::string &cache, bool isDamaged) {
+                                   const CacheOptions &cache, bool isDamaged) {
   std::error_code error;
   fs::path folder = fs::canonical(checkpoint, error);
   if (error)
@@ -220,33 +223,34 @@ Outcome<std::string> findOrCompile(const std::string &checkpoint,
   Outcome<std::string> key = makeKey(folder, variant);
   if (!key)
     return key.takeFault();
-  fs::path entry = fs::path(cache) / *key;
+  fs::path entry = fs::path(cache.folder) / *key;
   fs::path package = entry / (folder.filename().string() + ".vlm");
-  // A package appears whole, so that no lock is needed to use it.
-  if (!isDamaged && fs::exists(package, error))
-    return package.string();
-
-  fs::create_directories(entry, error);
-  if (error)
-    return cannotUse(entry, error.value());
-  Outcome<FileLock> lock = FileLock::take(entry / "lock");
-  if (!lock)
-    return lock.takeFault();
-  if (!isDamaged && fs::exists(package, error))
-    return package.string();
-  if (isDamaged)
-    fs::remove_all(package, error);
-  if (std::optional<Fault> fault =
-          compileInto(package.string(), folder.string(), variant))
-    return *fault;
-  Outcome<std::string> keyNow = makeKey(folder, variant);
-  if (!keyNow)
-    return keyNow.takeFault();
-  if (*keyNow == *key)
-    return package.string();
-  fs::remove_all(package, error);
-  return Fault(checkpoint + ": changed while it was being compiled; run the "
-                            "command again");
+  bool isNew = false;
+  while (true) {
+    if (!isDamaged) {
+      Outcome<EntryLock> lock = EntryLock::take(entry, EntryLock::Shared);
+      if (!lock)
+        return lock.takeFault();
+      // It appears whole, and stays while the lock is held.
+      if (fs::exists(package, error)) {
+        lock->touch();
+        if (isNew)
+          enforceLimit(cache);
+        return CachedModel{package.string(), std::move(*lock)};
+      }
+    }
+    Outcome<EntryLock> lock = EntryLock::take(entry, EntryLock::Exclusive);
+    if (!lock)
+      return lock.takeFault();
+    // Another one may have been first.
+    if (isDamaged || !fs::exists(package, error)) {
+      if (std::optional<Fault> fault =
+              fillEntry(entry, package, checkpoint, variant))
+        return *fault;
+      isNew = true;
+    }
+    isDamaged = false;
+  }
 }
 
 } // namespace vlmc::tool

@@ -12,15 +12,43 @@ namespace vlmc::tool {
 
 namespace fs = std::filesystem;
 
+CLI::Option *addCacheFolder(CLI::App &app, std::string &folder) {
+  return app
+      .add_option("--cache-dir", folder,
+                  "where checkpoints are compiled to (default: "
+                  "$VLMC_CACHE_DIR, else vlmc/models in the user's cache)")
+      ->type_name("DIR");
+}
+
+CLI::Option *addSize(CLI::App &app, const std::string &name, uint64_t &bytes,
+                     const std::string &description) {
+  // CLI11 alone takes a negative number for a very large one.
+  CLI::Validator toBytes(
+      [](std::string &text) {
+        if (text.empty() || text.front() < '0' || text.front() > '9')
+          return "expected a size such as 500M or 20G, found '" + text + "'";
+        return CLI::AsSizeValue(/*kb_is_1000=*/false)(text);
+      },
+      "");
+  return app.add_option(name, bytes, description)
+      ->transform(toBytes)
+      ->type_name("SIZE");
+}
+
+CLI::Option *addCacheSize(CLI::App &app, uint64_t &bytes) {
+  return addSize(app, "--cache-size", bytes,
+                 "how much the cache may hold, 500M or 20G; beyond it the "
+                 "least recently used models are removed (default: 64G)")
+      ->envname("VLMC_CACHE_SIZE");
+}
+
 void addModelOptions(CLI::App &app, ModelOptions &options) {
   app.add_option("--threads", options.threads,
                  "threads to work with; 0: as many as there are")
       ->check(CLI::Range(0, 1024))
       ->type_name("N");
-  app.add_option("--cache-dir", options.cache,
-                 "where checkpoints are compiled to (default: "
-                 "$VLMC_CACHE_DIR, else vlmc/models in the user's cache)")
-      ->type_name("DIR");
+  addCacheFolder(app, options.cache);
+  addCacheSize(app, options.cacheBytes);
   app.add_flag("--reference", options.reference,
                "compile a checkpoint to plain kernels, one for each op: slow, "
                "a second opinion");
@@ -67,7 +95,8 @@ static std::optional<Fault> checkCheckpoint(const std::string &path) {
   if (!fs::exists(fs::path(path) / "config.json", ignored))
     return Fault(path + ": expected a compiled model (with "
                         "manifest.textproto) or a checkpoint folder (with "
-                        "config.json), found neither file in it");
+                        "config.json), found neither file in it; give "
+                        "another folder or complete this one");
   return std::nullopt;
 }
 
@@ -110,21 +139,25 @@ Outcome<OpenModel> openModel(const ModelOptions &options,
   Outcome<std::string> cache = cacheFolder(options.cache);
   if (!cache)
     return cache.takeFault();
+  CacheOptions cacheOptions{*cache, options.cacheBytes};
   Variant variant{options.reference, taps};
   for (bool isDamaged : {false, true}) {
-    Outcome<std::string> package =
-        findOrCompile(options.path, variant, *cache, isDamaged);
-    if (!package)
-      return package.takeFault();
-    std::optional<Fault> fault = result.load(*package, code);
-    if (!fault)
+    Outcome<CachedModel> cached =
+        findOrCompile(options.path, variant, cacheOptions, isDamaged);
+    if (!cached)
+      return cached.takeFault();
+    std::optional<Fault> fault = result.load(cached->package, code);
+    if (!fault) {
+      result.lock = std::move(cached->lock);
       break;
+    }
     // What lies in the cache may have been damaged; it can be made again.
     bool canMend = code == VLM_CORRUPT || code == VLM_NOT_FOUND ||
                    code == VLM_INCOMPATIBLE;
     if (isDamaged || !canMend)
       return *fault;
-    warn(*package + ": damaged (" + fault->message + "); compiling it again");
+    warn(cached->package + ": damaged (" + fault->message +
+         "); compiling it again");
   }
   return result;
 }

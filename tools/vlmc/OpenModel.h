@@ -17,6 +17,7 @@
 
 namespace CLI {
 class App;
+class Option;
 } // namespace CLI
 
 namespace vlmc::tool {
@@ -24,13 +25,22 @@ namespace vlmc::tool {
 struct ModelOptions {
   std::string path;
   std::string cache;
+  uint64_t cacheBytes = CacheOptions::defaultBytes;
   int threads = 0;
   bool reference = false;
   vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
 };
 
-/// Adds --threads, --cache-dir and --reference.
+/// Adds --threads, --cache-dir, --cache-size and --reference.
 void addModelOptions(CLI::App &app, ModelOptions &options);
+
+/// Adds --cache-dir.
+CLI::Option *addCacheFolder(CLI::App &app, std::string &folder);
+/// Adds an option that takes a number of bytes, 500M or 20G.
+CLI::Option *addSize(CLI::App &app, const std::string &name, uint64_t &bytes,
+                     const std::string &description);
+/// Adds --cache-size.
+CLI::Option *addCacheSize(CLI::App &app, uint64_t &bytes);
 
 /// Adds --image-backend, for commands that read pictures.
 void addImageBackend(CLI::App &app, ModelOptions &options);
@@ -49,8 +59,9 @@ private:
   std::optional<Fault> load(const std::string &package, vlm_code_t &code);
 
   vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
-
   std::string folder;
+  /// Of a model in the cache.
+  std::optional<EntryLock> lock;
   std::unique_ptr<vlm_pool_t, decltype(&vlm_pool_destroy)> pool{
       nullptr, vlm_pool_destroy};
   std::unique_ptr<vlm_model_t, decltype(&vlm_model_destroy)> model{
