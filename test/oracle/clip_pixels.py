@@ -8,11 +8,15 @@ pixels-torchvision.tsv   the same by CLIPImageProcessor. torchvision resizes
              8-bit tensors as such only on processors with AVX2 (elsewhere it
              goes through floats for bilinear), so it runs in a process of its
              own: `clip_pixels.py ROOT` with VLMC_ORACLE_CPU=avx2.
+backends.tsv   checkpoint, request of its requests-files.json, the backend that its
+             processor's name asks for, SHA-256 of the request's `pixel_values`
+             by CLIPImageProcessorPil and by CLIPImageProcessor
 crops.safetensors   the uint8 values of the settings with small crops, as
              `<settings>/<picture>`
 settings/<settings>/preprocessor_config.json
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -92,6 +96,8 @@ SETTINGS = {
 }  # fmt: skip
 # What torchvision has no filter for.
 PIL_ONLY = ("box-33", "hamming-29")
+# Checkpoints whose processor is named ...Pil, is named plainly, is called a feature extractor.
+BACKEND_CASES = ("context-1", "openclip", "relu-silu")
 STORED = ("bicubic-24", "bilinear-27-crop-20", "pad-15-to-22", "stretch-17x25")
 
 
@@ -139,8 +145,31 @@ def process_all(root, backend, images, crops):
     return rows
 
 
+def process_requests(root):
+    """The rows of backends.tsv."""
+    from transformers import CLIPImageProcessor, CLIPImageProcessorPil
+    from transformers.image_utils import load_image
+
+    rows = []
+    for path in (Path(root) / name / "requests-files.json" for name in BACKEND_CASES):
+        model = path.parent / "model"
+        config, _ = CLIPImageProcessor.get_image_processor_dict(str(model))
+        is_pil = str(config.get("image_processor_type")).endswith("Pil")
+        for case in json.loads(path.read_text())["cases"]:
+            if not case.get("images"):
+                continue
+            images = [load_image(str(path.parent / image)) for image in case["images"]]
+            row = [path.parent.name, case["name"], "pil" if is_pil else "torchvision"]
+            for backend in (CLIPImageProcessorPil, CLIPImageProcessor):
+                processor = backend.from_pretrained(str(model))
+                values = processor(images=images, return_tensors="np")["pixel_values"]
+                row.append(sha256(np.asarray(values)))
+            rows.append("\t".join(row))
+    return rows
+
+
 def make_torchvision(root):
-    """Writes pixels-torchvision.tsv; torch must have been told to use AVX2."""
+    """Writes what torchvision makes; torch must have been told to use AVX2."""
     import torch
     from transformers import CLIPImageProcessor
 
@@ -149,6 +178,8 @@ def make_torchvision(root):
     images, _ = decode(sorted((Path(root) / "pictures").iterdir()))
     rows = process_all(root, CLIPImageProcessor, images, {})
     (Path(root) / "pixels" / "pixels-torchvision.tsv").write_text("\n".join(rows) + "\n")
+    rows = process_requests(root)
+    (Path(root) / "pixels" / "backends.tsv").write_text("\n".join(rows) + "\n")
 
 
 def make_all(root):
