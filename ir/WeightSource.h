@@ -43,6 +43,8 @@ public:
   virtual const WeightTensor *find(std::string_view name) const = 0;
   /// All names, sorted.
   virtual std::vector<std::string> names() const = 0;
+  /// Tells that the bytes of a tensor are not needed for now; they stay readable. A mapped file gives its memory back.
+  virtual void release(const WeightTensor &tensor) const {}
 };
 
 inline int64_t storedTypeBytes(StoredType type) {

@@ -6,6 +6,7 @@
 #include "llvm/Support/Path.h"
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -116,6 +117,35 @@ static Error checkReplaceable(StringRef output, StringRef manifest) {
   return Error::success();
 }
 
+/// Opens a directory and locks it, unless another program has; -1 then.
+static int lockDirectory(const std::string &name) {
+  int fd = ::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0)
+    return -1;
+  struct stat held{}, named{};
+  // Between opening and locking it may have been removed as a leftover.
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0 && ::fstat(fd, &held) == 0 &&
+      ::stat(name.c_str(), &named) == 0 && held.st_ino == named.st_ino)
+    return fd;
+  ::close(fd);
+  return -1;
+}
+
+/// Removes the directories `prefix`XXXXXXXX in `parent` that no program holds.
+static void removeLeftovers(StringRef parent, StringRef prefix) {
+  std::error_code code;
+  for (fs::directory_iterator it(parent, code), end; it != end && !code;
+       it.increment(code)) {
+    StringRef digits = path::filename(it->path());
+    if (!digits.consume_front(prefix) || digits.size() != 8)
+      continue;
+    if (int fd = lockDirectory(it->path()); fd >= 0) {
+      (void)fs::remove_directories(it->path());
+      ::close(fd);
+    }
+  }
+}
+
 Expected<PackageDirectory> PackageDirectory::create(StringRef output,
                                                     StringRef manifest) {
   SmallString<256> full(output);
@@ -135,14 +165,19 @@ Expected<PackageDirectory> PackageDirectory::create(StringRef output,
   if (!fs::is_directory(parent))
     return userError("cannot write '" + output + "': there is no directory '" +
                      parent + "'");
+  std::string prefix = ("." + path::filename(full) + ".tmp-").str();
+  removeLeftovers(parent, prefix);
   SmallString<256> model(parent), temporary;
-  path::append(model, "." + path::filename(full) + ".tmp-%%%%%%%%");
+  path::append(model, prefix + "%%%%%%%%");
   for (int attempt = 0; attempt < 100; ++attempt) {
     fs::createUniquePath(model, temporary, /*MakeAbsolute=*/false);
-    if (::mkdir(temporary.c_str(), 0777) == 0)
-      return PackageDirectory(full.str().str(), temporary.str().str());
-    if (errno != EEXIST)
+    if (::mkdir(temporary.c_str(), 0777) == 0) {
+      int lock = lockDirectory(temporary.str().str());
+      if (lock >= 0)
+        return PackageDirectory(full.str().str(), temporary.str().str(), lock);
+    } else if (errno != EEXIST) {
       break;
+    }
   }
   return systemError("cannot write '" + output +
                          "': cannot make a directory "
@@ -153,11 +188,14 @@ Expected<PackageDirectory> PackageDirectory::create(StringRef output,
 
 PackageDirectory::PackageDirectory(PackageDirectory &&other) noexcept
     : output(std::move(other.output)),
-      temporary(std::exchange(other.temporary, std::string())) {}
+      temporary(std::exchange(other.temporary, std::string())),
+      lock(std::exchange(other.lock, -1)) {}
 
 PackageDirectory::~PackageDirectory() {
   if (!temporary.empty())
     (void)fs::remove_directories(temporary);
+  if (lock >= 0)
+    ::close(lock);
 }
 
 std::string PackageDirectory::path(StringRef name) const {

@@ -48,7 +48,8 @@ class PackageDirectory {
 public:
   /// Checks that `output` can be written (its parent is there, and what stands
   /// there now, if anything, is a package: a directory that holds `manifest`)
-  /// and makes the directory beside it.
+  /// and makes the directory beside it. Directories of programs that were
+  /// killed are removed.
   static llvm::Expected<PackageDirectory> create(llvm::StringRef output,
                                                  llvm::StringRef manifest);
   PackageDirectory(PackageDirectory &&other) noexcept;
@@ -65,11 +66,14 @@ public:
   llvm::Error commit();
 
 private:
-  PackageDirectory(std::string output, std::string temporary)
-      : output(std::move(output)), temporary(std::move(temporary)) {}
+  PackageDirectory(std::string output, std::string temporary, int lock)
+      : output(std::move(output)), temporary(std::move(temporary)), lock(lock) {
+  }
   llvm::Error replaceWithoutExchange();
   std::string output;
   std::string temporary;
+  /// Of the directory, locked while it is being written.
+  int lock;
 };
 
 } // namespace vlmc

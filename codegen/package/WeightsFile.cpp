@@ -18,6 +18,10 @@ namespace vlmc {
 /// VLM_ABI_ALIGNMENT: packed weights are read with aligned loads.
 static constexpr uint64_t alignment = 64;
 
+/// How much of a mapped checkpoint all threads together keep in memory behind
+/// them; more would only make a machine with little memory swap.
+static constexpr uint64_t keptBytes = uint64_t(128) << 20;
+
 //===-- Places ------------------------------------------------------------===//
 
 Expected<WeightsPlan> WeightsPlan::create(ArrayRef<NamedRecipe> weights,
@@ -128,16 +132,32 @@ std::string WeightsPlan::header(ArrayRef<Digest> digests) const {
 
 //===-- Data --------------------------------------------------------------===//
 
+/// Gives back the memory of what a recipe reads.
+static void releaseInputs(vlm::RecipeAttr recipe, const WeightSource &source) {
+  if (recipe.getKind() == vlm::RecipeKind::Read)
+    if (const WeightTensor *tensor = source.find(recipe.getName().getValue()))
+      source.release(*tensor);
+  for (vlm::RecipeAttr input : recipe.getInputs())
+    releaseInputs(input, source);
+}
+
 Expected<WeightsPlan::Digest>
 WeightsPlan::writeTensor(const Tensor &tensor, OutputFile &file,
+                         uint64_t releaseBytes,
                          function_ref<void(uint64_t)> advance) const {
   SHA256 sha;
+  uint64_t unreleased = 0;
   auto sink = [&](uint64_t offset, ArrayRef<uint8_t> bytes) -> Error {
     sha.update(bytes);
     if (Error error =
             file.write(headerBytes + tensor.range.offset + offset, bytes))
       return error;
     advance(bytes.size());
+    unreleased += bytes.size();
+    if (tensor.recipe && unreleased >= releaseBytes) {
+      releaseInputs(tensor.recipe, *source);
+      unreleased = 0;
+    }
     return Error::success();
   };
   std::vector<uint8_t> zeros;
@@ -149,6 +169,8 @@ WeightsPlan::writeTensor(const Tensor &tensor, OutputFile &file,
   if (Error error = tensor.recipe ? evaluateRecipe(tensor.recipe, *source, sink)
                                   : sink(0, blob))
     return std::move(error);
+  if (tensor.recipe)
+    releaseInputs(tensor.recipe, *source);
   return sha.final();
 }
 
@@ -170,6 +192,8 @@ WeightsPlan::write(const std::string &path, unsigned jobs,
     return file.takeError();
   std::vector<Digest> digests(tensors.size());
   WriteState state;
+  ThreadPoolStrategy strategy = hardware_concurrency(jobs);
+  uint64_t releaseBytes = keptBytes / strategy.compute_thread_count();
   auto advance = [&](uint64_t bytes) {
     std::lock_guard lock(state.mutex);
     state.done += bytes;
@@ -182,7 +206,8 @@ WeightsPlan::write(const std::string &path, unsigned jobs,
       if (state.failed)
         return;
     }
-    Expected<Digest> digest = writeTensor(tensors[index], *file, advance);
+    Expected<Digest> digest =
+        writeTensor(tensors[index], *file, releaseBytes, advance);
     std::lock_guard lock(state.mutex);
     if (digest)
       digests[index] = *digest;
@@ -192,7 +217,7 @@ WeightsPlan::write(const std::string &path, unsigned jobs,
       state.error = digest.takeError();
   };
   {
-    DefaultThreadPool pool(hardware_concurrency(jobs));
+    DefaultThreadPool pool(strategy);
     for (size_t index = 0; index < tensors.size(); ++index)
       pool.async([&, index] { writeOne(index); });
     pool.wait();

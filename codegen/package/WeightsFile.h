@@ -88,6 +88,7 @@ private:
   std::string header(llvm::ArrayRef<Digest> digests) const;
   llvm::Expected<Digest>
   writeTensor(const Tensor &tensor, class OutputFile &file,
+              uint64_t releaseBytes,
               llvm::function_ref<void(uint64_t)> advance) const;
 
   const WeightSource *source;

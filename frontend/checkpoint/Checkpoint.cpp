@@ -210,6 +210,10 @@ std::vector<std::string> Checkpoint::names() const {
   return result;
 }
 
+void Checkpoint::release(const WeightTensor &tensor) const {
+  MappedFile::dropPages(tensor.data, tensor.bytes);
+}
+
 std::string_view Checkpoint::unreadableDtype(std::string_view name) const {
   auto found = unreadable.find(name);
   return found == unreadable.end() ? std::string_view() : found->second;

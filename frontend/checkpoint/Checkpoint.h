@@ -37,6 +37,7 @@ public:
   const WeightTensor *find(std::string_view name) const override;
   /// All names, also those of tensors that vlmc cannot read.
   std::vector<std::string> names() const override;
+  void release(const WeightTensor &tensor) const override;
 
   /// The dtype of a tensor that is there but which vlmc cannot read
   /// ("F8_E4M3"), else "": find() has no such tensors.

@@ -53,6 +53,16 @@ Result<MappedFile> MappedFile::open(const std::string &path) {
   return result;
 }
 
+void MappedFile::dropPages(const uint8_t *data, uint64_t bytes) {
+  auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  auto begin = reinterpret_cast<uintptr_t>(data) & ~(page - 1);
+  auto end = reinterpret_cast<uintptr_t>(data) + bytes;
+  if (bytes)
+    // A mapping that cannot be given back costs memory and nothing else.
+    (void)::madvise(reinterpret_cast<void *>(begin), end - begin,
+                    MADV_DONTNEED);
+}
+
 MappedFile::MappedFile(MappedFile &&other) noexcept
     : begin(std::exchange(other.begin, nullptr)),
       bytes(std::exchange(other.bytes, 0)) {}

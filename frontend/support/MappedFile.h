@@ -38,6 +38,11 @@ public:
     return {reinterpret_cast<const char *>(begin), bytes};
   }
 
+  /// Gives the memory of some bytes of a mapped file back, and that of their
+  /// neighbours in the same pages; they are read from the file again when they
+  /// are looked at. For bytes of a MappedFile alone: others would be lost.
+  static void dropPages(const uint8_t *data, uint64_t bytes);
+
 private:
   MappedFile() = default;
   const uint8_t *begin = nullptr;
