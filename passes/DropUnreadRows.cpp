@@ -93,6 +93,9 @@ static std::string operandsToTake(Operation *op, TakeTokensOp take,
   }
   if (auto attention = dyn_cast<AttentionOp>(op)) {
     operands.assign({0});
+    if (attention.isQueryShared() && take.getIndex())
+      return "its queries are shared by all sequences, each of which takes a "
+             "token of its own";
     if (attention.getQueryPosition())
       return "its queries have positions already";
     if (attention.getCausal() && !take.getIndex())

@@ -4,6 +4,7 @@
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
 #include "passes/Recipes.h"
+#include "passes/Remarks.h"
 #include "passes/Weights.h"
 #include "llvm/ADT/MapVector.h"
 
@@ -15,6 +16,8 @@ namespace vlmc {
 #define GEN_PASS_DEF_FOLDPASS
 #include "passes/Passes.h.inc"
 } // namespace vlmc
+
+static constexpr llvm::StringLiteral passName = "fold";
 
 static LogicalResult dropIdentity(ActivationOp op, PatternRewriter &rewriter) {
   if (op.getKind() != ActivationKind::Identity)
@@ -45,6 +48,29 @@ static LogicalResult dropTakeOfOne(TakeTokensOp op, PatternRewriter &rewriter) {
     return rewriter.notifyMatchFailure(op, "chooses among several tokens");
   rewriter.replaceOp(op, op.getInput());
   return success();
+}
+
+/// A `linear` of weights alone becomes a weight, computed when weights are
+/// packed.
+static void foldLinears(func::FuncOp entry, WeightTable &weights) {
+  for (auto linear : llvm::make_early_inc_range(entry.getOps<LinearOp>())) {
+    SmallVector<RecipeAttr> inputs;
+    for (Value operand : linear->getOperands())
+      if (WeightOp weight = weights.find(operand))
+        if (weight.getRecipe().getType().getElementType().isF32())
+          inputs.push_back(weight.getRecipe());
+    if (inputs.size() != linear->getNumOperands())
+      continue;
+    auto label = linear->getAttrOfType<StringAttr>(names::label);
+    std::string name = label ? label.str() + ".result" : "linear.result";
+    WeightOp folded =
+        weights.getOrCreate(name, RecipeAttr::linear(inputs), linear.getLoc());
+    OpBuilder builder(linear);
+    reportPassed(linear, passName) << remark::add(
+        "{0} is computed when weights are packed", describe(linear));
+    linear.replaceAllUsesWith(getWeight(builder, linear.getLoc(), folded));
+    linear.erase();
+  }
 }
 
 /// Rewrites recipes, then lets the first weight of each recipe stand for all.
@@ -86,6 +112,11 @@ struct Fold : vlmc::impl::FoldPassBase<Fold> {
     for (auto entry : getOperation().getOps<func::FuncOp>())
       if (failed(applyPatternsGreedily(entry, frozen)))
         return signalPassFailure();
+    {
+      WeightTable weights(getOperation());
+      for (auto entry : getOperation().getOps<func::FuncOp>())
+        foldLinears(entry, weights);
+    }
     foldWeights(getOperation());
     for (auto entry : getOperation().getOps<func::FuncOp>())
       mergeGets(entry);

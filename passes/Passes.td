@@ -46,7 +46,8 @@ def FoldPass : Vlm_Pass<"vlm-fold"> {
   let summary = "Remove what computes nothing and simplify recipes";
   let description = [{
     Before: `y = vlm.activation identity x`, `vlm.slice_features x [0, D)` of all D features, slices of slices, the only token of one token taken;
-    recipes that reshape twice, transpose twice, slice everything; two weights with one recipe (tied embeddings); weights that nobody reads.
+    a `linear` of weights alone (its result becomes a weight); recipes that reshape twice, transpose twice, slice everything; two weights with one
+    recipe (tied embeddings); weights that nobody reads.
     After: all gone. Exact: no result bit changes.
   }];
 }

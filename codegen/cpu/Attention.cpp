@@ -34,7 +34,7 @@ public:
   void generate() {
     addPhase(
         e, kernel, prefix, code, [&](Value args, Value begin, Value end) { emitTasks(args, begin, end); },
-        [&](DimFrame &dims) { return e.mul(dims.dim(op.getQuery(), 0), heads); });
+        [&](DimFrame &dims) { return e.mul(dims.dim(op.getKey(), 0), heads); });
   }
 
 private:
@@ -158,7 +158,9 @@ private:
     Rows rows = rowsOf(frame, op.getQuery());
     double factor = op.getScale().convertToDouble() * 1.44269504088896341;
     e.loop(e.constant(0), count, 1, [&](Value i) {
-      Value number = e.add(e.mul(batch, queries), e.add(first, i));
+      Value number = e.add(first, i);
+      if (!op.isQueryShared())
+        number = e.add(e.mul(batch, queries), number);
       Value row = e.at(rows.base, e.add(e.mul(number, rows.stride), e.mul(head, size)));
       Value target = e.at(s.queries, e.mul(i, size));
       RowEmitter(e, frame).forFeatures(size, [&](Value d, Type, int64_t valid) {

@@ -100,6 +100,8 @@ private:
           Value rows = frame.dims.dim(take.getResult(), 1), tokens = frame.dims.dim(take.getInput(), 1);
           Value token = take.getIndex() ? widenIndex(e.load(e.i32, e.at(bufferOf(take.getIndex()), m, e.i32)))
                                         : e.constant(static_cast<int64_t>(*take.getPosition()));
+          if (!take.getIndex() && static_cast<int64_t>(*take.getPosition()) < 0)
+            token = e.add(token, tokens);
           return get(take.getInput(), e.add(e.mul(e.div(m, rows), tokens), token), n);
         })
         .Case([&](vlm::SqueezeOp squeeze) { return get(squeeze.getInput(), m, n); })
@@ -247,7 +249,7 @@ private:
 
   void emitAttention(vlm::AttentionOp a, Value m) {
     Value queries = frame.dims.dim(a.getQuery(), 1), keys = frame.dims.dim(a.getKey(), 1);
-    Value batch = e.div(m, queries), position = e.rem(m, queries);
+    Value batch = e.div(m, queries), position = e.rem(m, queries), query = a.isQueryShared() ? position : m;
     if (a.getQueryPosition())
       position = widenIndex(e.load(e.i32, e.at(bufferOf(a.getQueryPosition()), m, e.i32)));
     int64_t heads = a.getNumHeads(), size = width(a.getQuery()) / heads, group = heads / static_cast<int64_t>(a.getNumKvHeads());
@@ -255,7 +257,7 @@ private:
     auto score = [&](Value head, Value keyHead, Value j) {
       Value row = e.add(e.mul(batch, keys), j);
       Value s = sum(e.constant(size), [&](Value d) {
-        return e.fmul(getWide(a.getQuery(), m, e.add(e.mul(head, size), d)), getWide(a.getKey(), row, e.add(e.mul(keyHead, size), d)));
+        return e.fmul(getWide(a.getQuery(), query, e.add(e.mul(head, size), d)), getWide(a.getKey(), row, e.add(e.mul(keyHead, size), d)));
       });
       s = e.fmul(s, wide(a.getScale().convertToDouble()));
       if (a.getCausal())

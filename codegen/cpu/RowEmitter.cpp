@@ -180,8 +180,12 @@ Row RowEmitter::preparePrepend(vlm::PrependTokensOp op, Value m) {
 
 Row RowEmitter::prepareTake(vlm::TakeTokensOp op, Value m) {
   Value tokens = frame.dims.dim(op.getInput(), 1);
-  if (!op.getIndex())
-    return prepare(op.getInput(), e.add(e.mul(m, tokens), static_cast<int64_t>(*op.getPosition())));
+  if (!op.getIndex()) {
+    // A negative position counts from the end: from the next sequence's begin.
+    int64_t position = *op.getPosition();
+    Value begin = e.mul(position < 0 ? e.add(m, 1) : m, tokens);
+    return prepare(op.getInput(), e.add(begin, position));
+  }
   Value index = e.load(e.i32, e.at(frame.operand(op.getIndex()), m, e.i32));
   index = arith::ExtSIOp::create(e.b, e.loc, e.i64, index);
   Value batch = e.div(m, frame.dims.dim(op.getResult(), 1));

@@ -194,6 +194,7 @@ private:
   void evaluateReshape(RecipeAttr recipe, const Box &box) const;
   void evaluateAdd(RecipeAttr recipe, const Box &box) const;
   void evaluateConvert(RecipeAttr recipe, const Box &box) const;
+  void evaluateLinear(RecipeAttr recipe, const Box &box) const;
 
   const WeightSource &source;
 };
@@ -281,6 +282,34 @@ void Evaluator::evaluateConvert(RecipeAttr recipe, const Box &box) const {
            [](float value) { return bfloatToFloat(floatToBfloat(value)); });
 }
 
+/// One row of the input and one of the weight at a time, so that memory stays
+/// small; the chain of fused multiply-adds is that of the kernels.
+void Evaluator::evaluateLinear(RecipeAttr recipe, const Box &box) const {
+  RecipeAttr input = recipe.getInputs()[0], weight = recipe.getInputs()[1];
+  int64_t k = weight.getType().getDimSize(1);
+  ArrayRef<int64_t> rows = input.getType().getShape().drop_back();
+  Coords strides = denseStrides(rows);
+  std::vector<float> x(k), w(k);
+  forEachLine(box, [&](ArrayRef<int64_t> index, float *out) {
+    int64_t row = 0;
+    for (auto [i, s] : zip_equal(index.drop_back(), strides))
+      row += i * s;
+    evaluateRun(input, row * k, k, x.data());
+    for (int64_t n = 0; n < box.size.back(); ++n) {
+      evaluateRun(weight, (index.back() + n) * k, k, w.data());
+      float sum = 0;
+      for (int64_t i = 0; i < k; ++i)
+        sum = std::fma(x[i], w[i], sum);
+      if (recipe.getInputs().size() == 3) {
+        float bias = 0;
+        evaluateRun(recipe.getInputs()[2], index.back() + n, 1, &bias);
+        sum += bias;
+      }
+      out[n * box.strides.back()] = sum;
+    }
+  });
+}
+
 void Evaluator::evaluate(RecipeAttr recipe, const Box &box) const {
   switch (recipe.getKind()) {
   case RecipeKind::Read:
@@ -311,6 +340,8 @@ void Evaluator::evaluate(RecipeAttr recipe, const Box &box) const {
     return evaluateConvert(recipe, box);
   case RecipeKind::Add:
     return evaluateAdd(recipe, box);
+  case RecipeKind::Linear:
+    return evaluateLinear(recipe, box);
   case RecipeKind::Pack:
     llvm_unreachable("checkRecipe rejects a pack that is not the last step");
   }

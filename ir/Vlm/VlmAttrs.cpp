@@ -70,6 +70,12 @@ RecipeAttr RecipeAttr::convert(Type elementType, RecipeAttr input) {
 
 RecipeAttr RecipeAttr::add(RecipeAttr lhs, RecipeAttr rhs) { return makeRecipe(RecipeKind::Add, lhs.getType(), {lhs, rhs}); }
 
+RecipeAttr RecipeAttr::linear(ArrayRef<RecipeAttr> inputs) {
+  SmallVector<int64_t> shape(inputs[0].getType().getShape());
+  shape.back() = inputs[1].getType().getDimSize(0);
+  return makeRecipe(RecipeKind::Linear, RankedTensorType::get(shape, inputs[0].getType().getElementType()), inputs);
+}
+
 RecipeAttr RecipeAttr::pack(StringRef layout, RecipeAttr input) {
   RankedTensorType type = input.getType();
   auto packed = RankedTensorType::get(type.getShape(), type.getElementType(), LayoutAttr::get(type.getContext(), layout));
@@ -95,6 +101,21 @@ static LogicalResult verifyConcat(EmitError emitError, RankedTensorType type, Ar
   }
   if (sum != type.getDimSize(params[0]))
     return emitError() << "concat gives " << sum << " along axis " << params[0] << ", but its type is " << type;
+  return success();
+}
+
+static LogicalResult verifyLinear(EmitError emitError, RankedTensorType type, ArrayRef<RecipeAttr> inputs) {
+  if (inputs.size() != 2 && inputs.size() != 3)
+    return emitError() << "linear needs an input, a weight and at most a bias, but has " << inputs.size() << " inputs";
+  RankedTensorType input = inputs[0].getType(), weight = inputs[1].getType();
+  bool fits = input.getRank() > 0 && weight.getRank() == 2 && input.getShape().back() == weight.getDimSize(1);
+  if (fits && inputs.size() == 3)
+    fits = inputs[2].getType().getShape() == weight.getShape().take_front();
+  if (fits)
+    fits = type.getRank() == input.getRank() && type.getShape().drop_back() == input.getShape().drop_back() &&
+           type.getShape().back() == weight.getDimSize(0);
+  if (!fits || llvm::any_of(inputs, [](RecipeAttr part) { return !part.getType().getElementType().isF32(); }))
+    return emitError() << "linear needs [..., K], [N, K] and [N] in f32 for its type " << type << ", but has " << input << " and " << weight;
   return success();
 }
 
@@ -168,6 +189,8 @@ LogicalResult RecipeAttr::verify(EmitError emitError, RecipeKind kind, RankedTen
   }
   if (kind == RecipeKind::Concat)
     return verifyConcat(emitError, type, params, inputs);
+  if (kind == RecipeKind::Linear)
+    return verifyLinear(emitError, type, inputs);
   if (kind == RecipeKind::Add) {
     if (inputs.size() != 2 || inputs[0].getType() != type || inputs[1].getType() != type)
       return emitError() << "add needs two inputs of its own type " << type;

@@ -55,7 +55,7 @@ def Vlm_RecipeKind : Vlm_Enum<"RecipeKind", "a step of a weight recipe", [
   I32EnumAttrCase<"Read", 0, "read">, I32EnumAttrCase<"Concat", 1, "concat">, I32EnumAttrCase<"Transpose", 2, "transpose">,
   I32EnumAttrCase<"Slice", 3, "slice">, I32EnumAttrCase<"Scale", 4, "scale">, I32EnumAttrCase<"Exp", 5, "exp">,
   I32EnumAttrCase<"Reshape", 6, "reshape">, I32EnumAttrCase<"Convert", 7, "convert">, I32EnumAttrCase<"Pack", 8, "pack">,
-  I32EnumAttrCase<"Add", 9, "add">]>;
+  I32EnumAttrCase<"Add", 9, "add">, I32EnumAttrCase<"Linear", 10, "linear">]>;
 
 //===-- Attributes -----------------------------------------------------------------------------------------------------------------===//
 
@@ -67,6 +67,7 @@ def Vlm_RecipeAttr : Vlm_Attr<"Recipe", "recipe"> {
     - `concat axis (a, b, ...)`: joined along `params[0]`
     - `transpose perm (a)`, `slice axis, begin, end (a)`, `reshape (a)`, `convert (a)` (to the element type of the result)
     - `scale factor (a)`, `exp (a)` (both evaluated in f32), `add (a, b)` (equal shapes, f32)
+    - `linear (x, w)`, `linear (x, w, b)`: `vlm.linear` of weights, f32; the same bits as its kernel: one chain of fused multiply-adds in ascending k
     - `pack "LAYOUT" (a)`: laid out as the named layout says; the type keeps the logical shape and carries `#vlm.layout`
     Example: `#vlm.recipe<concat [0] (#vlm.recipe<read "q.weight" : tensor<64x64xf32>>, #vlm.recipe<read "k.weight" : tensor<64x64xf32>>) : tensor<128x64xf32>>`
   }];
@@ -84,6 +85,7 @@ def Vlm_RecipeAttr : Vlm_Attr<"Recipe", "recipe"> {
     static RecipeAttr reshape(::llvm::ArrayRef<int64_t> shape, RecipeAttr input);
     static RecipeAttr convert(::mlir::Type elementType, RecipeAttr input);
     static RecipeAttr add(RecipeAttr lhs, RecipeAttr rhs);
+    static RecipeAttr linear(::llvm::ArrayRef<RecipeAttr> inputs);
     static RecipeAttr pack(::llvm::StringRef layout, RecipeAttr input);
   }];
 }

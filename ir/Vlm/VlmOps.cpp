@@ -118,15 +118,20 @@ LogicalResult AttentionOp::verify() {
   if (ShapedType::isDynamic(features) || features % heads != 0)
     return emitOpError() << "'query' must have a multiple of " << heads << " features (num_heads), but has " << features;
   ArrayRef<int64_t> query = typeOf(getQuery()).getShape(), key = typeOf(getKey()).getShape();
-  if (failed(checkShape(*this, "key", getKey(), {query[0], key[1], features / heads * keyHeads})) ||
-      failed(checkShape(*this, "value", getValue(), key)) || failed(checkShape(*this, "result", getResult(), query)))
+  int64_t batch = query[0] == 1 ? key[0] : query[0];
+  if (failed(checkShape(*this, "key", getKey(), {batch, key[1], features / heads * keyHeads})) ||
+      failed(checkShape(*this, "value", getValue(), key)) || failed(checkShape(*this, "result", getResult(), {batch, query[1], query[2]})))
     return failure();
+  if (getQueryPosition() && isQueryShared())
+    return emitOpError() << "'query_position' must be absent where all sequences share 'query', which is " << getQuery().getType();
   if (getQueryPosition() && failed(checkShape(*this, "query_position", getQueryPosition(), query.take_front(2))))
     return failure();
   if (getKeyValid() && failed(checkShape(*this, "key_valid", getKeyValid(), key.take_front(2))))
     return failure();
   return success();
 }
+
+std::pair<unsigned, unsigned> AttentionOp::getDimSource(unsigned, unsigned dim) { return {dim == 0 ? 1u : 0u, dim}; }
 
 LogicalResult ContrastiveLogitsOp::verify() {
   if (failed(checkRank(*this, "image", getImage(), 2)) || failed(checkRank(*this, "text", getText(), 2)))
@@ -206,8 +211,8 @@ LogicalResult TakeTokensOp::verify() {
         failed(checkShape(*this, "index", getIndex(), {input[0], typeOf(getIndex()).getDimSize(1)})))
       return failure();
     rows = typeOf(getIndex()).getDimSize(1);
-  } else if (static_cast<int64_t>(*getPosition()) < 0 || (!ShapedType::isDynamic(input[1]) && static_cast<int64_t>(*getPosition()) >= input[1])) {
-    return emitOpError() << "'position' must be within the tokens of " << getInput().getType() << ", but is " << *getPosition();
+  } else if (int64_t at = *getPosition(); !ShapedType::isDynamic(input[1]) && (at < -input[1] || at >= input[1])) {
+    return emitOpError() << "'position' must be within the tokens of " << getInput().getType() << ", but is " << static_cast<int64_t>(*getPosition());
   }
   return checkShape(*this, "result", getResult(), {input[0], rows, input[2]});
 }

@@ -92,16 +92,18 @@ def Vlm_PatchEmbedOp : Vlm_TensorOp<"patch_embed"> {
   let hasVerifier = 1;
 }
 
-def Vlm_AttentionOp : Vlm_TensorOp<"attention", [AttrSizedOperandSegments]> {
+def Vlm_AttentionOp : Vlm_ReshapingTensorOp<"attention", [AttrSizedOperandSegments]> {
   let summary = "softmax(scale * q k^T, masked) v, head by head";
   let description = [{
     The mask is a conjunction of predicates over per-token columns: `causal` (a key's position is not after the query's), `key_valid` (keys whose
     column is 0 are masked). A query's position is its row, or its entry in `query_position`; a key's position is its row. A query without any
     allowed key attends to all keys alike, as an additive mask of the lowest finite number gives.
     - Shapes: `query` `[B, R, num_heads*Dh]`, `key`, `value` `[B, T, num_kv_heads*Dh]`, `query_position` `[B, R]` i32, `key_valid` `[B, T]` i64,
-      `result` `[B, R, num_heads*Dh]`. num_heads is a multiple of num_kv_heads.
+      `result` `[B, R, num_heads*Dh]`. num_heads is a multiple of num_kv_heads. A `query` of `[1, R, num_heads*Dh]` is shared by all B sequences, as
+      the learned query of a pooling head is; it then has no `query_position`.
     - Types: float; scores, softmax and sums in f32.
-    - Source: Attention Is All You Need, arXiv:1706.03762; CLIPAttention in transformers.
+    - Source: Attention Is All You Need, arXiv:1706.03762; CLIPAttention in transformers; for shared queries the pooling of Set Transformer,
+      arXiv:1810.00825, and SiglipMultiheadAttentionPoolingHead in transformers.
     ```mlir
     %y = vlm.attention %q, %k, %v key_valid %m {causal, num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 2.500000e-01 : f64}
         : (tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?xi64>) -> tensor<?x?x64xf32>
@@ -113,6 +115,12 @@ def Vlm_AttentionOp : Vlm_TensorOp<"attention", [AttrSizedOperandSegments]> {
   let assemblyFormat = [{ $query `,` $key `,` $value (`query_position` $query_position^)? (`key_valid` $key_valid^)? attr-dict
       `:` functional-type(operands, results) }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Whether one sequence of queries serves several sequences of keys.
+    bool isQueryShared() {
+      return getQuery().getType().getDimSize(0) == 1 && getKey().getType().getDimSize(0) != 1;
+    }
+  }];
 }
 
 def Vlm_ContrastiveLogitsOp : Vlm_ReshapingTensorOp<"contrastive_logits"> {
@@ -245,11 +253,12 @@ def Vlm_TokenIndexOp : Vlm_TensorOp<"token_index"> {
 def Vlm_TakeTokensOp : Vlm_ReshapingTensorOp<"take_tokens"> {
   let summary = "chosen tokens of each sequence";
   let description = [{
-    With `index` the tokens named there, without it the one at `position`.
+    With `index` the tokens named there, without it the one at `position`, where -1 is the last token, -2 the one before it.
     - Shapes: `input` `[B, T, D]`, `index` `[B, R]` i32 (each less than T), `result` `[B, R, D]` (R = 1 with `position`).
     ```mlir
     %y = vlm.take_tokens %x at 0 : (tensor<?x50x64xf32>) -> tensor<?x1x64xf32>
     %z = vlm.take_tokens %x index %i : (tensor<?x?x64xf32>, tensor<?x1xi32>) -> tensor<?x1x64xf32>
+    %l = vlm.take_tokens %x at -1 : (tensor<?x?x64xf32>) -> tensor<?x1x64xf32>
     ```
   }];
   let arguments = (ins Vlm_Float:$input, Optional<RankedTensorOf<[I32]>>:$index, OptionalAttr<I64Attr>:$position);

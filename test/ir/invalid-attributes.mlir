@@ -80,6 +80,18 @@ vlm.weight @w : tensor<1xf32> = #vlm.recipe<exp : tensor<1xf32>>
 
 // -----
 
+// expected-error@+2 {{linear needs [..., K], [N, K] and [N] in f32 for its type 'tensor<1x4xf32>', but has 'tensor<1x5xf32>' and 'tensor<4x6xf32>'}}
+vlm.weight @w : tensor<1x4xf32> =
+    #vlm.recipe<linear (#vlm.recipe<read "x" : tensor<1x5xf32>>, #vlm.recipe<read "w" : tensor<4x6xf32>>) : tensor<1x4xf32>>
+
+// -----
+
+// expected-error@+2 {{linear needs an input, a weight and at most a bias, but has 1 inputs}}
+vlm.weight @w : tensor<1x4xf32> =
+    #vlm.recipe<linear (#vlm.recipe<read "x" : tensor<1x4xf32>>) : tensor<1x4xf32>>
+
+// -----
+
 // expected-error@+2 {{add needs two inputs of its own type 'tensor<4xf32>'}}
 vlm.weight @w : tensor<4xf32> =
     #vlm.recipe<add (#vlm.recipe<read "a" : tensor<4xf32>>, #vlm.recipe<read "b" : tensor<5xf32>>) : tensor<4xf32>>

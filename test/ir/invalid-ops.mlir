@@ -134,6 +134,24 @@ func.func @attention(%q: tensor<?x9x64xf32>, %p: tensor<?x8xi32>) -> tensor<?x9x
 
 // -----
 
+func.func @attention(%q: tensor<1x9x64xf32>, %k: tensor<?x5x64xf32>, %p: tensor<1x9xi32>) -> tensor<?x9x64xf32> {
+  // expected-error@+1 {{'query_position' must be absent where all sequences share 'query', which is 'tensor<1x9x64xf32>'}}
+  %0 = vlm.attention %q, %k, %k query_position %p {num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 1.0 : f64}
+      : (tensor<1x9x64xf32>, tensor<?x5x64xf32>, tensor<?x5x64xf32>, tensor<1x9xi32>) -> tensor<?x9x64xf32>
+  return %0 : tensor<?x9x64xf32>
+}
+
+// -----
+
+func.func @attention(%q: tensor<2x9x64xf32>, %k: tensor<3x5x64xf32>) -> tensor<3x9x64xf32> {
+  // expected-error@+1 {{'key' must have shape [2, 5, 64], but is 'tensor<3x5x64xf32>'}}
+  %0 = vlm.attention %q, %k, %k {num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 1.0 : f64}
+      : (tensor<2x9x64xf32>, tensor<3x5x64xf32>, tensor<3x5x64xf32>) -> tensor<3x9x64xf32>
+  return %0 : tensor<3x9x64xf32>
+}
+
+// -----
+
 func.func @attention(%q: tensor<?x9x64xf32>, %m: tensor<?x8xi64>) -> tensor<?x9x64xf32> {
   // expected-error@+1 {{'key_valid' must have shape [?, 9], but is 'tensor<?x8xi64>'}}
   %0 = vlm.attention %q, %q, %q key_valid %m {num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 1.0 : f64}
@@ -234,6 +252,14 @@ func.func @take_tokens(%x: tensor<?x9x64xf32>) -> tensor<?x1x64xf32> {
 func.func @take_tokens(%x: tensor<?x9x64xf32>) -> tensor<?x1x64xf32> {
   // expected-error@+1 {{'position' must be within the tokens of 'tensor<?x9x64xf32>', but is 9}}
   %0 = vlm.take_tokens %x at 9 : (tensor<?x9x64xf32>) -> tensor<?x1x64xf32>
+  return %0 : tensor<?x1x64xf32>
+}
+
+// -----
+
+func.func @take_tokens(%x: tensor<?x9x64xf32>) -> tensor<?x1x64xf32> {
+  // expected-error@+1 {{'position' must be within the tokens of 'tensor<?x9x64xf32>', but is -10}}
+  %0 = vlm.take_tokens %x at -10 : (tensor<?x9x64xf32>) -> tensor<?x1x64xf32>
   return %0 : tensor<?x1x64xf32>
 }
 

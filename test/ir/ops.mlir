@@ -39,6 +39,15 @@ func.func @attention(%q: tensor<?x?x64xf32>, %k: tensor<?x?x64xf32>, %v: tensor<
   return %y : tensor<?x?x64xf32>
 }
 
+// CHECK-LABEL: func.func @shared_query
+func.func @shared_query(%q: tensor<1x2x64xf32>, %k: tensor<?x50x64xf32>) -> tensor<?x2x64xf32> {
+  // CHECK: vlm.attention %{{.*}}, %{{.*}}, %{{.*}} {num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 2.500000e-01 : f64}
+  // CHECK-SAME: : (tensor<1x2x64xf32>, tensor<?x50x64xf32>, tensor<?x50x64xf32>) -> tensor<?x2x64xf32>
+  %y = vlm.attention %q, %k, %k {num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 2.500000e-01 : f64}
+      : (tensor<1x2x64xf32>, tensor<?x50x64xf32>, tensor<?x50x64xf32>) -> tensor<?x2x64xf32>
+  return %y : tensor<?x2x64xf32>
+}
+
 // CHECK-LABEL: func.func @contrastive_logits
 func.func @contrastive_logits(%i: tensor<?x64xf32>, %t: tensor<?x64xf32>, %s: tensor<1xf32>) -> tensor<?x?xf32> {
   // CHECK: vlm.contrastive_logits %{{.*}}, %{{.*}}, %{{.*}} : (tensor<?x64xf32>, tensor<?x64xf32>, tensor<1xf32>) -> tensor<?x?xf32>
@@ -75,6 +84,8 @@ func.func @tokens(%ids: tensor<?x?xi64>, %table: tensor<100x64xf32>, %cls: tenso
   %y = vlm.take_tokens %p at 0 : (tensor<?x50x64xf32>) -> tensor<?x1x64xf32>
   // CHECK: vlm.take_tokens %{{.*}} index %{{.*}} : (tensor<?x?x64xf32>, tensor<?x1xi32>) -> tensor<?x1x64xf32>
   %z = vlm.take_tokens %e index %i : (tensor<?x?x64xf32>, tensor<?x1xi32>) -> tensor<?x1x64xf32>
+  // CHECK: vlm.take_tokens %{{.*}} at -1 : (tensor<?x?x64xf32>) -> tensor<?x1x64xf32>
+  %l = vlm.take_tokens %e at -1 : (tensor<?x?x64xf32>) -> tensor<?x1x64xf32>
   // CHECK: vlm.squeeze %{{.*}} : (tensor<?x1x64xf32>) -> tensor<?x64xf32>
   %s = vlm.squeeze %y : (tensor<?x1x64xf32>) -> tensor<?x64xf32>
   // CHECK: vlm.slice_features %{{.*}}[32, 64] : (tensor<?x1x64xf32>) -> tensor<?x1x32xf32>

@@ -65,6 +65,30 @@ func.func @causal_constant(%q: tensor<?x9x64xf32>) -> tensor<?x1x64xf32> {
   return %1 : tensor<?x1x64xf32>
 }
 
+// The last token is known by a constant, too; only queries move with it.
+// CHECK-LABEL: func.func @last_token
+// CHECK-SAME:    %[[X:[a-z0-9]+]]: tensor<?x?x64xf32>
+// CHECK:         %[[Q:.+]] = vlm.take_tokens %[[X]] at -1
+// CHECK:         vlm.attention %[[Q]], %[[X]], %[[X]]
+func.func @last_token(%x: tensor<?x?x64xf32>) -> tensor<?x1x64xf32> {
+  // expected-remark@+1 {{attention is computed}}
+  %a = vlm.attention %x, %x, %x {num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 0.25 : f64}
+      : (tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>) -> tensor<?x?x64xf32>
+  %t = vlm.take_tokens %a at -1 : (tensor<?x?x64xf32>) -> tensor<?x1x64xf32>
+  return %t : tensor<?x1x64xf32>
+}
+
+// CHECK-LABEL: func.func @shared_query
+func.func @shared_query(%q: tensor<1x3x64xf32>, %k: tensor<?x9x64xf32>, %i: tensor<?x1xi32>) -> tensor<?x1x64xf32> {
+  // CHECK: vlm.attention
+  // CHECK-NEXT: vlm.take_tokens
+  %a = vlm.attention %q, %k, %k {num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 0.25 : f64}
+      : (tensor<1x3x64xf32>, tensor<?x9x64xf32>, tensor<?x9x64xf32>) -> tensor<?x3x64xf32>
+  // expected-remark@+1 {{its queries are shared by all sequences, each of which takes a token of its own}}
+  %t = vlm.take_tokens %a index %i : (tensor<?x3x64xf32>, tensor<?x1xi32>) -> tensor<?x1x64xf32>
+  return %t : tensor<?x1x64xf32>
+}
+
 // CHECK-LABEL: func.func @positioned
 // CHECK:         vlm.attention
 // CHECK-NEXT:    vlm.take_tokens

@@ -63,3 +63,22 @@ func.func @kept(%x: tensor<?x9x64xf32>) -> tensor<?x1x64xf32> {
   %1 = vlm.take_tokens %0 at 0 : (tensor<?x9x64xf32>) -> tensor<?x1x64xf32>
   return %1 : tensor<?x1x64xf32>
 }
+
+// A product of weights alone is a weight; with a value in it, it stays.
+// CHECK:       vlm.weight @probe.query.result : tensor<1x1x4xf32> = <linear (#vlm.recipe<read "x"
+// CHECK-LABEL: func.func @constant_linear
+// CHECK-SAME:    %[[V:[a-z0-9]+]]: tensor<?x1x6xf32>
+// CHECK:         %[[Q:.+]] = vlm.get_weight @probe.query.result : tensor<1x1x4xf32>
+// CHECK:         %[[Y:.+]] = vlm.linear %[[V]]
+// CHECK:         return %[[Q]], %[[Y]]
+vlm.weight @x : tensor<1x1x6xf32> = #vlm.recipe<read "x" : tensor<1x1x6xf32>>
+vlm.weight @w : tensor<4x6xf32> = #vlm.recipe<read "w" : tensor<4x6xf32>>
+vlm.weight @b : tensor<4xf32> = #vlm.recipe<read "b" : tensor<4xf32>>
+func.func @constant_linear(%v: tensor<?x1x6xf32>) -> (tensor<1x1x4xf32>, tensor<?x1x4xf32>) {
+  %x = vlm.get_weight @x : tensor<1x1x6xf32>
+  %w = vlm.get_weight @w : tensor<4x6xf32>
+  %b = vlm.get_weight @b : tensor<4xf32>
+  %q = vlm.linear %x, %w bias %b {vlm.label = "probe.query"} : (tensor<1x1x6xf32>, tensor<4x6xf32>, tensor<4xf32>) -> tensor<1x1x4xf32>
+  %y = vlm.linear %v, %w bias %b : (tensor<?x1x6xf32>, tensor<4x6xf32>, tensor<4xf32>) -> tensor<?x1x4xf32>
+  return %q, %y : tensor<1x1x4xf32>, tensor<?x1x4xf32>
+}

@@ -158,7 +158,8 @@ static Dense evaluateWhole(RecipeAttr recipe, const WeightSource &source) {
     return evaluateJoin(recipe, source);
   Dense input = evaluateWhole(recipe.getInputs()[0], source);
   Dense other;
-  if (recipe.getKind() == RecipeKind::Add)
+  if (recipe.getKind() == RecipeKind::Add ||
+      recipe.getKind() == RecipeKind::Linear)
     other = evaluateWhole(recipe.getInputs()[1], source);
   forEachIndex(shape, [&](std::vector<int64_t> index, int64_t i) {
     float &out = result.values[i];
@@ -184,6 +185,16 @@ static Dense evaluateWhole(RecipeAttr recipe, const WeightSource &source) {
     case RecipeKind::Add:
       out = input.values[i] + other.values[i];
       break;
+    case RecipeKind::Linear: {
+      int64_t n = index.back(), k = input.shape.back();
+      int64_t row = i / shape.back();
+      out = 0;
+      for (int64_t j = 0; j < k; ++j)
+        out = std::fma(input.values[row * k + j], other.values[n * k + j], out);
+      if (recipe.getInputs().size() == 3)
+        out += evaluateWhole(recipe.getInputs()[2], source).values[n];
+      break;
+    }
     case RecipeKind::Convert: {
       mlir::Type type = recipe.getType().getElementType();
       out = input.values[i];
@@ -297,6 +308,13 @@ TEST_F(RecipeTest, EveryStep) {
   expectEqual(RecipeAttr::reshape({1}, read("s", {})), source);
   expectEqual(read("s", {}), source);
   expectEqual(RecipeAttr::add(a, RecipeAttr::reshape({5, 7}, a)), source);
+  source.add("d", StoredType::F32, {5}, randomFloats(5, 5));
+  source.add("e", StoredType::F16, {1, 2, 7},
+             std::vector<uint16_t>(14, 0x3555));
+  RecipeAttr e = RecipeAttr::convert(f32(), read("e", {1, 2, 7}, f16()));
+  expectEqual(RecipeAttr::linear({b, a}), source);
+  expectEqual(RecipeAttr::linear({e, a, read("d", {5})}), source);
+  expectEqual(RecipeAttr::slice(2, 1, 4, RecipeAttr::linear({e, a})), source);
   expectEqual(RecipeAttr::convert(f32(), RecipeAttr::convert(f16(), a)),
               source);
   expectEqual(RecipeAttr::convert(f32(), RecipeAttr::convert(bf16(), a)),
