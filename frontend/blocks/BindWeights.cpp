@@ -43,10 +43,19 @@ static std::string fillName(std::string pattern, const std::string &number) {
   return pattern;
 }
 
-/// The names that a weight may have in a checkpoint, in order of preference. A
-/// weight without a rule is called there as here.
-static std::vector<std::string> tensorNames(const spec::ModelSpec &model,
-                                            const std::string &canonical) {
+namespace {
+/// Where a weight is in a checkpoint: its names in order of preference, and
+/// which part of the tensor it is.
+struct Place {
+  std::vector<std::string> names;
+  int64_t part = 0;
+  int64_t parts = 0;
+};
+} // namespace
+
+/// A weight without a rule is called in the checkpoint as here.
+static Place findPlace(const spec::ModelSpec &model,
+                       const std::string &canonical) {
   for (const spec::WeightRule &rule : model.weights()) {
     std::string number;
     std::string_view rest;
@@ -56,9 +65,9 @@ static std::vector<std::string> tensorNames(const spec::ModelSpec &model,
     for (const std::string &name : rule.names())
       names.push_back(fillName(name, number) + std::string(rest));
     if (!names.empty())
-      return names;
+      return {std::move(names), rule.part(), rule.parts()};
   }
-  return {canonical};
+  return {{canonical}};
 }
 
 std::vector<WeightInfo> listWeights(const spec::ModelSpec &model) {
@@ -84,7 +93,7 @@ public:
   Binder(const WeightSource *source, const BindContext &context)
       : source(source), context(context) {}
 
-  BoundWeight bind(WeightInfo info, const std::vector<std::string> &names);
+  BoundWeight bind(WeightInfo info, const Place &place);
   void fault(const std::string &message) { faults.push_back(message); }
   /// "vision_config.hidden_size and vision_config.intermediate_size"
   std::string decidedBy(const WeightInfo &info) const;
@@ -93,7 +102,8 @@ public:
   std::optional<Failure> failure() const;
 
 private:
-  void missing(const WeightInfo &info, const std::vector<std::string> &names);
+  void missing(const WeightInfo &info, const std::vector<int64_t> &shape,
+               const std::vector<std::string> &names);
   const WeightSource *source;
   const BindContext &context;
   std::vector<std::string> faults;
@@ -128,7 +138,7 @@ std::optional<Failure> Binder::failure() const {
   return Failure{text};
 }
 
-void Binder::missing(const WeightInfo &info,
+void Binder::missing(const WeightInfo &info, const std::vector<int64_t> &shape,
                      const std::vector<std::string> &names) {
   auto *checkpoint = dynamic_cast<const Checkpoint *>(source);
   for (const std::string &name : names)
@@ -140,27 +150,31 @@ void Binder::missing(const WeightInfo &info,
   std::string text = context.checkpoint + ": tensor '" + names.front() + "'";
   for (size_t i = 1; i < names.size(); ++i)
     text += " or '" + names[i] + "'";
-  text += " is missing, expected shape " + describeShape(info.shape);
+  text += " is missing, expected shape " + describeShape(shape);
   if (!info.fields.empty())
     text += " as " + decidedBy(info) + " say" +
             (decidedBy(info).find(" and ") == std::string::npos ? "s" : "");
   fault(text + "; complete the checkpoint or mend its config");
 }
 
-BoundWeight Binder::bind(WeightInfo info,
-                         const std::vector<std::string> &names) {
+BoundWeight Binder::bind(WeightInfo info, const Place &place) {
   BoundWeight bound;
   bound.info = std::move(info);
-  bound.tensor = names.front();
-  bound.shape = bound.info.shape;
+  bound.tensor = place.names.front();
+  bound.part = place.part;
+  bound.parts = place.parts;
+  std::vector<int64_t> expected = bound.info.shape;
+  if (bound.parts && !expected.empty())
+    expected.front() *= bound.parts;
+  bound.shape = expected;
   if (!source)
     return bound;
   const WeightTensor *tensor = nullptr;
-  for (const std::string &name : names)
+  for (const std::string &name : place.names)
     if (!tensor)
       tensor = source->find(name);
   if (!tensor) {
-    missing(bound.info, names);
+    missing(bound.info, expected, place.names);
     return bound;
   }
   bound.tensor = tensor->name;
@@ -170,8 +184,8 @@ BoundWeight Binder::bind(WeightInfo info,
   bool isScalar =
       bound.info.shape.empty() &&
       (bound.shape.empty() || bound.shape == std::vector<int64_t>{1});
-  if (bound.shape != bound.info.shape && !isScalar)
-    fault(where + "expected shape " + describeShape(bound.info.shape) +
+  if (bound.shape != expected && !isScalar)
+    fault(where + "expected shape " + describeShape(expected) +
           (bound.info.fields.empty() ? "" : ", decided by ") +
           decidedBy(bound.info) + ", found " + describeShape(bound.shape) +
           "; take the config that belongs to these weights");
@@ -189,8 +203,8 @@ Result<std::vector<BoundWeight>> bindWeights(const spec::ModelSpec &model,
   Binder binder(source, context);
   std::vector<BoundWeight> bound;
   for (WeightInfo &info : listWeights(model)) {
-    std::vector<std::string> names = tensorNames(model, info.name);
-    bound.push_back(binder.bind(std::move(info), names));
+    Place place = findPlace(model, info.name);
+    bound.push_back(binder.bind(std::move(info), place));
   }
   if (std::optional<Failure> failure = binder.failure())
     return *failure;

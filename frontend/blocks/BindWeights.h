@@ -25,8 +25,12 @@ struct BoundWeight {
   WeightInfo info;
   std::string tensor;
   StoredType type = StoredType::F32;
-  /// As stored: a scalar may be [] or [1].
+  /// As stored: a scalar may be [] or [1]; the tensor of a part is longer.
   std::vector<int64_t> shape;
+  /// Where parts is not 0: which of so many equal parts of the tensor along its
+  /// first dimension the weight is.
+  int64_t part = 0;
+  int64_t parts = 0;
 };
 
 /// What messages are about.

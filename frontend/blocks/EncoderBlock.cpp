@@ -29,19 +29,41 @@ void checkEncoderBlocks(const spec::TransformerBlocks &blocks,
           "expected 0 to 1, found " + std::to_string(blocks.norm_epsilon()));
 }
 
+static void listAttentionWeights(const std::string &name,
+                                 const WeightDim &features,
+                                 WeightList &weights) {
+  for (const char *part : {"query", "key", "value", "output"})
+    weights.addLinear(name + "." + part, features, features);
+}
+
+static void listMlpWeights(const std::string &name,
+                           const spec::TransformerBlocks &blocks,
+                           WeightList &weights) {
+  WeightDim inner = {blocks.intermediate_size(), {"intermediate_size"}};
+  weights.addLinear(name + ".fc1", inner, hidden(blocks));
+  weights.addLinear(name + ".fc2", hidden(blocks), inner);
+}
+
 void listEncoderWeights(const spec::TransformerBlocks &blocks,
                         WeightList &weights) {
   WeightDim features = hidden(blocks);
-  WeightDim inner = {blocks.intermediate_size(), {"intermediate_size"}};
   for (int64_t i = 0; i < blocks.layers(); ++i) {
     std::string layer = "layers." + std::to_string(i) + ".";
     weights.addNorm(layer + "norm1", features);
-    for (const char *part : {"query", "key", "value", "output"})
-      weights.addLinear(layer + "attention." + part, features, features);
+    listAttentionWeights(layer + "attention", features, weights);
     weights.addNorm(layer + "norm2", features);
-    weights.addLinear(layer + "mlp.fc1", inner, features);
-    weights.addLinear(layer + "mlp.fc2", features, inner);
+    listMlpWeights(layer + "mlp", blocks, weights);
   }
+}
+
+void listPoolWeights(const std::string &name,
+                     const spec::TransformerBlocks &blocks,
+                     WeightList &weights) {
+  WeightDim features = hidden(blocks);
+  weights.add(name + ".query_token", {{1, {}}, {1, {}}, features});
+  listAttentionWeights(name + ".attention", features, weights);
+  weights.addNorm(name + ".norm", features);
+  listMlpWeights(name + ".mlp", blocks, weights);
 }
 
 void listEncoderTaps(const std::string &component,
@@ -52,11 +74,13 @@ void listEncoderTaps(const std::string &component,
     taps.push_back(component + ".layers." + std::to_string(i));
 }
 
+/// Attention of the tokens of `asking` to those of `value`.
 static mlir::Value buildAttention(GraphBuilder &builder,
                                   const std::string &name,
                                   const spec::TransformerBlocks &blocks,
-                                  mlir::Value value, const EncoderMask &mask) {
-  mlir::Value query = builder.linear(value, name + ".query");
+                                  mlir::Value asking, mlir::Value value,
+                                  const EncoderMask &mask) {
+  mlir::Value query = builder.linear(asking, name + ".query");
   mlir::Value key = builder.linear(value, name + ".key");
   mlir::Value values = builder.linear(value, name + ".value");
   int64_t headSize = blocks.hidden_size() / blocks.heads();
@@ -64,6 +88,28 @@ static mlir::Value buildAttention(GraphBuilder &builder,
       query, key, values, mask.keyValid, mask.causal, blocks.heads(),
       1.0 / std::sqrt(static_cast<double>(headSize)), name);
   return builder.linear(mixed, name + ".output");
+}
+
+/// x + MLP(LayerNorm(x)).
+static mlir::Value buildMlp(GraphBuilder &builder, const std::string &norm,
+                            const std::string &mlp,
+                            const spec::TransformerBlocks &blocks,
+                            mlir::Value value) {
+  mlir::Value normed = builder.layerNorm(value, norm, blocks.norm_epsilon());
+  mlir::Value inner =
+      builder.activation(builder.linear(normed, mlp + ".fc1"),
+                         blocks.activation(), mlp + ".activation");
+  mlir::Value outer = builder.linear(inner, mlp + ".fc2");
+  return builder.add(outer, value, mlp + ".residual");
+}
+
+mlir::Value buildAttentionPool(GraphBuilder &builder, const std::string &name,
+                               const spec::TransformerBlocks &blocks,
+                               mlir::Value value) {
+  mlir::Value asking = builder.weight(name + ".query_token");
+  mlir::Value pooled =
+      buildAttention(builder, name + ".attention", blocks, asking, value, {});
+  return buildMlp(builder, name + ".norm", name + ".mlp", blocks, pooled);
 }
 
 mlir::Value buildEncoderBlocks(GraphBuilder &builder,
@@ -75,15 +121,10 @@ mlir::Value buildEncoderBlocks(GraphBuilder &builder,
     std::string layer = component + ".layers." + std::to_string(i);
     mlir::Value normed =
         builder.layerNorm(value, layer + ".norm1", blocks.norm_epsilon());
-    mlir::Value mixed =
-        buildAttention(builder, layer + ".attention", blocks, normed, mask);
+    mlir::Value mixed = buildAttention(builder, layer + ".attention", blocks,
+                                       normed, normed, mask);
     value = builder.add(mixed, value, layer + ".attention.residual");
-    normed = builder.layerNorm(value, layer + ".norm2", blocks.norm_epsilon());
-    mlir::Value inner =
-        builder.activation(builder.linear(normed, layer + ".mlp.fc1"),
-                           blocks.activation(), layer + ".mlp.activation");
-    mlir::Value outer = builder.linear(inner, layer + ".mlp.fc2");
-    value = builder.add(outer, value, layer + ".mlp.residual");
+    value = buildMlp(builder, layer + ".norm2", layer + ".mlp", blocks, value);
     builder.tap(layer, value);
   }
   return value;

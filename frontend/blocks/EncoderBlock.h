@@ -38,6 +38,17 @@ mlir::Value buildEncoderBlocks(GraphBuilder &builder,
                                const spec::TransformerBlocks &blocks,
                                mlir::Value value, const EncoderMask &mask);
 
+/// Lists the weights of COMPONENT.NAME, attention pooling: the learned query,
+/// the projections, the LayerNorm and the MLP behind it.
+void listPoolWeights(const std::string &name,
+                     const spec::TransformerBlocks &blocks,
+                     WeightList &weights);
+/// Pools `value` [B, T, D] to [B, 1, D]: a learned query attends to all tokens,
+/// then x + MLP(LayerNorm(x)). `name` is the whole canonical name.
+mlir::Value buildAttentionPool(GraphBuilder &builder, const std::string &name,
+                               const spec::TransformerBlocks &blocks,
+                               mlir::Value value);
+
 } // namespace vlmc
 
 #endif // VLMC_FRONTEND_BLOCKS_ENCODERBLOCK_H

@@ -132,7 +132,12 @@ void GraphBuilder::defineWeight(const BoundWeight &weight,
   auto recipe = vlm::RecipeAttr::convert(
       builder.getF32Type(),
       vlm::RecipeAttr::read(builder.getStringAttr(weight.tensor), stored));
-  if (stored.getShape() != shape)
+  if (weight.parts) {
+    int64_t size = weight.shape.front() / weight.parts;
+    recipe = vlm::RecipeAttr::slice(0, weight.part * size,
+                                    (weight.part + 1) * size, recipe);
+  }
+  if (recipe.getType().getShape() != shape)
     recipe = vlm::RecipeAttr::reshape(shape, recipe);
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPoint(entry);
@@ -202,9 +207,12 @@ Value GraphBuilder::layerNorm(Value input, const std::string &name,
 Value GraphBuilder::attention(Value query, Value key, Value value,
                               Value keyValid, bool causal, int64_t heads,
                               double scale, const std::string &label) {
+  SmallVector<int64_t> shape(shapeOf(query));
+  if (shape[0] == 1)
+    shape[0] = shapeOf(key)[0];
   return create<vlm::AttentionOp>(
-      label, query.getType(), query, key, value, /*query_position=*/Value(),
-      keyValid, builder.getI64IntegerAttr(heads),
+      label, withShape(query, shape), query, key, value,
+      /*query_position=*/Value(), keyValid, builder.getI64IntegerAttr(heads),
       builder.getI64IntegerAttr(heads), builder.getF64FloatAttr(scale),
       causal ? builder.getUnitAttr() : UnitAttr());
 }

@@ -70,6 +70,7 @@ public:
                          bool bias);
   mlir::Value layerNorm(mlir::Value input, const std::string &name,
                         double epsilon);
+  /// A query [1, R, D] is shared by all sequences.
   mlir::Value attention(mlir::Value query, mlir::Value key, mlir::Value value,
                         mlir::Value keyValid, bool causal, int64_t heads,
                         double scale, const std::string &label);
@@ -79,7 +80,8 @@ public:
   mlir::Value embedding(mlir::Value ids, const std::string &name);
   mlir::Value prependTokens(mlir::Value input, const std::string &name,
                             int64_t count);
-  /// The token at `position` of each sequence [B, T, D], as [B, 1, D].
+  /// The token at `position` of each sequence [B, T, D], as [B, 1, D]; -1 is
+  /// the last one.
   mlir::Value takeToken(mlir::Value input, int64_t position,
                         const std::string &label);
   /// The tokens that `index` [B, 1] names, as [B, 1, D].

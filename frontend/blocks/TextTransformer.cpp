@@ -25,8 +25,12 @@ static void check(const spec::ModelSpec &, const spec::Component &component,
   if (text.has_projection_size())
     checkRange(fault, "projection_size", text.projection_size(), 1, 1 << 20);
   if (text.pool() != Message::FIRST_END_TOKEN &&
-      text.pool() != Message::LARGEST_ID)
-    fault("pool", "expected FIRST_END_TOKEN or LARGEST_ID, found none");
+      text.pool() != Message::LARGEST_ID && text.pool() != Message::LAST_TOKEN)
+    fault("pool",
+          "expected FIRST_END_TOKEN, LARGEST_ID or LAST_TOKEN, found none");
+  if (text.projection_bias() && !text.has_projection_size())
+    fault("projection_bias",
+          "expected false, as there is no projection_size, found true");
 }
 
 static void listWeights(const spec::Component &component, WeightList &weights) {
@@ -41,7 +45,7 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
   if (text.has_projection_size())
     weights.addLinear("projection",
                       {text.projection_size(), {"projection_size"}}, hidden,
-                      /*bias=*/false);
+                      text.projection_bias());
 }
 
 static std::vector<std::string> listTaps(const spec::Component &component) {
@@ -52,21 +56,27 @@ static std::vector<std::string> listTaps(const spec::Component &component) {
   return taps;
 }
 
-/// The position of the token that stands for the text.
+/// The token that stands for the text, [B, 1, D].
 static Value buildPool(GraphBuilder &builder, const std::string &name,
-                       const Message &text, Value ids) {
+                       const Message &text, Value ids, Value value) {
+  if (text.pool() == Message::LAST_TOKEN)
+    return builder.takeToken(value, -1, name);
   bool isFirst = text.pool() == Message::FIRST_END_TOKEN;
-  return builder.tokenIndex(ids,
-                            isFirst ? vlm::TokenIndexKind::FirstEqual
-                                    : vlm::TokenIndexKind::ArgMax,
-                            isFirst ? text.end_token_id() : 0, name + ".pool");
+  Value index = builder.tokenIndex(ids,
+                                   isFirst ? vlm::TokenIndexKind::FirstEqual
+                                           : vlm::TokenIndexKind::ArgMax,
+                                   isFirst ? text.end_token_id() : 0, name);
+  return builder.takeTokens(value, index, name);
 }
 
 static void build(const spec::ModelSpec &, const spec::Component &component,
                   GraphBuilder &builder) {
   const Message &text = component.text_transformer();
   const std::string &name = component.name();
-  int64_t likely = std::min<int64_t>(16, text.max_tokens());
+  // Where the last token counts, texts are padded.
+  int64_t likely = text.pool() == Message::LAST_TOKEN
+                       ? text.max_tokens()
+                       : std::min<int64_t>(16, text.max_tokens());
   builder.beginEntry("encode_text", {{"B", 1, 1, maxBatch},
                                      {"T", 1, likely, text.max_tokens()}});
   auto idType = mlir::RankedTensorType::get({dynamic, dynamic},
@@ -84,11 +94,10 @@ static void build(const spec::ModelSpec &, const spec::Component &component,
   value = builder.layerNorm(value, name + ".final_norm",
                             text.blocks().norm_epsilon());
   Value normed = value;
-  Value index = buildPool(builder, name, text, ids);
-  value = builder.takeTokens(value, index, name + ".pool");
+  value = buildPool(builder, name + ".pool", text, ids, value);
   value = builder.squeeze(value, name + ".pool");
   if (text.has_projection_size())
-    value = builder.linear(value, name + ".projection", /*bias=*/false);
+    value = builder.linear(value, name + ".projection", text.projection_bias());
   if (text.normalize())
     value = builder.l2Normalize(value, name + ".normalize");
   builder.result("text_embeds", value);

@@ -1,9 +1,11 @@
 //===- VisionTransformer.cpp - A vision transformer -----------------------===//
 //
 // Entry `encode_image`: pixel_values [B, C, H, W] to image_embeds [B, P]. Tap
-// `vision_features`: the last block's output [B, T, D], before the post-norm,
-// which works on the pooled token alone. Source: arXiv:2010.11929, and
-// arXiv:2103.00020 for the norms and the projection.
+// `vision_features`, [B, T, D]: with the class token pooled the last block's
+// output, before the post-norm, which works on that token alone; with attention
+// pooling what is behind the post-norm of all tokens. Source:
+// arXiv:2010.11929, arXiv:2103.00020 for the norms and the projection,
+// arXiv:2106.04560 for attention pooling.
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/EncoderBlock.h"
@@ -32,8 +34,9 @@ static void check(const spec::ModelSpec &, const spec::Component &component,
   checkRange(fault, "channels", vision.channels(), 1, 64);
   if (vision.has_projection_size())
     checkRange(fault, "projection_size", vision.projection_size(), 1, 1 << 20);
-  if (vision.pool() != Message::CLASS_TOKEN)
-    fault("pool", "expected CLASS_TOKEN, found none");
+  if (vision.pool() != Message::CLASS_TOKEN &&
+      vision.pool() != Message::ATTENTION)
+    fault("pool", "expected CLASS_TOKEN or ATTENTION, found none");
   if (vision.pool() == Message::CLASS_TOKEN && !vision.class_token())
     fault("class_token", "expected true, as it is pooled, found false");
 }
@@ -55,6 +58,8 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
   listEncoderWeights(vision.blocks(), weights);
   if (vision.post_norm())
     weights.addNorm("post_norm", hidden);
+  if (vision.pool() == Message::ATTENTION)
+    listPoolWeights("pool", vision.blocks(), weights);
   if (vision.has_projection_size())
     weights.addLinear("projection",
                       {vision.projection_size(), {"projection_size"}}, hidden,
@@ -83,6 +88,26 @@ static Value buildEmbeddings(GraphBuilder &builder, const std::string &name,
   return value;
 }
 
+/// The token that stands for the picture, [B, 1, D], and the tap of all of
+/// them.
+static Value buildPool(GraphBuilder &builder, const std::string &name,
+                       const Message &vision, Value value, Value &tapped) {
+  auto postNorm = [&] {
+    if (vision.post_norm())
+      value = builder.layerNorm(value, name + ".post_norm",
+                                vision.blocks().norm_epsilon());
+  };
+  bool isAttention = vision.pool() == Message::ATTENTION;
+  if (isAttention)
+    postNorm();
+  tapped = value;
+  if (isAttention)
+    return buildAttentionPool(builder, name + ".pool", vision.blocks(), value);
+  value = builder.takeToken(value, 0, name + ".pool");
+  postNorm();
+  return value;
+}
+
 static void build(const spec::ModelSpec &, const spec::Component &component,
                   GraphBuilder &builder) {
   const Message &vision = component.vision_transformer();
@@ -95,18 +120,15 @@ static void build(const spec::ModelSpec &, const spec::Component &component,
       {"B", "", "", ""});
   Value value = buildEmbeddings(builder, name, vision, pixels);
   value = buildEncoderBlocks(builder, name, vision.blocks(), value, {});
-  Value last = value;
-  value = builder.takeToken(value, 0, name + ".pool");
-  if (vision.post_norm())
-    value = builder.layerNorm(value, name + ".post_norm",
-                              vision.blocks().norm_epsilon());
+  Value tapped;
+  value = buildPool(builder, name, vision, value, tapped);
   value = builder.squeeze(value, name + ".pool");
   if (vision.has_projection_size())
     value = builder.linear(value, name + ".projection", /*bias=*/false);
   if (vision.normalize())
     value = builder.l2Normalize(value, name + ".normalize");
   builder.result("image_embeds", value);
-  builder.tap(features, last);
+  builder.tap(features, tapped);
   builder.endEntry();
 }
 

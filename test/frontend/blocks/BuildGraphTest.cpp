@@ -171,6 +171,75 @@ TEST_F(Graph, PoolsTextAsTheSpecSays) {
   EXPECT_EQ(pool().getKind(), vlm::TokenIndexKind::ArgMax);
 }
 
+TEST_F(Graph, PoolsTheLastTokenOfTexts) {
+  auto *text = model.mutable_components(1)->mutable_text_transformer();
+  text->set_pool(spec::TextTransformer::LAST_TOKEN);
+  text->set_projection_bias(true);
+  ASSERT_TRUE(build());
+  vlm::TakeTokensOp take;
+  module->walk([&](vlm::TakeTokensOp op) {
+    if (op->getParentOfType<func::FuncOp>().getSymName() == "encode_text")
+      take = op;
+  });
+  ASSERT_TRUE(take);
+  EXPECT_EQ(int64_t(*take.getPosition()), -1);
+  EXPECT_TRUE(module->lookupSymbol("text.projection.bias"));
+  text->clear_projection_size();
+  EXPECT_FALSE(build());
+  EXPECT_EQ(errors[0], "model spec: component 'text': projection_bias: "
+                       "expected false, as there is no projection_size, found "
+                       "true");
+}
+
+TEST_F(Graph, PoolsPicturesByAttention) {
+  auto *vision = model.mutable_components(0)->mutable_vision_transformer();
+  vision->set_pool(spec::VisionTransformer::ATTENTION);
+  vision->set_class_token(false);
+  ASSERT_TRUE(build({.taps = {"vision_features"}}));
+  vlm::AttentionOp pool;
+  module->walk([&](vlm::AttentionOp op) {
+    if (op.isQueryShared())
+      pool = op;
+  });
+  ASSERT_TRUE(pool);
+  std::string type;
+  llvm::raw_string_ostream(type)
+      << pool->getOperandTypes()[0] << " " << pool.getType();
+  EXPECT_EQ(type, "tensor<1x1x16xf32> tensor<?x1x16xf32>");
+  EXPECT_EQ(pool.getNumHeads(), 4u);
+  // The post-norm works on all tokens, and the tap is behind it.
+  EXPECT_EQ(typeOf("encode_image"),
+            "(tensor<?x3x20x20xf32>) -> (tensor<?x8xf32>, "
+            "tensor<?x4x16xf32>)");
+  auto key = pool.getKey().getDefiningOp<vlm::LinearOp>();
+  ASSERT_TRUE(key);
+  EXPECT_TRUE(key.getInput().getDefiningOp<vlm::LayerNormOp>());
+}
+
+TEST_F(Graph, CutsPartsOutOfTensors) {
+  for (auto [name, part] : {std::pair("query", 0), std::pair("value", 2)}) {
+    spec::WeightRule rule;
+    rule.set_canonical("text.layers.{}.attention." + std::string(name));
+    rule.add_names("t.h.{}.qkv");
+    rule.set_part(part);
+    rule.set_parts(3);
+    // Of several rules the first that fits counts.
+    *model.add_weights() = rule;
+    auto *rules = model.mutable_weights();
+    for (int i = rules->size() - 1; i > 0; --i)
+      rules->SwapElements(i, i - 1);
+  }
+  ASSERT_TRUE(build());
+  std::string text;
+  llvm::raw_string_ostream(text) << Attribute(
+      module
+          ->lookupSymbol<vlm::WeightOp>("text.layers.0.attention.value.weight")
+          .getRecipe());
+  EXPECT_EQ(text, "#vlm.recipe<slice [0, 24, 36] (#vlm.recipe<read "
+                  "\"t.h.0.qkv.weight\" : tensor<36x12xf32>>) : "
+                  "tensor<12x12xf32>>");
+}
+
 TEST_F(Graph, LeavesOutWhatTheSpecLeavesOut) {
   auto *vision = model.mutable_components(0)->mutable_vision_transformer();
   vision->clear_projection_size();
@@ -218,8 +287,8 @@ TEST_F(Graph, TellsFaultsOfTheSpec) {
           "is pooled, found false",
           "model spec: component 'text': vocabulary_size: expected 1 to "
           "2147483647, found 0",
-          "model spec: component 'text': pool: expected FIRST_END_TOKEN or "
-          "LARGEST_ID, found none",
+          "model spec: component 'text': pool: expected FIRST_END_TOKEN, "
+          "LARGEST_ID or LAST_TOKEN, found none",
           "model spec: component 'similarity': image: expected embeddings of "
           "one size, found 4 of 'vision' and 8 of 'text'",
           "model spec: component 'text': name: expected a name of its own",

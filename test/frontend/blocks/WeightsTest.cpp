@@ -125,6 +125,40 @@ TEST_F(Weights, TellWhatIsMissing) {
       "checkpoint or mend its config");
 }
 
+TEST_F(Weights, MayBePartsOfATensor) {
+  spec::WeightRule rule;
+  rule.set_canonical("text.layers.{}.attention.key");
+  rule.add_names("t.h.{}.qkv");
+  rule.set_part(1);
+  rule.set_parts(3);
+  // Of several rules the first that fits counts.
+  *model.add_weights() = rule;
+  for (int i = model.weights_size() - 1; i > 0; --i)
+    model.mutable_weights()->SwapElements(i, i - 1);
+  EXPECT_EQ(messageOf().substr(0, messageOf().find('\n')),
+            "w: tensor 't.h.0.qkv.weight' is missing, expected shape [36, 12] "
+            "as hidden_size of component 'text' says; complete the checkpoint "
+            "or mend its config");
+  tensors.add("t.h.0.qkv.weight", {36, 12});
+  tensors.add("t.h.0.qkv.bias", {12});
+  EXPECT_EQ(messageOf(),
+            "w.safetensors: tensor 't.h.0.qkv.bias': expected shape [36], "
+            "decided by hidden_size of component 'text', found [12]; take the "
+            "config that belongs to these weights");
+  tensors.add("t.h.0.qkv.bias", {36});
+  auto bound = bindWeights(model, &tensors, context);
+  ASSERT_TRUE(bound) << bound.message();
+  const BoundWeight *key = nullptr;
+  for (const BoundWeight &weight : *bound)
+    if (weight.info.name == "text.layers.0.attention.key.weight")
+      key = &weight;
+  ASSERT_TRUE(key);
+  EXPECT_EQ(key->part, 1);
+  EXPECT_EQ(key->parts, 3);
+  EXPECT_EQ(key->info.shape, (std::vector<int64_t>{12, 12}));
+  EXPECT_EQ(key->shape, (std::vector<int64_t>{36, 12}));
+}
+
 TEST_F(Weights, TellTenFaultsInFull) {
   tensors.tensors.clear();
   std::string message = messageOf();
