@@ -224,6 +224,8 @@ VLM_API void vlm_string_destroy(char *text);
 /* The id that pads a batch, and the longest text (special tokens included; 0: no limit known). */
 VLM_API int32_t vlm_tokenizer_pad_id(const vlm_tokenizer_t *tokenizer);
 VLM_API size_t vlm_tokenizer_max_tokens(const vlm_tokenizer_t *tokenizer);
+/* Whether padding stands before the text (1) or behind it (0). */
+VLM_API int vlm_tokenizer_pads_left(const vlm_tokenizer_t *tokenizer);
 
 /* ---- Requests (libvlm_tasks) --------------------------------------------------------------------------------------------------------- */
 

@@ -72,7 +72,8 @@ std::string vlmc::text::checkMerges(const BpeDescription &bpe,
     auto problem = [&](const std::string &token) {
       return where + "[" + std::to_string(i) +
              "]: expected tokens of the vocabulary, found \"" + left +
-             "\" and \"" + right + "\", and \"" + token + "\" is not one";
+             "\" and \"" + right + "\", and \"" + token +
+             "\" is not one; fetch the file again";
     };
     for (const std::string *token : {&left, &right})
       if (!bpe.vocabulary.contains(*token))
@@ -93,8 +94,10 @@ BpeDescription vlmc::text::readBpe(const Fields &root) {
   std::string type =
       model.has("type") || !model.has("merges") ? model.string("type") : "BPE";
   if (type != "BPE") {
-    model.fail("type", "expected a model that vlmc supports (BPE), found \"" +
-                           type + "\"");
+    model.failUnsupported(
+        "type", "expected a model that vlmc supports (BPE, Unigram), found "
+                "\"" +
+                    type + "\"");
     return bpe;
   }
   if (const Json *dropout = model.find("dropout");
@@ -143,13 +146,13 @@ static size_t findBrokenUtf8(std::string_view text) {
 }
 
 /// One merge a line; lines that begin with #version do not count.
-static Result<std::vector<std::pair<std::string, std::string>>>
-readMergesFile(const std::string &path) {
+static std::optional<Failure> readMergesFile(const std::string &path,
+                                             BpeDescription &bpe) {
   Result<MappedFile> file = MappedFile::open(path);
   if (!file)
     return file.takeFailure();
   std::string_view text = file->text();
-  std::vector<std::pair<std::string, std::string>> merges;
+  bpe.endsInsideLine = !text.empty() && !text.ends_with('\n');
   for (size_t number = 1; !text.empty(); ++number) {
     size_t end = text.find('\n');
     std::string_view line = text.substr(0, end);
@@ -162,13 +165,13 @@ readMergesFile(const std::string &path) {
     if (size_t at = findBrokenUtf8(line); at != line.npos)
       return Failure{where +
                      "expected UTF-8, found a broken character at byte " +
-                     std::to_string(at)};
-    if (!splitMerge(line, merges.emplace_back()))
+                     std::to_string(at) + "; fetch the file again"};
+    if (!splitMerge(line, bpe.merges.emplace_back()))
       return Failure{
           where + "expected two tokens with one blank between them, found '" +
-          std::string(line) + "'"};
+          std::string(line) + "'; mend the file or fetch it again"};
   }
-  return merges;
+  return std::nullopt;
 }
 
 Result<BpeDescription> vlmc::text::readBpeFiles(const std::string &vocabPath,
@@ -181,9 +184,7 @@ Result<BpeDescription> vlmc::text::readBpeFiles(const std::string &vocabPath,
   bpe.vocabulary = readVocabulary(Fields(*json, vocabPath, "", fault));
   if (!fault.empty())
     return Failure{fault};
-  auto merges = readMergesFile(mergesPath);
-  if (!merges)
-    return merges.takeFailure();
-  bpe.merges = std::move(*merges);
+  if (std::optional<Failure> cut = readMergesFile(mergesPath, bpe))
+    return *cut;
   return bpe;
 }

@@ -52,6 +52,93 @@ static void readReplace(const Fields &fields, std::vector<Stage> &out) {
   out.push_back(stage);
 }
 
+static void readPrepend(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_NORMALIZE_PREPEND;
+  stage.content = fields.string("prepend");
+  out.push_back(stage);
+}
+
+static void readStrip(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_NORMALIZE_STRIP;
+  stage.flags |= fields.boolean("strip_left") ? VLM_TEXT_FLAG_LEFT : 0;
+  stage.flags |= fields.boolean("strip_right") ? VLM_TEXT_FLAG_RIGHT : 0;
+  out.push_back(stage);
+}
+
+/// How Metaspace puts a blank before words: `prepend_scheme`, or
+/// `add_prefix_space` of old files.
+static uint32_t readScheme(const Fields &fields) {
+  if (!fields.find("prepend_scheme"))
+    return fields.boolean("add_prefix_space", true) ? VLM_TEXT_PREPEND_ALWAYS
+                                                    : VLM_TEXT_PREPEND_NEVER;
+  std::string scheme = fields.string("prepend_scheme");
+  if (scheme == "always")
+    return VLM_TEXT_PREPEND_ALWAYS;
+  if (scheme == "first")
+    return VLM_TEXT_PREPEND_FIRST;
+  if (scheme != "never")
+    fields.fail("prepend_scheme",
+                "expected \"always\", \"first\" or \"never\", found \"" +
+                    scheme + "\"");
+  return VLM_TEXT_PREPEND_NEVER;
+}
+
+static std::string readBlank(const Fields &fields) {
+  std::string blank = fields.string("replacement");
+  if (blank.empty())
+    fields.fail("replacement", "expected a character, found none");
+  return blank;
+}
+
+static void readMetaspace(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_METASPACE;
+  stage.content = readBlank(fields);
+  stage.number = readScheme(fields);
+  stage.flags |= fields.boolean("split", true) ? VLM_TEXT_FLAG_SPLIT_WORDS : 0;
+  out.push_back(stage);
+}
+
+static void decodeMetaspace(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_DECODE_METASPACE;
+  stage.content = readBlank(fields);
+  bool drops = readScheme(fields) != VLM_TEXT_PREPEND_NEVER;
+  stage.flags |= drops ? VLM_TEXT_FLAG_DROP_FIRST : 0;
+  out.push_back(stage);
+}
+
+static void decodeReplace(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_DECODE_REPLACE;
+  readPattern(fields, stage);
+  stage.content = fields.string("content");
+  if (stage.flags & VLM_TEXT_FLAG_REGEX)
+    fields.failUnsupported("pattern", "expected {\"String\": ...}, found a "
+                                      "regular expression");
+  out.push_back(stage);
+}
+
+static void decodeStrip(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_DECODE_STRIP_CHAR;
+  stage.content = fields.string("content");
+  auto count = [&](const char *name) -> uint32_t {
+    const Json *value = fields.find(name);
+    if (value && value->is_number_unsigned() && *value < 0x10000)
+      return value->get<uint32_t>();
+    fields.fail(name, "expected a number from 0 to 65535, found " +
+                          (value ? describe(*value) : "none"));
+    return 0;
+  };
+  stage.number = count("start") | count("stop") << 16;
+  if (stage.content.empty())
+    fields.fail("content", "expected a character, found none");
+  out.push_back(stage);
+}
+
 static void readSplit(const Fields &fields, std::vector<Stage> &out) {
   static const std::string_view behaviors[] = {"Removed", "Isolated",
                                                "MergedWithPrevious",
@@ -84,14 +171,26 @@ static constexpr Kind normalizers[] = {
     {"Lowercase", readPlain<VLM_TEXT_NORMALIZE_LOWERCASE>},
     {"NFC", readPlain<VLM_TEXT_NORMALIZE_NFC>},
     {"NFD", readPlain<VLM_TEXT_NORMALIZE_NFD>},
+    {"NFKC", readPlain<VLM_TEXT_NORMALIZE_NFKC>},
+    {"NFKD", readPlain<VLM_TEXT_NORMALIZE_NFKD>},
+    {"Nmt", readPlain<VLM_TEXT_NORMALIZE_NMT>},
+    {"Prepend", readPrepend},
     {"Replace", readReplace},
+    {"Strip", readStrip},
 };
 static constexpr Kind preTokenizers[] = {
     {"ByteLevel", readByteLevel},
+    {"Metaspace", readMetaspace},
     {"Split", readSplit},
+    {"WhitespaceSplit", readPlain<VLM_TEXT_WHITESPACE_SPLIT>},
 };
 static constexpr Kind decoders[] = {
+    {"ByteFallback", readPlain<VLM_TEXT_DECODE_BYTE_FALLBACK>},
     {"ByteLevel", readPlain<VLM_TEXT_DECODE_BYTE_LEVEL>},
+    {"Fuse", readPlain<VLM_TEXT_DECODE_FUSE>},
+    {"Metaspace", decodeMetaspace},
+    {"Replace", decodeReplace},
+    {"Strip", decodeStrip},
 };
 
 static void readComponent(const Section &section, const Fields &fields,
@@ -109,10 +208,10 @@ static void readComponent(const Section &section, const Fields &fields,
       return section.kinds[i].read(fields, out);
     supported += std::string(i ? ", " : "") + section.kinds[i].name;
   }
-  fields.fail("type", std::string("expected a ") + section.what +
-                          " that vlmc supports (" + supported +
-                          (section.list ? ", Sequence" : "") + "), found \"" +
-                          type + "\"");
+  fields.failUnsupported("type", std::string("expected a ") + section.what +
+                                     " that vlmc supports (" + supported +
+                                     (section.list ? ", Sequence" : "") +
+                                     "), found \"" + type + "\"");
 }
 
 std::vector<Stage> vlmc::text::readNormalizer(const Fields &root) {
@@ -136,7 +235,7 @@ std::vector<Stage> vlmc::text::readPreTokenizer(const Fields &root) {
 std::vector<Stage> vlmc::text::readDecoder(const Fields &root) {
   std::vector<Stage> out;
   if (root.find("decoder"))
-    readComponent({"decoder", nullptr, decoders, std::size(decoders)},
+    readComponent({"decoder", "decoders", decoders, std::size(decoders)},
                   root.inside("decoder"), out);
   else
     readPlain<VLM_TEXT_DECODE_JOIN_SPACES>(root, out);
@@ -204,8 +303,8 @@ static std::vector<PostPiece> readProcessor(const Fields &fields) {
   if (type == "ByteLevel") // moves offsets, not ids
     return {};
   if (type != "Sequence") {
-    fields.fail("type",
-                "expected a post-processor that vlmc supports (ByteLevel, "
+    fields.failUnsupported(
+        "type", "expected a post-processor that vlmc supports (ByteLevel, "
                 "RobertaProcessing, Sequence, TemplateProcessing), found \"" +
                     type + "\"");
     return {};
@@ -216,8 +315,8 @@ static std::vector<PostPiece> readProcessor(const Fields &fields) {
     std::vector<PostPiece> next =
         readProcessor(fields.element("processors", list[i], i));
     if (!out.empty() && !next.empty())
-      fields.fail("processors",
-                  "expected one processor that adds tokens, found two");
+      fields.failUnsupported(
+          "processors", "expected one processor that adds tokens, found two");
     if (!next.empty())
       out = next;
   }

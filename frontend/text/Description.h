@@ -45,6 +45,20 @@ struct BpeDescription {
   std::string wordPrefix;
   std::string wordSuffix;
   uint32_t flags = 0;
+  /// Of merges.txt: the last line has no end, as when the file was cut.
+  bool endsInsideLine = false;
+};
+
+/// What a unigram model has beside its vocabulary.
+struct UnigramDescription {
+  /// By id; NaN for a token that is never chosen.
+  std::vector<double> scores;
+  double unknownScore = 0;
+  /// Of a precompiled charsmap.
+  std::vector<uint32_t> charsmapTrie;
+  std::vector<char> charsmapText;
+  /// Ids of tokens that SentencePiece does not normalise.
+  std::vector<uint32_t> fixed;
 };
 
 struct AddedToken {
@@ -69,7 +83,9 @@ struct TokenizerDescription {
   std::vector<Stage> preTokenizers;
   std::vector<Stage> decoders;
   std::vector<PostPiece> post;
+  uint32_t modelKind = VLM_TEXT_MODEL_BPE;
   BpeDescription model;
+  UnigramDescription unigram;
   /// By id, and the ids of those that were once added as normalised: they
   /// decode to their normalised form.
   std::map<uint32_t, AddedToken> added;

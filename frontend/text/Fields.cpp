@@ -22,9 +22,17 @@ std::string Fields::where(const std::string &name) const {
   return path.empty() ? file : file + ": " + path;
 }
 
-void Fields::fail(const std::string &name, const std::string &problem) const {
+void Fields::fail(const std::string &name, const std::string &problem,
+                  const std::string &remedy) const {
   if (fault.empty())
-    fault = where(name) + ": " + problem;
+    fault = where(name) + ": " + problem + "; " + remedy;
+}
+
+void Fields::failUnsupported(const std::string &name,
+                             const std::string &problem) const {
+  fail(name, problem,
+       "a copy of the folder without its tokenizer compiles to a model that "
+       "takes token ids");
 }
 
 void Fields::expected(const char *name, const char *what) const {

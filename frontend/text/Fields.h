@@ -47,7 +47,13 @@ public:
 
   /// "FILE: KEY.name".
   std::string where(const std::string &name = "") const;
-  void fail(const std::string &name, const std::string &problem) const;
+  /// Keeps a fault of a field, unless there is one already; `remedy` says how
+  /// to mend it.
+  void fail(const std::string &name, const std::string &problem,
+            const std::string &remedy = "mend the file") const;
+  /// The same where the file is right but vlmc cannot do what it says.
+  void failUnsupported(const std::string &name,
+                       const std::string &problem) const;
 
   const Json &json;
 

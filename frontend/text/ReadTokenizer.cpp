@@ -6,19 +6,31 @@
 //===----------------------------------------------------------------------===//
 #include "frontend/text/AddedVocabulary.h"
 #include "frontend/text/BpeFiles.h"
+#include "frontend/text/CaptionSentencePiece.h"
 #include "frontend/text/Components.h"
 #include "frontend/text/EndOfWordBpe.h"
+#include "frontend/text/SentencePieceFile.h"
+#include "frontend/text/SpaceBpe.h"
 #include "frontend/text/TokenizerTables.h"
+#include "frontend/text/UnigramJson.h"
 #include "frontend/text/WriteTables.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <set>
 
 using namespace vlmc;
 using namespace vlmc::text;
 
 namespace {
 
-enum class Pipeline { AsInFile, EndOfWordBpe };
+enum class Pipeline {
+  AsInFile,
+  CaptionSentencePiece,
+  EndOfWordBpe,
+  LowerSpaceBpe,
+  SpaceBpe
+};
 
 /// A JSON file of the folder that need not be there.
 struct File {
@@ -42,12 +54,16 @@ private:
   bool open(File &file, const char *name);
   bool openAll();
   Pipeline choosePipeline();
+  Pipeline findSentencePiece();
+  void startStages(Pipeline pipeline, SpecialTokens &special);
+  void finishStages(Pipeline pipeline, const SpecialTokens &special);
   void readModel(Pipeline pipeline);
   void readStages(Pipeline pipeline);
   void warnOfOtherStages();
   void readSides();
   void readLimits(const SpecialTokens &special);
   void readCleanUp();
+  void checkAllMade();
   bool fail(std::string message) {
     if (fault.empty())
       fault = std::move(message);
@@ -56,6 +72,7 @@ private:
 
   std::string folder;
   std::string fault; // the first thing that went wrong
+  std::string defaultPadding = "right";
   File tokenizer, config, map, added, model;
   TokenizerDescription out;
 };
@@ -78,7 +95,8 @@ bool Reader::open(File &file, const char *name) {
 bool Reader::openAll() {
   std::error_code ignored;
   if (!std::filesystem::is_directory(folder, ignored))
-    return fail(folder + ": expected a folder with a tokenizer, found none");
+    return fail(folder + ": expected a folder with a tokenizer, found none; "
+                         "check the path");
   return open(tokenizer, "tokenizer.json") &&
          open(config, "tokenizer_config.json") &&
          open(map, "special_tokens_map.json") &&
@@ -103,7 +121,9 @@ Pipeline Reader::choosePipeline() {
   std::string known;
 #define TOKENIZER_CLASS(NAME, PIPELINE)                                        \
   if (name == NAME)                                                            \
-    return Pipeline::PIPELINE;                                                 \
+    return Pipeline::PIPELINE == Pipeline::CaptionSentencePiece                \
+               ? findSentencePiece()                                           \
+               : Pipeline::PIPELINE;                                           \
   known += (known.empty() ? "" : ", ") + std::string(NAME);
 #include "frontend/families/TokenizerClasses.def"
   bool generic = name.empty() || name == "PreTrainedTokenizer" ||
@@ -112,7 +132,9 @@ Pipeline Reader::choosePipeline() {
     fail(folder +
          ": expected tokenizer.json, or a tokenizer_class that vlmc knows (" +
          known + ") in tokenizer_config.json, found " +
-         (name.empty() ? "neither" : "the class " + name));
+         (name.empty() ? "neither" : "the class " + name) +
+         "; save the tokenizer again with transformers, which writes "
+         "tokenizer.json");
   else if (!generic)
     out.warnings.push_back(
         config.path + ": tokenizer_class: " + name +
@@ -120,7 +142,29 @@ Pipeline Reader::choosePipeline() {
   return Pipeline::AsInFile;
 }
 
+/// The class needs spiece.model; without it, tokenizer.json is better than
+/// nothing.
+Pipeline Reader::findSentencePiece() {
+  std::error_code ignored;
+  if (std::filesystem::exists(path("spiece.model"), ignored))
+    return Pipeline::CaptionSentencePiece;
+  if (!tokenizer.json)
+    fail(path("spiece.model") + ": expected this file, since there is no "
+                                "tokenizer.json, found none; complete the "
+                                "folder");
+  out.warnings.push_back(path("spiece.model") +
+                         ": not there; tokenizer.json is used as it stands");
+  return Pipeline::AsInFile;
+}
+
 void Reader::readModel(Pipeline pipeline) {
+  if (pipeline == Pipeline::CaptionSentencePiece) {
+    if (auto problem = readSentencePieceFile(path("spiece.model"), out))
+      fail(problem->message);
+    return;
+  }
+  if (tokenizer.fields && isUnigram(*tokenizer.fields))
+    return readUnigram(*tokenizer.fields, out);
   std::string where = tokenizer.path + ": model.merges";
   if (tokenizer.fields) {
     out.model = readBpe(*tokenizer.fields);
@@ -130,7 +174,7 @@ void Reader::readModel(Pipeline pipeline) {
       std::error_code ignored;
       if (!std::filesystem::exists(path(name), ignored)) {
         fail(path(name) + ": expected this file, since there is no "
-                          "tokenizer.json; found none");
+                          "tokenizer.json, found none; complete the folder");
         return;
       }
     }
@@ -191,7 +235,8 @@ void Reader::warnOfOtherStages() {
 /// counts without it.
 void Reader::readSides() {
   auto side = [&](const char *name, const char *section, uint32_t &result) {
-    std::string value = "right";
+    std::string value =
+        std::string(name) == "padding_side" ? defaultPadding : "right";
     const Fields *owner = nullptr;
     if (tokenizer.fields && tokenizer.fields->find(section)) {
       std::string direction = tokenizer.fields->inside(section)
@@ -244,6 +289,74 @@ void Reader::readCleanUp() {
     out.decoders.push_back({VLM_TEXT_DECODE_CLEAN_UP, 0, 0, "", ""});
 }
 
+/// Whether a token is one character, perhaps at the end of a word.
+static bool isCharacter(std::string_view token) {
+  constexpr std::string_view suffix = "</w>";
+  if (token.size() > suffix.size() && token.ends_with(suffix))
+    token.remove_suffix(suffix.size());
+  return std::ranges::count_if(
+             token, [](char byte) { return (byte & 0xC0) != 0x80; }) == 1;
+}
+
+/// That merges.txt makes all longer tokens of vocab.json: those that it does
+/// not make never come out, as where it was cut.
+void Reader::checkAllMade() {
+  std::set<std::string> made;
+  for (const auto &[left, right] : out.model.merges)
+    made.insert(left + right);
+  for (const auto &[id, token] : out.added)
+    made.insert(token.content);
+  std::map<uint32_t, std::string> unmade;
+  for (const auto &[token, id] : out.model.vocabulary)
+    if (!isCharacter(token) && !made.contains(token))
+      unmade.emplace(id, token);
+  if (unmade.empty())
+    return;
+  std::string message = path("merges.txt") +
+                        ": expected a merge for each longer token of "
+                        "vocab.json, found none for " +
+                        std::to_string(unmade.size()) + " of them, such as \"" +
+                        unmade.begin()->second + "\"";
+  if (out.model.endsInsideLine)
+    fail(message + ", and an end inside a line; the file is truncated, fetch "
+                   "it again");
+  else
+    out.warnings.push_back(message +
+                           "; fetch the file again if it is truncated");
+}
+
+/// What a pipeline is before tokens are added.
+void Reader::startStages(Pipeline pipeline, SpecialTokens &special) {
+  switch (pipeline) {
+  case Pipeline::AsInFile:
+    return readStages(pipeline);
+  case Pipeline::CaptionSentencePiece:
+    return startCaptionSentencePiece(out, special, config.get());
+  case Pipeline::EndOfWordBpe:
+    return startEndOfWordBpe(out, special);
+  case Pipeline::LowerSpaceBpe:
+  case Pipeline::SpaceBpe:
+    defaultPadding = "left";
+    startSpaceBpe(out, special, pipeline == Pipeline::LowerSpaceBpe);
+    if (tokenizer.fields)
+      out.post = readPostProcessor(*tokenizer.fields);
+    return;
+  }
+}
+
+/// What of it depends on their ids.
+void Reader::finishStages(Pipeline pipeline, const SpecialTokens &special) {
+  switch (pipeline) {
+  case Pipeline::CaptionSentencePiece:
+    return finishCaptionSentencePiece(out, special);
+  case Pipeline::EndOfWordBpe:
+    finishEndOfWordBpe(out, special);
+    return warnOfOtherStages();
+  default:
+    return;
+  }
+}
+
 Result<TokenizerTables> Reader::read() {
   if (!openAll())
     return Failure{fault};
@@ -252,20 +365,18 @@ Result<TokenizerTables> Reader::read() {
     readModel(pipeline);
   if (!fault.empty())
     return Failure{fault};
-  SpecialTokens special = readSpecialTokens(
-      {config.get(), map.get(), added.get(), tokenizer.get()});
-  if (pipeline == Pipeline::EndOfWordBpe)
-    startEndOfWordBpe(out, special);
-  else
-    readStages(pipeline);
+  bool readsJson = pipeline != Pipeline::CaptionSentencePiece;
+  SpecialTokens special =
+      readSpecialTokens({config.get(), map.get(), added.get(),
+                         readsJson ? tokenizer.get() : nullptr});
+  startStages(pipeline, special);
   addTokens(out, special.inOrder(out.added));
-  if (pipeline == Pipeline::EndOfWordBpe) {
-    finishEndOfWordBpe(out, special);
-    warnOfOtherStages();
-  }
+  finishStages(pipeline, special);
   readSides();
   readLimits(special);
   readCleanUp();
+  if (!tokenizer.json && out.modelKind == VLM_TEXT_MODEL_BPE)
+    checkAllMade();
   if (!fault.empty())
     return Failure{fault};
   const auto &unk = out.model.unkToken;
@@ -274,6 +385,17 @@ Result<TokenizerTables> Reader::read() {
         folder + ": the unknown token '" + *unk +
         "' is not in the vocabulary; unknown characters are left out");
   return TokenizerTables{writeTables(out), std::move(out.warnings)};
+}
+
+bool vlmc::hasTokenizer(const std::string &folder) {
+  std::error_code ignored;
+  return std::ranges::any_of(
+      std::initializer_list<const char *>{"tokenizer.json", "vocab.json",
+                                          "spiece.model"},
+      [&](const char *name) {
+        return std::filesystem::exists(std::filesystem::path(folder) / name,
+                                       ignored);
+      });
 }
 
 Result<TokenizerTables> vlmc::readTokenizer(const std::string &folder) {

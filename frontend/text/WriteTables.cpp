@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 
 using namespace vlmc::text;
 
@@ -143,7 +144,7 @@ static vlm_text_header scalars(const TokenizerDescription &tokenizer) {
   std::memcpy(header.magic, VLM_TEXT_MAGIC, sizeof(VLM_TEXT_MAGIC));
   header.version = VLM_TEXT_VERSION;
   header.header_bytes = sizeof(header);
-  header.model = VLM_TEXT_MODEL_BPE;
+  header.model = tokenizer.modelKind;
   header.model_flags = tokenizer.model.flags;
   header.unk_id = -1;
   if (tokenizer.model.unkToken)
@@ -180,6 +181,17 @@ vlmc::text::writeTables(const TokenizerDescription &tokenizer) {
       writer.section(layStages(tokenizer.preTokenizers, writer));
   header.decoders = writer.section(layStages(tokenizer.decoders, writer));
   header.post = writer.section(post);
+  const UnigramDescription &unigram = tokenizer.unigram;
+  std::vector<double> scores;
+  if (tokenizer.modelKind != VLM_TEXT_MODEL_BPE) {
+    scores = unigram.scores;
+    scores.resize(tokens.size(), std::numeric_limits<double>::quiet_NaN());
+  }
+  header.scores = writer.section(scores);
+  header.unknown_score = unigram.unknownScore;
+  header.charsmap_trie = writer.section(unigram.charsmapTrie);
+  header.charsmap_text = writer.section(unigram.charsmapText);
+  header.fixed = writer.section(unigram.fixed);
   header.strings = writer.stringSection();
   return writer.finish(header);
 }

@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-enum { VLM_TEXT_VERSION = 1, VLM_TEXT_ALIGNMENT = 64 };
+enum { VLM_TEXT_VERSION = 2, VLM_TEXT_ALIGNMENT = 64 };
 #define VLM_TEXT_MAGIC "VLMTEXT"
 
 /* `count` elements at `offset`, a multiple of 8. */
@@ -68,28 +68,61 @@ enum {
   VLM_TEXT_NORMALIZE_NFC = 1,
   VLM_TEXT_NORMALIZE_NFD = 2,
   VLM_TEXT_NORMALIZE_LOWERCASE = 3,
-  VLM_TEXT_NORMALIZE_REPLACE = 4 /* pattern by content; flags: REGEX */
+  VLM_TEXT_NORMALIZE_REPLACE = 4, /* pattern by content; flags: REGEX */
+  VLM_TEXT_NORMALIZE_NFKC = 5,
+  VLM_TEXT_NORMALIZE_NFKD = 6,
+  VLM_TEXT_NORMALIZE_PREPEND =
+      7, /* content in front of text that is not empty; flags: AT_BEGIN */
+  VLM_TEXT_NORMALIZE_STRIP = 8, /* white space; flags: LEFT, RIGHT */
+  VLM_TEXT_NORMALIZE_NMT = 9,
+  VLM_TEXT_NORMALIZE_CAPTION =
+      10 /* ASCII punctuation left out, white space collapsed and stripped, as
+            Python has it; flags: LOWERCASE, in lower case before */
 };
 enum {
   VLM_TEXT_SPLIT =
       1, /* pattern, number: VLM_TEXT_BEHAVIOR_*; flags: REGEX, INVERT */
-  VLM_TEXT_BYTE_LEVEL = 2 /* flags: ADD_PREFIX_SPACE, USE_REGEX */
+  VLM_TEXT_BYTE_LEVEL = 2, /* flags: ADD_PREFIX_SPACE, USE_REGEX */
+  VLM_TEXT_METASPACE = 3,  /* blanks become content; number: VLM_TEXT_PREPEND_*;
+                              flags: SPLIT_WORDS */
+  VLM_TEXT_WHITESPACE_SPLIT = 4
 };
+/* A decoder makes tokens of tokens; what is left after the last is joined. */
 enum {
   VLM_TEXT_DECODE_BYTE_LEVEL =
-      1, /* tokens to text: characters that stand for bytes */
-  VLM_TEXT_DECODE_JOIN_SPACES = 2, /* tokens to text: joined by blanks */
-  VLM_TEXT_DECODE_REPLACE = 3,     /* text to text: pattern by content */
+      1, /* to one token: characters that stand for bytes */
+  VLM_TEXT_DECODE_JOIN_SPACES = 2, /* to one token: joined by blanks */
+  VLM_TEXT_DECODE_REPLACE = 3,     /* pattern by content */
   VLM_TEXT_DECODE_STRIP =
       4, /* white space off both ends, as Python's str.strip */
   VLM_TEXT_DECODE_CLEAN_UP =
-      5 /* blanks before punctuation, as transformers' clean_up_tokenization */
+      5, /* blanks before punctuation, as transformers' clean_up_tokenization */
+  VLM_TEXT_DECODE_BYTE_FALLBACK = 6, /* runs of <0xNN> become text */
+  VLM_TEXT_DECODE_FUSE = 7,          /* to one token */
+  VLM_TEXT_DECODE_METASPACE = 8, /* content becomes a blank; flags: DROP_FIRST,
+                                    in the first token it is left out */
+  VLM_TEXT_DECODE_STRIP_CHAR =
+      9, /* the character content: so many at the begin as number's low half
+            says, at the end as its high half */
+  VLM_TEXT_DECODE_SENTENCEPIECE =
+      10 /* to one token, as SentencePiece with special tokens between */
 };
 enum {
   VLM_TEXT_FLAG_REGEX = 1,
   VLM_TEXT_FLAG_INVERT = 2,
   VLM_TEXT_FLAG_ADD_PREFIX_SPACE = 4,
-  VLM_TEXT_FLAG_USE_REGEX = 8
+  VLM_TEXT_FLAG_USE_REGEX = 8,
+  VLM_TEXT_FLAG_AT_BEGIN = 16, /* only where the whole text begins */
+  VLM_TEXT_FLAG_LEFT = 32,
+  VLM_TEXT_FLAG_RIGHT = 64,
+  VLM_TEXT_FLAG_LOWERCASE = 128,
+  VLM_TEXT_FLAG_SPLIT_WORDS = 256,
+  VLM_TEXT_FLAG_DROP_FIRST = 512
+};
+enum {
+  VLM_TEXT_PREPEND_NEVER = 0,
+  VLM_TEXT_PREPEND_FIRST = 1, /* where the whole text begins */
+  VLM_TEXT_PREPEND_ALWAYS = 2
 };
 enum {
   VLM_TEXT_BEHAVIOR_REMOVED = 0,
@@ -108,17 +141,34 @@ typedef struct vlm_text_stage {
 } vlm_text_stage;
 
 /* A piece of what special tokens make of a text: a token, or the text. */
-enum { VLM_TEXT_PIECE_TOKEN = 0, VLM_TEXT_PIECE_TEXT = 1 };
+enum {
+  VLM_TEXT_PIECE_TOKEN = 0,
+  VLM_TEXT_PIECE_TEXT = 1,
+  VLM_TEXT_PIECE_TOKEN_ONCE = 2 /* unless it is the last one already */
+};
 typedef struct vlm_text_piece {
   uint32_t kind;
   uint32_t id;
 } vlm_text_piece;
 
-enum { VLM_TEXT_MODEL_BPE = 1 };
+/* A SentencePiece model is a unigram one that normalises its words itself, and
+ * scores in float where the other does in double. */
+enum {
+  VLM_TEXT_MODEL_BPE = 1,
+  VLM_TEXT_MODEL_UNIGRAM = 2,
+  VLM_TEXT_MODEL_SENTENCEPIECE = 3
+};
 enum {
   VLM_TEXT_MODEL_FUSE_UNK = 1,
   VLM_TEXT_MODEL_BYTE_FALLBACK = 2,
-  VLM_TEXT_MODEL_IGNORE_MERGES = 4
+  VLM_TEXT_MODEL_IGNORE_MERGES = 4,
+  /* Of SentencePiece models: what its normaliser does about blanks. */
+  VLM_TEXT_MODEL_ADD_PREFIX = 8,
+  VLM_TEXT_MODEL_COLLAPSE_SPACES = 16,
+  VLM_TEXT_MODEL_SPACES_BEHIND = 32,
+  /* A text begins with a blank, also an empty one, but for one that begins with
+   * a special token. */
+  VLM_TEXT_MODEL_BEGINS_BLANK = 64
 };
 
 enum { VLM_TEXT_RIGHT = 0, VLM_TEXT_LEFT = 1 };
@@ -137,7 +187,9 @@ typedef struct vlm_text_header {
   uint32_t truncation_side;
   uint32_t reserved;
   vlm_text_string word_suffix; /* of a word's last character */
-  vlm_text_string word_prefix; /* of a word's other characters than the first */
+  vlm_text_string word_prefix; /* of a word's other characters than the first;
+                                  of a SentencePiece model: put before each
+                                  word, and its tokens taken off again */
   vlm_text_section strings;    /* bytes */
   vlm_text_section
       tokens; /* vlm_text_string by id; VLM_TEXT_NO_TOKEN: not the model's */
@@ -149,7 +201,14 @@ typedef struct vlm_text_header {
   vlm_text_section pre_tokenizers;
   vlm_text_section
       decoders; /* the first makes text of tokens, the others change it */
-  vlm_text_section post; /* vlm_text_piece; none: the text alone */
+  vlm_text_section post;   /* vlm_text_piece; none: the text alone */
+  vlm_text_section scores; /* double by id, of unigram models; NaN: the token is
+                              never chosen */
+  double unknown_score;    /* of a character that no token begins with */
+  vlm_text_section charsmap_trie; /* uint32_t: units of a Darts double array */
+  vlm_text_section charsmap_text; /* what it leads to, zero-terminated bytes */
+  vlm_text_section fixed; /* uint32_t: ids of tokens whose text a SentencePiece
+                             model leaves as it is */
 } vlm_text_header;
 
 /* Where probing for a token begins, modulo the number of slots. */
@@ -175,7 +234,7 @@ static_assert(sizeof(vlm_text_merge) == 16, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_added) == 16, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_stage) == 32, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_piece) == 8, "frontend/text writes this layout");
-static_assert(sizeof(vlm_text_header) == 216,
+static_assert(sizeof(vlm_text_header) == 288,
               "frontend/text writes this layout");
 #endif
 

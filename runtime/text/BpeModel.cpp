@@ -201,8 +201,17 @@ std::unique_ptr<Model> vlmc::rt::text::makeBpeModel(const Tables &tables) {
 
 std::string vlmc::rt::text::makeModel(const Tables &tables,
                                       std::unique_ptr<Model> &out) {
-  if (tables.header().model != VLM_TEXT_MODEL_BPE)
+  switch (tables.header().model) {
+  case VLM_TEXT_MODEL_BPE:
+    out = makeBpeModel(tables);
+    return "";
+  case VLM_TEXT_MODEL_UNIGRAM:
+    out = makeUnigramModel(tables);
+    return "";
+  case VLM_TEXT_MODEL_SENTENCEPIECE:
+    out = makeSentencePieceModel(tables);
+    return "";
+  default:
     return "unknown model " + std::to_string(tables.header().model);
-  out = makeBpeModel(tables);
-  return "";
+  }
 }

@@ -22,19 +22,64 @@ static void appendBytes(std::string &out, std::string_view token) {
   }
 }
 
-static std::string
-decodeByteLevel(const std::vector<std::string_view> &tokens) {
+static std::string decodeByteLevel(const std::vector<DecodedToken> &tokens) {
   std::string bytes;
-  for (std::string_view token : tokens)
-    appendBytes(bytes, token);
+  for (const DecodedToken &token : tokens)
+    appendBytes(bytes, token.text);
   return repairUtf8(bytes);
 }
 
-static std::string joinSpaces(const std::vector<std::string_view> &tokens) {
+static std::string join(const std::vector<DecodedToken> &tokens,
+                        std::string_view between) {
   std::string out;
   for (size_t i = 0; i < tokens.size(); ++i)
-    out.append(i ? " " : "").append(tokens[i]);
+    out.append(i ? between : "").append(tokens[i].text);
   return out;
+}
+
+/// The byte that a token <0xNN> stands for, or -1.
+static int fallbackByte(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>')
+    return -1;
+  int value = 0;
+  for (char c : token.substr(3, 2)) {
+    int digit = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                       : -1;
+    if (digit < 0)
+      return -1;
+    value = 16 * value + digit;
+  }
+  return value;
+}
+
+/// Runs of bytes become text, or one U+FFFD for each where they are none.
+static void decodeByteFallback(std::vector<DecodedToken> &tokens) {
+  std::vector<DecodedToken> out;
+  std::string bytes;
+  auto flush = [&] {
+    if (bytes.empty())
+      return;
+    if (repairUtf8(bytes) == bytes) {
+      out.push_back({bytes, false});
+    } else {
+      for (size_t i = 0; i < bytes.size(); ++i)
+        out.push_back({"\xEF\xBF\xBD", false});
+    }
+    bytes.clear();
+  };
+  for (DecodedToken &token : tokens) {
+    int byte = fallbackByte(token.text);
+    if (byte >= 0) {
+      bytes.push_back(static_cast<char>(byte));
+      continue;
+    }
+    flush();
+    out.push_back(std::move(token));
+  }
+  flush();
+  tokens = std::move(out);
 }
 
 static void replaceAll(std::string &text, std::string_view pattern,
@@ -70,42 +115,127 @@ static void cleanUp(std::string &text) {
     replaceAll(text, pair[0], pair[1]);
 }
 
+/// Takes up to `number`'s halves of a character off both ends.
+static void stripChar(std::string &text, std::string_view c, uint32_t number) {
+  size_t atBegin = number & 0xFFFF, atEnd = number >> 16;
+  std::string_view rest = text;
+  for (; atBegin && rest.starts_with(c); --atBegin)
+    rest.remove_prefix(c.size());
+  for (; atEnd && rest.ends_with(c); --atEnd)
+    rest.remove_suffix(c.size());
+  text = std::string(rest);
+}
+
+static void decodeMetaspace(std::vector<DecodedToken> &tokens,
+                            std::string_view blank, bool dropFirst) {
+  for (DecodedToken &token : tokens)
+    replaceAll(token.text, blank,
+               dropFirst && &token == tokens.data() ? "" : " ");
+}
+
+static constexpr std::string_view kSpace = "\xE2\x96\x81"; // U+2581
+
+/// Tokens between special ones, as SentencePieceProcessor::Decode.
+static std::string decodePieces(const std::vector<std::string> &pieces) {
+  std::string out, bytes;
+  for (const std::string &piece : pieces) {
+    if (int byte = fallbackByte(piece); byte >= 0) {
+      bytes.push_back(static_cast<char>(byte));
+      continue;
+    }
+    out += repairUtf8(bytes);
+    bytes.clear();
+    std::string_view rest = piece;
+    // Nothing has been said yet: the blank before the first word goes.
+    if (out.empty() && rest.starts_with(kSpace))
+      rest.remove_prefix(kSpace.size());
+    std::string text(rest);
+    replaceAll(text, kSpace, " ");
+    out += text;
+  }
+  return out + repairUtf8(bytes);
+}
+
+/// As SentencePiece-backed tokenizers of transformers do.
+static std::string
+decodeSentencePiece(const std::vector<DecodedToken> &tokens) {
+  std::string out;
+  std::vector<std::string> waiting;
+  bool afterSpecial = false;
+  for (const DecodedToken &token : tokens) {
+    if (!token.special) {
+      waiting.push_back(token.text);
+    } else {
+      if (!afterSpecial)
+        out += ' ';
+      out += decodePieces(waiting) + token.text;
+      waiting.clear();
+    }
+    afterSpecial = token.special;
+  }
+  out += decodePieces(waiting);
+  strip(out);
+  return out;
+}
+
 std::string vlmc::rt::text::checkDecoders(const Tables &tables) {
   for (const vlm_text_stage &stage : tables.decoders) {
-    bool first = &stage == tables.decoders.data();
-    bool joins = stage.kind == VLM_TEXT_DECODE_BYTE_LEVEL ||
-                 stage.kind == VLM_TEXT_DECODE_JOIN_SPACES;
     if (stage.kind < VLM_TEXT_DECODE_BYTE_LEVEL ||
-        stage.kind > VLM_TEXT_DECODE_CLEAN_UP || joins != first)
+        stage.kind > VLM_TEXT_DECODE_SENTENCEPIECE)
       return "unknown decoder " + std::to_string(stage.kind);
     if (stage.kind == VLM_TEXT_DECODE_REPLACE && !stage.pattern.bytes)
       return "expected a pattern that is not empty";
+    bool hasContent = stage.kind == VLM_TEXT_DECODE_METASPACE ||
+                      stage.kind == VLM_TEXT_DECODE_STRIP_CHAR;
+    if (hasContent && !stage.content.bytes)
+      return "expected a character to decode";
   }
   return tables.decoders.empty() ? "expected a decoder" : "";
 }
 
-std::string
-vlmc::rt::text::decodeTokens(const Tables &tables,
-                             const std::vector<std::string_view> &tokens) {
-  std::string text;
+static void decodeStage(const Tables &tables, const vlm_text_stage &stage,
+                        std::vector<DecodedToken> &tokens) {
+  auto content = tables.string(stage.content);
+  auto each = [&](auto change) {
+    for (DecodedToken &token : tokens)
+      change(token.text);
+  };
+  switch (stage.kind) {
+  case VLM_TEXT_DECODE_BYTE_LEVEL:
+    tokens = {{decodeByteLevel(tokens), false}};
+    return;
+  case VLM_TEXT_DECODE_JOIN_SPACES:
+    tokens = {{join(tokens, " "), false}};
+    return;
+  case VLM_TEXT_DECODE_REPLACE:
+    return each([&](std::string &text) {
+      replaceAll(text, tables.string(stage.pattern), content);
+    });
+  case VLM_TEXT_DECODE_STRIP:
+    return each(strip);
+  case VLM_TEXT_DECODE_CLEAN_UP:
+    tokens = {{join(tokens, ""), false}};
+    return each(cleanUp);
+  case VLM_TEXT_DECODE_BYTE_FALLBACK:
+    return decodeByteFallback(tokens);
+  case VLM_TEXT_DECODE_FUSE:
+    tokens = {{join(tokens, ""), false}};
+    return;
+  case VLM_TEXT_DECODE_METASPACE:
+    return decodeMetaspace(tokens, content,
+                           stage.flags & VLM_TEXT_FLAG_DROP_FIRST);
+  case VLM_TEXT_DECODE_STRIP_CHAR:
+    return each(
+        [&](std::string &text) { stripChar(text, content, stage.number); });
+  case VLM_TEXT_DECODE_SENTENCEPIECE:
+    tokens = {{decodeSentencePiece(tokens), false}};
+    return;
+  }
+}
+
+std::string vlmc::rt::text::decodeTokens(const Tables &tables,
+                                         std::vector<DecodedToken> tokens) {
   for (const vlm_text_stage &stage : tables.decoders)
-    switch (stage.kind) {
-    case VLM_TEXT_DECODE_BYTE_LEVEL:
-      text = decodeByteLevel(tokens);
-      break;
-    case VLM_TEXT_DECODE_JOIN_SPACES:
-      text = joinSpaces(tokens);
-      break;
-    case VLM_TEXT_DECODE_REPLACE:
-      replaceAll(text, tables.string(stage.pattern),
-                 tables.string(stage.content));
-      break;
-    case VLM_TEXT_DECODE_STRIP:
-      strip(text);
-      break;
-    case VLM_TEXT_DECODE_CLEAN_UP:
-      cleanUp(text);
-      break;
-    }
-  return text;
+    decodeStage(tables, stage, tokens);
+  return join(tokens, "");
 }

@@ -1,7 +1,8 @@
 //===- Decoder.h - From tokens to text ------------------------------------===//
 //
-// The last stage: the first step makes text of tokens, further ones change the
-// text. A kind is a function in Decoder.cpp and a line in decodeTokens().
+// The last stage: each step makes tokens of tokens, and what comes out is
+// joined to a text. A kind is a function in Decoder.cpp and a line in
+// decodeTokens().
 //
 //===----------------------------------------------------------------------===//
 #ifndef VLMC_RUNTIME_TEXT_DECODER_H
@@ -14,12 +15,18 @@
 
 namespace vlmc::rt::text {
 
+/// A token, and whether it is one of the special ones.
+struct DecodedToken {
+  std::string text;
+  bool special = false;
+};
+
 /// Returns "" or the problem.
 std::string checkDecoders(const Tables &tables);
 
 /// The text of some tokens, well-formed.
 std::string decodeTokens(const Tables &tables,
-                         const std::vector<std::string_view> &tokens);
+                         std::vector<DecodedToken> tokens);
 
 } // namespace vlmc::rt::text
 

@@ -17,8 +17,10 @@ namespace vlmc::rt::text {
 class Normalizer {
 public:
   virtual ~Normalizer() = default;
-  /// Changes well-formed text. False if the work outgrew its limits.
-  virtual bool apply(std::string &text) const = 0;
+  /// Changes well-formed text, which begins the whole text if `begins`; that
+  /// becomes false where the begin is taken off. False if the work outgrew its
+  /// limits.
+  virtual bool apply(std::string &text, bool &begins) const = 0;
 };
 
 /// Returns "" or the problem.

@@ -3,6 +3,7 @@
 
 #include "runtime/text/ByteChars.h"
 #include "runtime/text/Stages.h"
+#include "runtime/text/Unicode.h"
 #include "runtime/text/Utf8.h"
 
 #include <algorithm>
@@ -25,6 +26,21 @@ struct Split : PreTokenizer {
   std::unique_ptr<Regex> pattern;
   uint32_t behavior = VLM_TEXT_BEHAVIOR_REMOVED;
   bool invert = false;
+};
+
+/// Writes blanks as another character, one before words as well.
+struct Metaspace : PreTokenizer {
+  bool apply(Pieces &pieces) const override;
+
+  Split words; // at that character, which begins a word
+  std::string blank;
+  uint32_t scheme = VLM_TEXT_PREPEND_ALWAYS;
+  bool splits = true;
+};
+
+/// Splits at white space, which goes.
+struct WhitespaceSplit : PreTokenizer {
+  bool apply(Pieces &pieces) const override;
 };
 
 /// Turns bytes into the characters that stand for them.
@@ -109,8 +125,9 @@ bool Split::apply(Pieces &pieces) const {
     behave(parts);
     for (const Part &part : parts)
       if (part.span.begin != part.span.end)
-        out.push_back(
-            {piece.begin + part.span.begin, piece.begin + part.span.end, -1});
+        out.push_back({piece.begin + part.span.begin,
+                       piece.begin + part.span.end, -1,
+                       piece.begins && part.span.begin == 0});
   }
   pieces.pieces = std::move(out);
   return true;
@@ -124,26 +141,78 @@ template <typename Write> static void rewrite(Pieces &pieces, Write write) {
   for (const Piece &piece : pieces.pieces) {
     size_t begin = out.text.size();
     if (piece.id < 0)
-      write(out.text, pieces.view(piece));
-    out.pieces.push_back({begin, out.text.size(), piece.id});
+      write(out.text, pieces.view(piece), piece.begins);
+    out.pieces.push_back({begin, out.text.size(), piece.id, piece.begins});
   }
   pieces = std::move(out);
 }
 
 bool ByteLevel::apply(Pieces &pieces) const {
   if (addPrefixSpace)
-    rewrite(pieces, [](std::string &out, std::string_view text) {
+    rewrite(pieces, [](std::string &out, std::string_view text, bool) {
       if (!text.starts_with(' '))
         out.push_back(' ');
       out.append(text);
     });
   if (splits && !words.apply(pieces))
     return false;
-  rewrite(pieces, [](std::string &out, std::string_view text) {
+  rewrite(pieces, [](std::string &out, std::string_view text, bool) {
     for (char byte : text)
       appendUtf8(out, byteChar(byte));
   });
   return true;
+}
+
+bool Metaspace::apply(Pieces &pieces) const {
+  rewrite(pieces, [&](std::string &out, std::string_view text, bool begins) {
+    bool wanted = scheme == VLM_TEXT_PREPEND_ALWAYS ||
+                  (scheme == VLM_TEXT_PREPEND_FIRST && begins);
+    if (wanted && !text.starts_with(' ') && !text.starts_with(blank))
+      out += blank;
+    for (char c : text)
+      c == ' ' ? out.append(blank) : out.append(1, c);
+  });
+  return !splits || words.apply(pieces);
+}
+
+bool WhitespaceSplit::apply(Pieces &pieces) const {
+  std::vector<Piece> out;
+  for (const Piece &piece : pieces.pieces) {
+    if (piece.id >= 0) {
+      out.push_back(piece);
+      continue;
+    }
+    size_t begin = piece.begin;
+    auto close = [&](size_t end) {
+      if (begin != end)
+        out.push_back({begin, end, -1, piece.begins && begin == piece.begin});
+    };
+    for (size_t at = piece.begin; at < piece.end;) {
+      size_t start = at;
+      if (!hasFlag(nextChar(pieces.text, at), CharRustSpace))
+        continue;
+      close(start);
+      begin = at;
+    }
+    close(piece.end);
+  }
+  pieces.pieces = std::move(out);
+  return true;
+}
+
+static std::string makeMetaspace(const Tables &tables,
+                                 const vlm_text_stage &stage,
+                                 std::unique_ptr<PreTokenizer> &out) {
+  auto metaspace = std::make_unique<Metaspace>();
+  metaspace->blank = tables.string(stage.content);
+  metaspace->scheme = stage.number;
+  metaspace->splits = stage.flags & VLM_TEXT_FLAG_SPLIT_WORDS;
+  if (metaspace->blank.empty() || stage.number > VLM_TEXT_PREPEND_ALWAYS)
+    return "expected a character for blanks and a known way to prepend it";
+  metaspace->words.behavior = VLM_TEXT_BEHAVIOR_MERGED_WITH_NEXT;
+  metaspace->words.pattern = Regex::literal(metaspace->blank);
+  out = std::move(metaspace);
+  return "";
 }
 
 std::string
@@ -159,6 +228,12 @@ vlmc::rt::text::makePreTokenizer(const Tables &tables,
     std::string problem = makePattern(tables, stage, split->pattern);
     out = std::move(split);
     return problem;
+  }
+  if (stage.kind == VLM_TEXT_METASPACE)
+    return makeMetaspace(tables, stage, out);
+  if (stage.kind == VLM_TEXT_WHITESPACE_SPLIT) {
+    out = std::make_unique<WhitespaceSplit>();
+    return "";
   }
   if (stage.kind != VLM_TEXT_BYTE_LEVEL)
     return "unknown pre-tokenizer " + std::to_string(stage.kind);

@@ -20,7 +20,8 @@ namespace vlmc::rt::text {
 struct Piece {
   size_t begin;
   size_t end;
-  int32_t id; // of an added token; -1: text
+  int32_t id;          // of an added token; -1: text
+  bool begins = false; // the whole text
 };
 
 struct Pieces {
@@ -31,9 +32,9 @@ struct Pieces {
     return std::string_view(text).substr(piece.begin, piece.end - piece.begin);
   }
   /// Appends text as a piece; empty text is none.
-  void add(std::string_view part) {
+  void add(std::string_view part, bool begins) {
     if (!part.empty())
-      pieces.push_back({text.size(), text.size() + part.size(), -1});
+      pieces.push_back({text.size(), text.size() + part.size(), -1, begins});
     text += part;
   }
 };

@@ -66,12 +66,21 @@ const char *Tables::checkSections() {
       section(head->token_slots, tokenSlots) && section(head->merges, merges) &&
       section(head->added, added) && section(head->normalizers, normalizers) &&
       section(head->pre_tokenizers, preTokenizers) &&
-      section(head->decoders, decoders) && section(head->post, post);
+      section(head->decoders, decoders) && section(head->post, post) &&
+      section(head->scores, scores) &&
+      section(head->charsmap_trie, charsmapTrie) &&
+      section(head->charsmap_text, charsmapText) && section(head->fixed, fixed);
   if (!good)
     return "a section lies outside of them";
   if (!std::has_single_bit(tokenSlots.size()) ||
       (!merges.empty() && !std::has_single_bit(merges.size())))
     return "expected a power of two of hash slots";
+  bool isUnigram = head->model == VLM_TEXT_MODEL_UNIGRAM ||
+                   head->model == VLM_TEXT_MODEL_SENTENCEPIECE;
+  if (isUnigram && scores.size() != tokens.size())
+    return "expected a score for each id";
+  if (!charsmapText.empty() && charsmapText.back() != 0)
+    return "expected a zero at the end of the characters' map";
   // Ids are int32_t at the border.
   return tokens.size() > INT32_MAX ? "too many ids" : nullptr;
 }
@@ -98,8 +107,11 @@ const char *Tables::checkTokens() const {
     else if (!inStrings(token.content) || !token.content.bytes)
       return "an added token's text is empty or lies outside of them";
   for (const vlm_text_piece &piece : post)
-    if (piece.kind > VLM_TEXT_PIECE_TEXT ||
-        (piece.kind == VLM_TEXT_PIECE_TOKEN && piece.id >= tokens.size()))
+    if (piece.kind > VLM_TEXT_PIECE_TOKEN_ONCE ||
+        (piece.kind != VLM_TEXT_PIECE_TEXT && piece.id >= tokens.size()))
+      return badId;
+  for (uint32_t id : fixed)
+    if (id >= tokens.size() || !hasToken(id))
       return badId;
   auto optional = [&](int32_t id) {
     return id >= -1 && (id < 0 || static_cast<size_t>(id) < tokens.size());
@@ -120,9 +132,8 @@ const char *Tables::checkStages() const {
   return nullptr;
 }
 
-int32_t Tables::find(std::string_view token) const {
-  uint64_t mask = tokenSlots.size() - 1,
-           at = vlm_text_hash_bytes(token.data(), token.size());
+int32_t Tables::find(std::string_view token, uint64_t hash) const {
+  uint64_t mask = tokenSlots.size() - 1, at = hash;
   for (size_t probes = 0; probes < tokenSlots.size(); ++probes, ++at) {
     uint32_t slot = tokenSlots[at & mask];
     if (!slot)

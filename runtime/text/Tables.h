@@ -19,6 +19,18 @@
 
 namespace vlmc::rt::text {
 
+/// vlm_text_hash_bytes of a text that grows.
+class TextHash {
+public:
+  void add(char byte) {
+    hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001b3u;
+  }
+  uint64_t value() const { return hash ^ (hash >> 29); }
+
+private:
+  uint64_t hash = 0xcbf29ce484222325u;
+};
+
 class Tables {
 public:
   /// Errors: VLM_CORRUPT, VLM_INCOMPATIBLE.
@@ -35,7 +47,11 @@ public:
   }
   std::string_view token(uint32_t id) const { return string(tokens[id]); }
   /// The id of one of the model's tokens, or -1.
-  int32_t find(std::string_view token) const;
+  int32_t find(std::string_view token) const {
+    return find(token, vlm_text_hash_bytes(token.data(), token.size()));
+  }
+  /// The same for a token whose hash is known.
+  int32_t find(std::string_view token, uint64_t hash) const;
   /// What two tokens merge to, or null.
   const vlm_text_merge *merge(uint32_t left, uint32_t right) const;
 
@@ -44,6 +60,10 @@ public:
   std::span<const vlm_text_stage> preTokenizers;
   std::span<const vlm_text_stage> decoders;
   std::span<const vlm_text_piece> post;
+  std::span<const double> scores;
+  std::span<const uint32_t> charsmapTrie;
+  std::span<const char> charsmapText;
+  std::span<const uint32_t> fixed;
 
 private:
   const char *checkSections();

@@ -121,6 +121,10 @@ int32_t vlm_tokenizer_pad_id(const vlm_tokenizer_t *tokenizer) {
   return tokenizer->tokenizer->header().pad_id;
 }
 
+int vlm_tokenizer_pads_left(const vlm_tokenizer_t *tokenizer) {
+  return tokenizer->tokenizer->header().padding_side == VLM_TEXT_LEFT;
+}
+
 size_t vlm_tokenizer_max_tokens(const vlm_tokenizer_t *tokenizer) {
   return tokenizer->tokenizer->header().max_tokens;
 }

@@ -10,6 +10,8 @@
 using namespace vlmc::rt;
 using namespace vlmc::rt::text;
 
+static constexpr std::string_view kBlank = "\xE2\x96\x81"; // U+2581
+
 static vlm_status_t *unusable(const std::string &problem) {
   return makeStatus(VLM_UNSUPPORTED, "tokenizer tables: " + problem);
 }
@@ -45,6 +47,9 @@ vlm_status_t *Tokenizer::makeStages() {
     problem = makeModel(tables, model);
   if (problem.empty())
     problem = checkDecoders(tables);
+  beginsBlank = header().model_flags & VLM_TEXT_MODEL_BEGINS_BLANK;
+  if (beginsBlank)
+    blank = tables.find(kBlank);
   return problem.empty() ? nullptr : unusable(problem);
 }
 
@@ -58,7 +63,7 @@ vlm_status_t *Tokenizer::makeAdded() {
                 normal = content;
     if (token.flags &
         (VLM_TEXT_ADDED_NORMALIZED | VLM_TEXT_ADDED_DECODES_NORMALIZED))
-      if (!normalize(normal))
+      if (bool begins = false; !normalize(normal, begins))
         return overgrown();
     bool inNormal = token.flags & VLM_TEXT_ADDED_NORMALIZED;
     TokenFinder &finder = inNormal ? normalized : plain;
@@ -74,9 +79,9 @@ vlm_status_t *Tokenizer::makeAdded() {
   return nullptr;
 }
 
-bool Tokenizer::normalize(std::string &text) const {
+bool Tokenizer::normalize(std::string &text, bool &begins) const {
   for (const auto &normalizer : normalizers)
-    if (!normalizer->apply(text))
+    if (!normalizer->apply(text, begins))
       return false;
   return true;
 }
@@ -84,18 +89,21 @@ bool Tokenizer::normalize(std::string &text) const {
 /// Cuts out the added tokens and normalises what is between them.
 bool Tokenizer::split(const std::string &text, Pieces &pieces) const {
   bool done = true;
+  if (text.empty() && beginsBlank)
+    pieces.add(kBlank, /*begins=*/true);
   plain.cut(text, [&](std::string_view part, int32_t id) {
     if (id >= 0)
       return pieces.pieces.push_back(
           {pieces.text.size(), pieces.text.size(), id});
     std::string normal(part);
-    done = done && normalize(normal);
+    bool begins = part.data() == text.data();
+    done = done && normalize(normal, begins);
     normalized.cut(normal, [&](std::string_view inner, int32_t innerId) {
       if (innerId >= 0)
         pieces.pieces.push_back(
             {pieces.text.size(), pieces.text.size(), innerId});
       else
-        pieces.add(inner);
+        pieces.add(inner, begins && inner.data() == normal.data());
     });
   });
   for (const auto &preTokenizer : preTokenizers)
@@ -103,10 +111,29 @@ bool Tokenizer::split(const std::string &text, Pieces &pieces) const {
   return done;
 }
 
+void Tokenizer::encodePieces(const Pieces &pieces,
+                             std::vector<int32_t> &ids) const {
+  for (const Piece &piece : pieces.pieces) {
+    bool isFirst = &piece == pieces.pieces.data();
+    if (piece.id >= 0) {
+      bool special = added.at(piece.id).special;
+      if (beginsBlank && isFirst && !special && blank >= 0)
+        ids.push_back(blank);
+      // Only a blank stands before it, which counts for nothing there.
+      if (beginsBlank && special && &piece == pieces.pieces.data() + 1 &&
+          ids.size() == 1 && ids[0] == blank)
+        ids.clear();
+      ids.push_back(piece.id);
+    } else if (piece.begin != piece.end) {
+      model->encode(pieces.view(piece), ids);
+    }
+  }
+}
+
 size_t Tokenizer::specialCount() const {
   size_t count = 0;
   for (const vlm_text_piece &piece : tables.post)
-    count += piece.kind == VLM_TEXT_PIECE_TOKEN;
+    count += piece.kind != VLM_TEXT_PIECE_TEXT;
   return count;
 }
 
@@ -124,11 +151,7 @@ vlm_status_t *Tokenizer::encode(std::string_view bytes, bool special,
   if (!split(repairUtf8(bytes), pieces))
     return overgrown();
   std::vector<int32_t> own;
-  for (const Piece &piece : pieces.pieces)
-    if (piece.id >= 0)
-      own.push_back(piece.id);
-    else if (piece.begin != piece.end)
-      model->encode(pieces.view(piece), own);
+  encodePieces(pieces, own);
   size_t room = maxTokens ? maxTokens - specials : SIZE_MAX;
   truncated = own.size() > room;
   if (truncated && header().truncation_side == VLM_TEXT_LEFT)
@@ -142,16 +165,17 @@ vlm_status_t *Tokenizer::encode(std::string_view bytes, bool special,
   ids.clear();
   ids.reserve(own.size() + specials);
   for (const vlm_text_piece &piece : tables.post)
-    if (piece.kind == VLM_TEXT_PIECE_TOKEN)
-      ids.push_back(piece.id);
-    else
+    if (piece.kind == VLM_TEXT_PIECE_TEXT)
       ids.insert(ids.end(), own.begin(), own.end());
+    else if (piece.kind == VLM_TEXT_PIECE_TOKEN || ids.empty() ||
+             ids.back() != static_cast<int32_t>(piece.id))
+      ids.push_back(piece.id);
   return nullptr;
 }
 
 vlm_status_t *Tokenizer::decode(const int32_t *ids, size_t count,
                                 bool skipSpecial, std::string &text) const {
-  std::vector<std::string_view> tokens;
+  std::vector<DecodedToken> tokens;
   for (size_t i = 0; i < count; ++i) {
     if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= tables.idCount())
       return makeStatus(VLM_INVALID_ARGUMENT,
@@ -161,11 +185,11 @@ vlm_status_t *Tokenizer::decode(const int32_t *ids, size_t count,
     uint32_t id = ids[i];
     if (auto at = added.find(id); at != added.end()) {
       if (!skipSpecial || !at->second.special)
-        tokens.push_back(at->second.text);
+        tokens.push_back({at->second.text, at->second.special});
     } else if (tables.hasToken(id)) {
-      tokens.push_back(tables.token(id));
+      tokens.push_back({std::string(tables.token(id)), false});
     }
   }
-  text = decodeTokens(tables, tokens);
+  text = decodeTokens(tables, std::move(tokens));
   return nullptr;
 }

@@ -47,8 +47,9 @@ private:
 
   vlm_status_t *makeStages();
   vlm_status_t *makeAdded();
-  bool normalize(std::string &text) const;
+  bool normalize(std::string &text, bool &begins) const;
   bool split(const std::string &text, Pieces &pieces) const;
+  void encodePieces(const Pieces &pieces, std::vector<int32_t> &ids) const;
   size_t specialCount() const;
 
   Tables tables;
@@ -57,6 +58,9 @@ private:
   std::unique_ptr<Model> model;
   TokenFinder plain, normalized;
   std::map<uint32_t, Added> added;
+  /// VLM_TEXT_MODEL_BEGINS_BLANK, and the blank's token.
+  bool beginsBlank = false;
+  int32_t blank = -1;
 };
 
 } // namespace vlmc::rt::text

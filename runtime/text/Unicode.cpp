@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -59,6 +61,73 @@ std::string vlmc::rt::text::lowerCase(std::string_view text) {
       appendUtf8(out, kLowerTo[find(kLowerFrom, static_cast<uint32_t>(c))]);
   }
   return out;
+}
+
+static bool within(char32_t c,
+                   std::span<const std::pair<char32_t, char32_t>> ranges) {
+  return std::any_of(ranges.begin(), ranges.end(), [&](auto range) {
+    return c >= range.first && c <= range.second;
+  });
+}
+
+static bool hasCategory(char32_t c,
+                        std::initializer_list<std::string_view> names) {
+  std::string_view own = categoryName(charClass(charClassId(c)).category);
+  return std::find(names.begin(), names.end(), own) != names.end();
+}
+
+/// The property Case_Ignorable (Unicode 3.13, D136).
+static bool isCaseIgnorable(char32_t c) {
+  // Punctuation that may stand within a word.
+  static constexpr std::pair<char32_t, char32_t> inWords[] = {
+      {0x27, 0x27},     {0x2E, 0x2E},     {0x3A, 0x3A},     {0xB7, 0xB7},
+      {0x387, 0x387},   {0x55F, 0x55F},   {0x5F4, 0x5F4},   {0x2018, 0x2019},
+      {0x2024, 0x2024}, {0x2027, 0x2027}, {0xFE13, 0xFE13}, {0xFE52, 0xFE52},
+      {0xFE55, 0xFE55}, {0xFF07, 0xFF07}, {0xFF0E, 0xFF0E}, {0xFF1A, 0xFF1A}};
+  return hasCategory(c, {"Mn", "Me", "Cf", "Lm", "Sk"}) || within(c, inWords);
+}
+
+/// The property Cased (D135) of characters that are not case-ignorable.
+static bool isCased(char32_t c) {
+  // Other_Lowercase and Other_Uppercase.
+  static constexpr std::pair<char32_t, char32_t> others[] = {
+      {0xAA, 0xAA},      {0xBA, 0xBA},       {0x2160, 0x217F},
+      {0x24B6, 0x24E9},  {0x1F130, 0x1F149}, {0x1F150, 0x1F169},
+      {0x1F170, 0x1F189}};
+  return hasCategory(c, {"Lu", "Ll", "Lt"}) || within(c, others);
+}
+
+/// Whether the sigma at bytes [begin, end) ends a word.
+static bool isFinalSigma(std::string_view text, size_t begin, size_t end) {
+  bool follows = false;
+  while (begin > 0 && !follows) {
+    begin = previousChar(text, begin);
+    size_t at = begin;
+    char32_t c = nextChar(text, at);
+    if (isCaseIgnorable(c))
+      continue;
+    if (!isCased(c))
+      return false;
+    follows = true;
+  }
+  while (follows && end < text.size()) {
+    char32_t c = nextChar(text, end);
+    if (!isCaseIgnorable(c))
+      return !isCased(c);
+  }
+  return follows;
+}
+
+std::string vlmc::rt::text::pythonLower(std::string_view text) {
+  constexpr std::string_view sigma = "\u03A3";
+  std::string out;
+  size_t last = 0;
+  for (size_t at; (at = text.find(sigma, last)) != text.npos;) {
+    out += lowerCase(text.substr(last, at - last));
+    last = at + sigma.size();
+    out += isFinalSigma(text, at, last) ? "\u03C2" : "\u03C3";
+  }
+  return out + lowerCase(text.substr(last));
 }
 
 bool vlmc::rt::text::isPythonSpace(char32_t c) {
@@ -157,6 +226,22 @@ static void compose(std::vector<Char> &chars) {
     chars[out++] = c;
   }
   chars.resize(out);
+}
+
+std::string vlmc::rt::text::compatible(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    char32_t c = nextChar(text, at);
+    size_t found = find(kCompatible, static_cast<uint32_t>(c));
+    if (found == std::size(kCompatible)) {
+      appendUtf8(out, c);
+      continue;
+    }
+    for (size_t i = kCompatibleStart[found]; i < kCompatibleStart[found + 1];
+         ++i)
+      appendUtf8(out, kCompatibleText[i]);
+  }
+  return out;
 }
 
 std::string vlmc::rt::text::normalForm(std::string_view text, bool form) {

@@ -49,8 +49,15 @@ std::string_view categoryName(unsigned category);
 /// Each character in lower case, one by one, as Rust's char::to_lowercase.
 std::string lowerCase(std::string_view text);
 
+/// The same as Python's str.lower() does, which minds where a sigma stands.
+std::string pythonLower(std::string_view text);
+
 /// Normal form C (`compose`) or D of well-formed text.
 std::string normalForm(std::string_view text, bool compose);
+
+/// Each character that has one by its compatibility decomposition: before
+/// normalForm, normal forms KC and KD come of it.
+std::string compatible(std::string_view text);
 
 /// What Python's str.strip() takes off.
 bool isPythonSpace(char32_t c);

@@ -70,6 +70,7 @@ def categories():
 
 def combining_classes(nfd):
     """Canonical combining classes, found by what changes places with what."""
+
     def swaps(text):
         return nfd(text) != text
 
@@ -146,6 +147,8 @@ def main():
     nfd, nfc = normalizers.NFD().normalize_str, normalizers.NFC().normalize_str
     lower = normalizers.Lowercase().normalize_str
     decomposed = {c: t for c in POINTS if (t := nfd(chr(c))) != chr(c)}
+    nfkd = normalizers.NFKD().normalize_str
+    compatible = {c: t for c in POINTS if (t := nfkd(chr(c))) != nfd(chr(c))}
     marks = combining_classes(nfd)
     pairs = compositions(nfc, decomposed)
     seconds = {b for _, b in pairs} | set(range(0x1161, 0x1176)) | set(range(0x11A7, 0x11C3))
@@ -171,8 +174,12 @@ def main():
     low, mid, leaves, middles, top = staged(values)
 
     print("// Written by make_tables.py; do not edit.")
-    print(f"// What the Python package tokenizers {tokenizers.__version__} knows of every code point:")
-    print(f"// {len(POINTS) - sum(names[c] == 0 for c in POINTS)} of them are assigned for its regular expressions,")
+    print(
+        f"// What the Python package tokenizers {tokenizers.__version__} knows of every code point:"
+    )
+    print(
+        f"// {len(POINTS) - sum(names[c] == 0 for c in POINTS)} of them are assigned for its regular expressions,"
+    )
     print(f"// {len(lowered)} have a lower case, {len(decomposed)} a canonical decomposition.")
     print(f"inline constexpr unsigned kLeafBits = {low}, kMiddleBits = {mid};")
     write("uint8_t", "kClassCategory", [category for category, _ in classes])
@@ -191,6 +198,14 @@ def main():
     write("uint32_t", "kDecomposed", points)
     write("uint16_t", "kDecompositionStart", [*starts, len(pool)])
     write("uint32_t", "kDecomposition", pool)
+    pool, starts, points = [], [], []
+    for c in sorted(compatible):
+        points.append(c)
+        starts.append(len(pool))
+        pool += map(ord, compatible[c])
+    write("uint32_t", "kCompatible", points)
+    write("uint16_t", "kCompatibleStart", [*starts, len(pool)])
+    write("uint32_t", "kCompatibleText", pool)
     write("uint32_t", "kMark", sorted(marks))
     write("uint8_t", "kMarkClass", [marks[c] for c in sorted(marks)])
     ordered = sorted(pairs)

@@ -3,12 +3,29 @@
 using namespace vlmc;
 using namespace vlmc::test;
 
-/// The message with the folder's path as DIR, or the warnings.
+/// Takes the last part off a message, which says how to mend what is wrong.
+static std::string withoutRemedy(const std::string &message) {
+  for (std::string remedy :
+       {"; the file is truncated, fetch it again", "; mend the file",
+        "; fetch the file again", "; mend the file or fetch it again",
+        "; complete the folder",
+        "; save the tokenizer again with transformers, which writes "
+        "tokenizer.json",
+        "; a copy of the folder without its tokenizer compiles to a model that "
+        "takes token ids"})
+    if (message.ends_with(remedy))
+      return message.substr(0, message.size() - remedy.size());
+  ADD_FAILURE() << "no remedy: " << message;
+  return message;
+}
+
+/// The message with the folder's path as DIR and without its remedy, or the
+/// warnings.
 static std::string readMessage(const Folder &folder) {
   Result<TokenizerTables> tables = readTokenizer(folder.path());
   std::string message;
   if (!tables)
-    message = tables.message();
+    message = withoutRemedy(tables.message());
   else
     for (const std::string &warning : tables->warnings)
       message += "warning: " + warning + "\n";
@@ -35,24 +52,27 @@ TEST(ReadTokenizer, MissingFiles) {
   Result<TokenizerTables> none = readTokenizer("no/such/folder");
   ASSERT_FALSE(none);
   EXPECT_EQ(none.message(),
-            "no/such/folder: expected a folder with a tokenizer, found none");
+            "no/such/folder: expected a folder with a tokenizer, found none; "
+            "check the path");
   Folder empty;
   EXPECT_EQ(readMessage(empty),
             "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
-            "knows (CLIPTokenizer) in "
+            "knows (CLIPTokenizer, GemmaTokenizer, Siglip2Tokenizer, "
+            "SiglipTokenizer) in "
             "tokenizer_config.json, found neither");
   Folder config;
   config.write("config.json", R"({"model_type": "clip"})");
   EXPECT_EQ(readMessage(config), "DIR/vocab.json: expected this file, since "
-                                 "there is no tokenizer.json; found none");
+                                 "there is no tokenizer.json, found none");
   config.write("vocab.json", "{}");
   EXPECT_EQ(readMessage(config), "DIR/merges.txt: expected this file, since "
-                                 "there is no tokenizer.json; found none");
+                                 "there is no tokenizer.json, found none");
   Folder other;
   other.write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer"})");
   EXPECT_EQ(readMessage(other),
             "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
-            "knows (CLIPTokenizer) in "
+            "knows (CLIPTokenizer, GemmaTokenizer, Siglip2Tokenizer, "
+            "SiglipTokenizer) in "
             "tokenizer_config.json, found the class T5Tokenizer");
 }
 
@@ -104,12 +124,82 @@ TEST(ReadTokenizer, FaultyModel) {
   EXPECT_EQ(withJson(R"("unk_token": "?", "vocab": {"a": 1}, "merges": [])"),
             "warning: DIR: the unknown token '?' is not in the vocabulary; "
             "unknown characters are left out\n");
-  Folder unigram;
-  unigram.write("tokenizer.json",
-                R"({"model": {"type": "Unigram", "vocab": []}})");
-  EXPECT_EQ(readMessage(unigram),
-            file + "model.type: expected a model that vlmc supports (BPE), "
-                   "found \"Unigram\"");
+  Folder words;
+  words.write("tokenizer.json",
+              R"({"model": {"type": "WordLevel", "vocab": {}}})");
+  EXPECT_EQ(readMessage(words),
+            file + "model.type: expected a model that vlmc supports (BPE, "
+                   "Unigram), found \"WordLevel\"");
+}
+
+TEST(ReadTokenizer, FaultyUnigram) {
+  const std::string file = "DIR/tokenizer.json: ";
+  auto with = [](const std::string &model) {
+    Folder folder;
+    folder.write("tokenizer.json",
+                 R"({"model": {"type": "Unigram", )" + model + "}}");
+    return readMessage(folder);
+  };
+  EXPECT_EQ(with(R"("vocab": [["?", 0], ["a", -1.5]], "unk_id": 0)"), "");
+  EXPECT_EQ(with(R"("vocab": [], "unk_id": 0)"),
+            file + "model.vocab: expected at least one token, found none");
+  EXPECT_EQ(with(R"("vocab": [["?", 0], ["a"]], "unk_id": 0)"),
+            file + "model.vocab[1]: expected [token, score], found [\"a\"]");
+  EXPECT_EQ(with(R"("vocab": [["?", 0]], "unk_id": 1)"),
+            file + "model.unk_id: expected an id of the vocabulary, found 1");
+  EXPECT_EQ(with(R"("vocab": [["?", 0]], "unk_id": null)"),
+            file + "model.unk_id: expected the id of the unknown token, found "
+                   "none");
+}
+
+/// A field of a protobuf message: a string, or a number.
+static std::string field(int number, const std::string &bytes) {
+  return std::string({char(number << 3 | 2), char(bytes.size())}) + bytes;
+}
+static std::string field(int number, int value) {
+  return {char(number << 3), char(value)};
+}
+
+TEST(ReadTokenizer, FaultySentencePiece) {
+  const std::string file = "DIR/spiece.model: ";
+  const std::string unknown = field(1, field(1, "<unk>") + field(3, 2)),
+                    end = field(1, field(1, "</s>") + field(3, 3)),
+                    letter = field(1, field(1, "a"));
+  auto with = [](const std::string &model) {
+    Folder folder;
+    folder.write("config.json", R"({"model_type": "siglip"})");
+    folder.write("spiece.model", model);
+    return readMessage(folder);
+  };
+  EXPECT_EQ(with(unknown + end + letter), "");
+  EXPECT_EQ(with(""), file + "expected a SentencePiece model, found other "
+                             "bytes");
+  EXPECT_EQ(with("{}"), file + "expected a SentencePiece model, found other "
+                               "bytes");
+  EXPECT_EQ(with(end + letter),
+            file + "expected a piece for unknown characters, found none");
+  EXPECT_EQ(with(unknown + letter + letter),
+            file + "piece 2: expected a text of its own, found 'a' a second "
+                   "time");
+  EXPECT_EQ(with(unknown + field(1, field(3, 1))),
+            file + "piece 1: expected a text, found none");
+  EXPECT_EQ(with(unknown + letter + field(2, field(3, 2))),
+            file + "model_type: expected UNIGRAM, found BPE");
+  EXPECT_EQ(with(unknown + letter + field(3, field(5, 0))),
+            file + "escape_whitespaces: expected true, found false");
+  EXPECT_EQ(with(unknown + letter + field(3, field(2, "12345678"))),
+            file + "precompiled_charsmap: expected a map of characters with a "
+                   "double array and zero-terminated texts, found 8 other "
+                   "bytes");
+  Folder none;
+  none.write("config.json", R"({"model_type": "siglip"})");
+  EXPECT_EQ(readMessage(none),
+            file + "expected this file, since there is no tokenizer.json, "
+                   "found none");
+  none.write("tokenizer.json", tokenizerJson(kModel, ""));
+  EXPECT_EQ(readMessage(none),
+            "warning: " + file +
+                "not there; tokenizer.json is used as it stands\n");
 }
 
 TEST(ReadTokenizer, FaultyMergesFile) {
@@ -121,6 +211,18 @@ TEST(ReadTokenizer, FaultyMergesFile) {
   EXPECT_EQ(
       readMessage(folder),
       "DIR/merges.txt:1: expected UTF-8, found a broken character at byte 2");
+  folder.write("merges.txt", "a b\nb c</w>\nab c</w>\n");
+  EXPECT_EQ(readMessage(folder),
+            "warning: DIR/merges.txt: expected a merge for each longer token "
+            "of vocab.json, found none for 1 of them, such as \"Ã©</w>\"; "
+            "fetch the file again if it is truncated\n");
+  folder.write("merges.txt", "a b\nb c</w>");
+  EXPECT_EQ(readMessage(folder),
+            "DIR/merges.txt: expected a merge for each longer token of "
+            "vocab.json, found none for 2 of them, such as \"abc</w>\", and "
+            "an end inside a line");
+  folder.write("merges.txt", "a b\nb c</w>\nab c</w>\nÃ ©</w>");
+  EXPECT_EQ(readMessage(folder), "");
   folder.write("merges.txt", "a b\nb a\n");
   EXPECT_EQ(readMessage(folder),
             "DIR/merges.txt: merge [1]: expected tokens of the vocabulary, "
@@ -131,17 +233,38 @@ TEST(ReadTokenizer, UnknownComponents) {
   const std::string file = "DIR/tokenizer.json: ";
   EXPECT_EQ(withJson(kModel, R"("normalizer": {"type": "BertNormalizer"})"),
             file + "normalizer.type: expected a normalizer that vlmc supports "
-                   "(Lowercase, NFC, NFD, Replace, Sequence), found "
-                   "\"BertNormalizer\"");
+                   "(Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Prepend, Replace, "
+                   "Strip, Sequence), found \"BertNormalizer\"");
   EXPECT_EQ(
       withJson(
           kModel,
           R"("normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": 3}]})"),
       file + "normalizer.normalizers[1].type: expected a string, found 3");
-  EXPECT_EQ(withJson(kModel, R"("pre_tokenizer": {"type": "Metaspace"})"),
-            file +
-                "pre_tokenizer.type: expected a pre-tokenizer that vlmc "
-                "supports (ByteLevel, Split, Sequence), found \"Metaspace\"");
+  EXPECT_EQ(withJson(kModel, R"("pre_tokenizer": {"type": "Digits"})"),
+            file + "pre_tokenizer.type: expected a pre-tokenizer that vlmc "
+                   "supports (ByteLevel, Metaspace, Split, WhitespaceSplit, "
+                   "Sequence), found \"Digits\"");
+  EXPECT_EQ(
+      withJson(
+          kModel,
+          R"("pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"})"),
+      file + "pre_tokenizer.prepend_scheme: expected \"always\", \"first\" or "
+             "\"never\", found \"last\"");
+  EXPECT_EQ(
+      withJson(kModel,
+               R"("pre_tokenizer": {"type": "Metaspace", "replacement": ""})"),
+      file + "pre_tokenizer.replacement: expected a character, found none");
+  EXPECT_EQ(
+      withJson(
+          kModel,
+          R"("decoder": {"type": "Strip", "content": " ", "start": -1, "stop": 0})"),
+      file + "decoder.start: expected a number from 0 to 65535, found -1");
+  EXPECT_EQ(
+      withJson(
+          kModel,
+          R"("decoder": {"type": "Replace", "pattern": {"Regex": "a"}, "content": "b"})"),
+      file + "decoder.pattern: expected {\"String\": ...}, found a regular "
+             "expression");
   EXPECT_EQ(
       withJson(
           kModel,
@@ -157,7 +280,8 @@ TEST(ReadTokenizer, UnknownComponents) {
              "...}, found {\"Reg\":\"a\"}");
   EXPECT_EQ(withJson(kModel, R"("decoder": {"type": "CTC"})"),
             file + "decoder.type: expected a decoder that vlmc supports "
-                   "(ByteLevel), found \"CTC\"");
+                   "(ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Strip, "
+                   "Sequence), found \"CTC\"");
   EXPECT_EQ(withJson(kModel, R"("post_processor": {"type": "BertProcessing"})"),
             file + "post_processor.type: expected a post-processor that vlmc "
                    "supports (ByteLevel, RobertaProcessing, Sequence, "

@@ -24,6 +24,7 @@ public:
     begin = 8 + length;
   }
   bool good() const { return begin != 0; }
+  bool has(const std::string &name) const { return header.contains(name); }
 
   template <typename T> std::vector<T> get(const std::string &name) const {
     if (!header.contains(name)) {
@@ -57,30 +58,54 @@ private:
 
 } // namespace
 
-TEST(Golden, EveryTextHasTransformersIds) {
-  const std::string folder = VLMC_SOURCE_DIR "/test/e2e/goldens/clip/tokens/";
+namespace {
+/// The goldens of a family and its tokenizers.
+struct Family {
+  const char *name;
+  std::vector<std::string> tokenizers;
+};
+class Golden : public testing::TestWithParam<Family> {};
+} // namespace
+
+/// Text `i` of one tokenizer: ids with and without special tokens, cut and
+/// padded, and the text that they decode to.
+TEST_P(Golden, EveryTextHasTransformersIds) {
+  const std::string folder = std::string(VLMC_SOURCE_DIR "/test/e2e/goldens/") +
+                             GetParam().name + "/tokens/";
   Goldens goldens(folder + "golden.safetensors");
   ASSERT_TRUE(goldens.good())
       << "make the goldens with test/oracle/make_all.py";
   auto texts = goldens.rows<char, std::string>("texts");
-  auto decoded = goldens.rows<char, std::string>("decoded");
   ASSERT_GE(texts.size(), 2000u);
-  for (std::string name : {"trained", "bytes", "vocab-files"}) {
+  for (const std::string &name : GetParam().tokenizers) {
     Opened tokenizer(folder + name);
     ASSERT_EQ(tokenizer.status, nullptr)
         << vlm_status_message(tokenizer.status);
-    auto ids = goldens.rows<uint16_t, std::vector<int32_t>>(name + ".ids");
+    using Rows = std::vector<std::vector<int32_t>>;
+    Rows ids = goldens.rows<uint16_t, std::vector<int32_t>>(name + ".ids");
+    Rows plain;
+    if (goldens.has(name + ".ids_plain"))
+      plain = goldens.rows<uint16_t, std::vector<int32_t>>(name + ".ids_plain");
+    else // begin and end are the special tokens
+      for (const std::vector<int32_t> &row : ids)
+        plain.emplace_back(row.begin() + 1, row.end() - 1);
+    bool own = goldens.has(name + ".decoded");
+    auto decoded =
+        goldens.rows<char, std::string>(own ? name + ".decoded" : "decoded");
     std::vector<uint16_t> cut = goldens.get<uint16_t>(name + ".ids_trunc9");
     ASSERT_EQ(ids.size(), texts.size());
+    ASSERT_EQ(plain.size(), texts.size());
+    ASSERT_EQ(decoded.size(), texts.size());
     ASSERT_EQ(cut.size(), texts.size() * 9);
     for (size_t i = 0; i < texts.size(); ++i) {
       std::string where =
           name + ", text " + std::to_string(i) + ": " + texts[i];
       ASSERT_EQ(tokenizer.encode(texts[i]), ids[i]) << where;
-      std::vector<int32_t> plain(ids[i].begin() + 1, ids[i].end() - 1);
-      ASSERT_EQ(tokenizer.encode(texts[i], false), plain) << where;
+      ASSERT_EQ(tokenizer.encode(texts[i], false), plain[i]) << where;
       std::vector<int32_t> nine = tokenizer.encode(texts[i], true, 9);
-      nine.resize(9, vlm_tokenizer_pad_id(tokenizer.tokenizer));
+      bool left = vlm_tokenizer_pads_left(tokenizer.tokenizer);
+      nine.insert(left ? nine.begin() : nine.end(), 9 - nine.size(),
+                  vlm_tokenizer_pad_id(tokenizer.tokenizer));
       ASSERT_EQ(nine, std::vector<int32_t>(cut.begin() + i * 9,
                                            cut.begin() + i * 9 + 9))
           << where;
@@ -88,3 +113,10 @@ TEST(Golden, EveryTextHasTransformersIds) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Golden,
+    testing::Values(Family{"clip", {"trained", "bytes", "vocab-files"}},
+                    Family{"siglip",
+                           {"spiece-nmt", "spiece-bytes", "gemma", "siglip2"}}),
+    [](const auto &info) { return std::string(info.param.name); });

@@ -88,6 +88,23 @@ TEST(Unicode, LowerCaseIsOfEachCharacter) {
             "a\u00e9\u03c3i\u0307\u00df\U00010428");
 }
 
+TEST(Unicode, PythonMindsWhereASigmaStands) {
+  // What Python 3.11 says.
+  for (auto [text, lower] :
+       {std::pair("ΟΔΟΣ ΣΑΣ", "οδος σας"), std::pair("Σ", "σ"),
+        std::pair("ΑΣ.Α", "ασ.α"), std::pair("ΑΣ'Β", "ασ'β"),
+        std::pair("Α\u0301Σ", "α\u0301ς"), std::pair("1Σ", "1σ"),
+        std::pair("ⅠΣ", "ⅰς"), std::pair("ªΣ!", "ªς!"),
+        std::pair("İΣ", "i\u0307ς")})
+    EXPECT_EQ(pythonLower(text), lower) << text;
+}
+
+TEST(Unicode, CompatibleForms) {
+  EXPECT_EQ(normalForm(compatible("ﬁ ½ ①Ａ e\u0301 ﷺ"), true),
+            "fi 1\u20442 1A é صلى الله عليه وسلم");
+  EXPECT_EQ(normalForm(compatible("ｶﾞ ㎏ é"), false), "カ\u3099 kg e\u0301");
+}
+
 TEST(Unicode, NormalForms) {
   EXPECT_EQ(normalForm("e\u0301", true), "\u00e9");
   EXPECT_EQ(normalForm("\u00e9", false), "e\u0301");

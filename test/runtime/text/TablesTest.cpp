@@ -37,11 +37,11 @@ TEST(Tables, DamageIsTold) {
   using Header = vlm_text_header;
   using Blob = std::vector<uint8_t>;
   EXPECT_EQ(openChanged([](Header &, Blob &blob) { blob.resize(100); }),
-            corrupt("expected at least 216 bytes, found 100"));
+            corrupt("expected at least 288 bytes, found 100"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.magic[0] = 'X'; }),
             corrupt("expected 'VLMTEXT' at their beginning"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.version = 9; }),
-            "tokenizer tables: expected version 1, found 9; compile the model "
+            "tokenizer tables: expected version 2, found 9; compile the model "
             "again with this version of vlmc");
   std::string size = std::to_string(goodTables().size()),
               cut = std::to_string(goodTables().size() - 64);
@@ -84,10 +84,9 @@ TEST(Tables, AddressMustBeAligned) {
       "tokenizer tables: expected an address that is a multiple of 8");
 }
 
-TEST(Tables, RandomDamageNeverCrashes) {
+static void damage(const std::vector<uint8_t> &good, int rounds) {
   std::mt19937 random(7);
-  const std::vector<uint8_t> good = goodTables();
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     std::vector<uint8_t> blob = good;
     for (int i = 0; i < 1 + round % 6; ++i) {
       size_t limit = round % 2 ? sizeof(vlm_text_header) : blob.size();
@@ -108,4 +107,42 @@ TEST(Tables, RandomDamageNeverCrashes) {
     vlm_string_destroy(text);
     vlm_ids_destroy(&ids);
   }
+}
+
+TEST(Tables, RandomDamageNeverCrashes) {
+  damage(goodTables(), 3000);
+  const std::string goldens =
+      VLMC_SOURCE_DIR "/test/e2e/goldens/siglip/tokens/";
+  for (const char *name : {"spiece-bytes", "gemma"}) {
+    Result<TokenizerTables> tables = readTokenizer(goldens + name);
+    ASSERT_TRUE(tables) << tables.message();
+    damage(tables->blob, 1500);
+  }
+}
+
+TEST(Tables, UnigramModelsNeedScores) {
+  Result<TokenizerTables> tables = readTokenizer(
+      VLMC_SOURCE_DIR "/test/e2e/goldens/siglip/tokens/spiece-bytes");
+  ASSERT_TRUE(tables) << tables.message();
+  auto changed = [&](auto change) {
+    std::vector<uint8_t> blob = tables->blob;
+    change(*reinterpret_cast<vlm_text_header *>(blob.data()), blob);
+    Opened opened(blob);
+    std::string message = vlm_status_message(opened.status);
+    return message.substr(0, message.find(';'));
+  };
+  using Header = vlm_text_header;
+  using Blob = std::vector<uint8_t>;
+  EXPECT_EQ(changed([](Header &h, Blob &) { --h.scores.count; }),
+            "tokenizer tables: expected a score for each id");
+  EXPECT_EQ(changed([](Header &h, Blob &blob) {
+              blob[h.charsmap_text.offset + h.charsmap_text.count - 1] = 'x';
+            }),
+            "tokenizer tables: expected a zero at the end of the characters' "
+            "map");
+  EXPECT_EQ(changed([](Header &h, Blob &blob) {
+              *reinterpret_cast<uint32_t *>(blob.data() + h.fixed.offset) =
+                  1 << 20;
+            }),
+            "tokenizer tables: an id lies outside of the vocabulary");
 }

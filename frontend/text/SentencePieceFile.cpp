@@ -1,0 +1,133 @@
+//===- SentencePieceFile.cpp - A SentencePiece model file -----------------===//
+#include "frontend/text/SentencePieceFile.h"
+
+#include "frontend/support/MappedFile.h"
+#include "frontend/text/Fields.h"
+#include "frontend/text/sentencepiece_model.pb.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+using namespace vlmc;
+using namespace vlmc::text;
+using vlmc::sentencepiece::ModelProto;
+using vlmc::sentencepiece::NormalizerSpec;
+using vlmc::sentencepiece::TrainerSpec;
+using Piece = ModelProto::SentencePiece;
+
+/// What an unknown character scores less than the least likely piece.
+static constexpr float unknownPenalty = 10;
+
+std::optional<Failure> vlmc::text::readCharsmap(const std::string &bytes,
+                                                const std::string &where,
+                                                UnigramDescription &unigram) {
+  if (bytes.empty())
+    return std::nullopt;
+  uint32_t size = 0;
+  if (bytes.size() > sizeof(size))
+    std::memcpy(&size, bytes.data(), sizeof(size));
+  if (size == 0 || size % 4 != 0 || size >= bytes.size() - sizeof(size) ||
+      bytes.back() != 0)
+    return Failure{where +
+                   ": expected a map of characters with a double array "
+                   "and zero-terminated texts, found " +
+                   std::to_string(bytes.size()) +
+                   " other bytes; fetch the file again"};
+  unigram.charsmapTrie.resize(size / 4);
+  std::memcpy(unigram.charsmapTrie.data(), bytes.data() + sizeof(size), size);
+  unigram.charsmapText.assign(bytes.begin() + sizeof(size) + size, bytes.end());
+  return std::nullopt;
+}
+
+/// The score of a piece in the best way, NaN for one that text never holds.
+/// A user's own symbol always wins.
+static float scoreOf(const Piece &piece) {
+  switch (piece.type()) {
+  case Piece::NORMAL:
+    return piece.score();
+  case Piece::USER_DEFINED:
+    return static_cast<float>(0.1 *
+                              (static_cast<int>(piece.piece().size()) - 1));
+  default:
+    return std::numeric_limits<float>::quiet_NaN();
+  }
+}
+
+static std::optional<Failure> readPieces(const ModelProto &model,
+                                         const std::string &path,
+                                         TokenizerDescription &tokenizer) {
+  UnigramDescription &unigram = tokenizer.unigram;
+  float least = std::numeric_limits<float>::max();
+  for (int i = 0; i < model.pieces_size(); ++i) {
+    const Piece &piece = model.pieces(i);
+    auto id = static_cast<uint32_t>(i);
+    auto fault = [&](const std::string &problem) {
+      return Failure{path + ": piece " + std::to_string(i) + ": " + problem +
+                     "; fetch the file again"};
+    };
+    if (piece.piece().empty())
+      return fault("expected a text, found none");
+    if (piece.type() == Piece::NORMAL && !std::isfinite(piece.score()))
+      return fault("expected a finite score, found another one");
+    if (!tokenizer.model.vocabulary.emplace(piece.piece(), id).second)
+      return fault("expected a text of its own, found '" + piece.piece() +
+                   "' a second time");
+    unigram.scores.push_back(static_cast<double>(scoreOf(piece)));
+    if (piece.type() == Piece::NORMAL)
+      least = std::min(least, piece.score());
+    if (piece.type() == Piece::USER_DEFINED)
+      unigram.fixed.push_back(id);
+    if (piece.type() == Piece::UNKNOWN)
+      tokenizer.model.unkToken = piece.piece();
+  }
+  if (!tokenizer.model.unkToken)
+    return Failure{path + ": expected a piece for unknown characters, found "
+                          "none; fetch the file again"};
+  unigram.unknownScore = static_cast<double>(least - unknownPenalty);
+  return std::nullopt;
+}
+
+std::optional<Failure>
+vlmc::text::readSentencePieceFile(const std::string &path,
+                                  TokenizerDescription &tokenizer) {
+  Result<MappedFile> file = MappedFile::open(path);
+  if (!file)
+    return file.takeFailure();
+  std::string_view bytes = file->text();
+  ModelProto model;
+  if (bytes.size() > INT32_MAX ||
+      !model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
+      model.pieces().empty())
+    return Failure{path + ": expected a SentencePiece model, found other "
+                          "bytes; fetch the file again"};
+  if (model.pieces_size() > static_cast<int>(maxIds))
+    return Failure{path + ": expected at most " + std::to_string(maxIds) +
+                   " pieces, found " + std::to_string(model.pieces_size()) +
+                   "; take a smaller model"};
+  const TrainerSpec &trainer = model.trainer_spec();
+  if (trainer.model_type() != TrainerSpec::UNIGRAM)
+    return Failure{path + ": model_type: expected UNIGRAM, found " +
+                   TrainerSpec::ModelType_Name(trainer.model_type()) +
+                   "; a copy of the folder without its tokenizer compiles to a "
+                   "model that takes token ids"};
+  const NormalizerSpec &normalizer = model.normalizer_spec();
+  if (!normalizer.escape_whitespaces())
+    return Failure{path + ": escape_whitespaces: expected true, found false; "
+                          "a copy of the folder without its tokenizer compiles "
+                          "to a model that takes token ids"};
+  tokenizer.modelKind = VLM_TEXT_MODEL_SENTENCEPIECE;
+  auto flag = [&](bool on, uint32_t bit) {
+    tokenizer.model.flags |= on ? bit : 0;
+  };
+  flag(trainer.byte_fallback(), VLM_TEXT_MODEL_BYTE_FALLBACK);
+  flag(trainer.treat_whitespace_as_suffix(), VLM_TEXT_MODEL_SPACES_BEHIND);
+  flag(normalizer.add_dummy_prefix(), VLM_TEXT_MODEL_ADD_PREFIX);
+  flag(normalizer.remove_extra_whitespaces(), VLM_TEXT_MODEL_COLLAPSE_SPACES);
+  if (std::optional<Failure> fault =
+          readCharsmap(normalizer.precompiled_charsmap(),
+                       path + ": precompiled_charsmap", tokenizer.unigram))
+    return fault;
+  return readPieces(model, path, tokenizer);
+}
