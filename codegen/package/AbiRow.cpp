@@ -137,7 +137,9 @@ static constexpr AbiField modelFields[] = {
     FIELD(vlm_abi_model, image),
     FIELD(vlm_abi_model, head),
     FIELD(vlm_abi_model, text_max_tokens),
-    FIELD(vlm_abi_model, pad_token_id)};
+    FIELD(vlm_abi_model, pad_token_id),
+    FIELD(vlm_abi_model, text_flags),
+    FIELD(vlm_abi_model, text_reserved)};
 STRUCT(model, vlm_abi_model)
 
 #undef FIELD

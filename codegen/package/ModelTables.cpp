@@ -262,7 +262,8 @@ static Constant *writeModel(AbiWriter &writer, const ModelTables &tables,
       .set("tokenizer.bytes", tables.tokenizer.bytes)
       .set("head", tables.head)
       .set("text_max_tokens", tables.textMaxTokens)
-      .set("pad_token_id", tables.padTokenId);
+      .set("pad_token_id", tables.padTokenId)
+      .set("text_flags", tables.textFlags);
   if (tables.image)
     row.set("image",
             writer.array("image", {writeImage(writer, *tables.image)}));

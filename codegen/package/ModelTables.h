@@ -94,6 +94,7 @@ struct ModelTables {
   std::optional<ImageTable> image;
   uint32_t head = VLM_ABI_HEAD_SOFTMAX;
   uint32_t textMaxTokens = 0;
+  uint32_t textFlags = 0; // VLM_ABI_TEXT_*
   int64_t padTokenId = 0;
 };
 

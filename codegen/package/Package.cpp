@@ -80,6 +80,10 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
     tables.textMaxTokens =
         static_cast<uint32_t>(inputs.spec->text().max_tokens());
     tables.padTokenId = inputs.spec->text().pad_token_id();
+    if (inputs.spec->text().pad_to_max_tokens())
+      tables.textFlags |= VLM_ABI_TEXT_PAD_TO_MAX;
+    if (inputs.spec->text().unmasked_padding())
+      tables.textFlags |= VLM_ABI_TEXT_UNMASKED;
   }
   return tables;
 }

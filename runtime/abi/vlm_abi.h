@@ -169,6 +169,9 @@ typedef struct vlm_abi_image {
 
 enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };
 
+/* How texts are padded: to text_max_tokens and not to the longest of a batch; with padding that the model attends to. */
+enum { VLM_ABI_TEXT_PAD_TO_MAX = 1, VLM_ABI_TEXT_UNMASKED = 2 };
+
 typedef struct vlm_abi_model {
   uint32_t abi_version; /* VLM_ABI_VERSION; stays first */
   uint32_t struct_bytes; /* sizeof(vlm_abi_model) of the compiler that wrote it */
@@ -186,6 +189,8 @@ typedef struct vlm_abi_model {
   uint32_t head;              /* how classify turns logits into probabilities: VLM_ABI_HEAD_* */
   uint32_t text_max_tokens;   /* longest text, special tokens included; 0: the model takes no text */
   int64_t pad_token_id;
+  uint32_t text_flags; /* VLM_ABI_TEXT_* */
+  uint32_t text_reserved;
 } vlm_abi_model;
 
 #ifdef __cplusplus
@@ -199,7 +204,7 @@ static_assert(sizeof(vlm_abi_symbol) == 32, "codegen/package writes this layout"
 static_assert(sizeof(vlm_abi_entry) == 88, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_image) == 80, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_model) == 136, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_model) == 144, "codegen/package writes this layout");
 #endif
 
 #endif /* VLMC_RUNTIME_ABI_VLM_ABI_H */

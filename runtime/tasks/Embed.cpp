@@ -90,7 +90,7 @@ struct Tokens {
 class TextBatch {
 public:
   vlm_status_t *open(const vlm_model_t *model, const Encoder &encoder);
-  /// Tokenises texts [first, first + n) and pads them on the right.
+  /// Tokenises texts [first, first + n) and pads them.
   vlm_status_t *prepare(const char *const *texts, size_t first, size_t n);
   std::vector<vlm_tensor_t> tensors(const Encoder &encoder, size_t n);
 
@@ -101,6 +101,7 @@ private:
       nullptr, vlm_tokenizer_destroy};
   SizeRange length;
   size_t maxTokens = 0;
+  bool padToMax = false, unmasked = false;
   int64_t padId = 0, longest = 0;
   std::vector<int64_t> ids, mask;
 };
@@ -116,14 +117,18 @@ vlm_status_t *TextBatch::open(const vlm_model_t *model,
   maxTokens = vlm_model_abi(model)->text_max_tokens;
   if (!maxTokens || maxTokens > size_t(length.max))
     maxTokens = size_t(length.max);
-  padId = vlm_model_abi(model)->pad_token_id;
+  padToMax = vlm_model_abi(model)->text_flags & VLM_ABI_TEXT_PAD_TO_MAX;
+  unmasked = vlm_model_abi(model)->text_flags & VLM_ABI_TEXT_UNMASKED;
+  padId = vlm_tokenizer_pad_id(opened);
+  if (padId < 0)
+    padId = vlm_model_abi(model)->pad_token_id;
   return nullptr;
 }
 
 vlm_status_t *TextBatch::prepare(const char *const *texts, size_t first,
                                  size_t n) {
   std::vector<Tokens> tokens(n);
-  longest = std::max<int64_t>(length.min, 1);
+  longest = padToMax ? int64_t(maxTokens) : std::max<int64_t>(length.min, 1);
   for (size_t i = 0; i < n; ++i) {
     const char *text = texts[first + i];
     if (vlm_status_t *status =
@@ -134,11 +139,14 @@ vlm_status_t *TextBatch::prepare(const char *const *texts, size_t first,
     longest = std::max(longest, int64_t(tokens[i].ids.count));
   }
   ids.assign(n * size_t(longest), padId);
-  mask.assign(n * size_t(longest), 0);
+  mask.assign(n * size_t(longest), unmasked);
   for (size_t i = 0; i < n; ++i) {
     const vlm_ids_t &own = tokens[i].ids;
-    std::copy_n(own.ids, own.count, ids.begin() + i * size_t(longest));
-    std::fill_n(mask.begin() + i * size_t(longest), own.count, 1);
+    size_t begin = i * size_t(longest);
+    if (vlm_tokenizer_pads_left(tokenizer.get()))
+      begin += size_t(longest) - own.count;
+    std::copy_n(own.ids, own.count, ids.begin() + ptrdiff_t(begin));
+    std::fill_n(mask.begin() + ptrdiff_t(begin), own.count, 1);
   }
   return nullptr;
 }

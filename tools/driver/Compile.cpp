@@ -267,12 +267,10 @@ Error Compilation::addImage(const Target &target, PackageInputs &inputs) {
 Error Compilation::addTokenizer() {
   if (!input.spec.has_text() || input.folder.empty())
     return Error::success();
-  SmallString<128> json(input.folder), vocabulary(input.folder);
-  sys::path::append(json, "tokenizer.json");
-  sys::path::append(vocabulary, "vocab.json");
-  if (!sys::fs::exists(json) && !sys::fs::exists(vocabulary)) {
-    warn(input.folder + ": it has neither tokenizer.json nor vocab.json, so "
-                        "the compiled model takes token ids but no text");
+  if (!hasTokenizer(input.folder)) {
+    warn(input.folder +
+         ": it has neither tokenizer.json nor vocab.json nor "
+         "spiece.model, so the compiled model takes token ids but no text");
     return Error::success();
   }
   report("reading the tokenizer");

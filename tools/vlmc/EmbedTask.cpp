@@ -114,15 +114,18 @@ EmbedTask::addTexts(const std::vector<std::string> &texts) {
       return fault;
     longest = std::max(longest, rows[i].size());
   }
+  if (abi.text_flags & VLM_ABI_TEXT_PAD_TO_MAX)
+    longest = std::max<size_t>(longest, abi.text_max_tokens);
   int32_t pad = vlm_tokenizer_pad_id(tokenizer.get());
-  std::vector<int64_t> ids;
-  std::vector<int64_t> mask;
-  for (const std::vector<int64_t> &row : rows) {
-    ids.insert(ids.end(), row.begin(), row.end());
-    ids.resize(ids.size() + longest - row.size(),
-               pad < 0 ? abi.pad_token_id : pad);
-    mask.resize(mask.size() + row.size(), 1);
-    mask.resize(mask.size() + longest - row.size(), 0);
+  bool padsLeft = vlm_tokenizer_pads_left(tokenizer.get());
+  bool unmasked = abi.text_flags & VLM_ABI_TEXT_UNMASKED;
+  std::vector<int64_t> ids(rows.size() * longest,
+                           pad < 0 ? abi.pad_token_id : pad);
+  std::vector<int64_t> mask(ids.size(), unmasked);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    size_t begin = i * longest + (padsLeft ? longest - rows[i].size() : 0);
+    std::ranges::copy(rows[i], ids.begin() + ptrdiff_t(begin));
+    std::fill_n(mask.begin() + ptrdiff_t(begin), rows[i].size(), 1);
   }
   std::vector<int64_t> shape{int64_t(rows.size()), int64_t(longest)};
   addInput("input_ids", HostTensor::of(VLM_I64, shape, ids.data()));

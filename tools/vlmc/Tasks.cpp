@@ -155,7 +155,8 @@ static std::optional<Fault> encode(const vlm_tokenizer_t *tokenizer,
   if (pad < 0)
     return Fault("the tokenizer names no token to pad with; set pad_token in "
                  "its tokenizer_config.json");
-  out.resize(padTo, pad);
+  out.insert(vlm_tokenizer_pads_left(tokenizer) ? out.begin() : out.end(),
+             padTo - out.size(), pad);
   return std::nullopt;
 }
 

@@ -168,8 +168,10 @@ TEST_F(LoadTest, RefusesAnotherInterface) {
                              "compile the model with the vlmc of this runtime");
   addLibrary("fakeStruct");
   EXPECT_FAILS(load(), VLM_INCOMPATIBLE,
-               inLibrary() + "expected a model table of 136 bytes, found 8; "
-                             "compile the model with the vlmc of this runtime");
+               inLibrary() + "expected a model table of " +
+                   std::to_string(sizeof(vlm_abi_model)) +
+                   " bytes, found 8; "
+                   "compile the model with the vlmc of this runtime");
   addLibrary("fakeKernel");
   EXPECT_FAILS(load(), VLM_INCOMPATIBLE,
                inLibrary() + "entry point 'score' has invalid tables at step 0 "

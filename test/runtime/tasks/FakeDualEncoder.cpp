@@ -32,6 +32,10 @@ static void encodeTexts(const Args *args, int64_t begin, int64_t end) {
       out[attended ? 0 : 2] += float(id);
       out[1] += float(attended);
     }
+    // Padding before the text shows, too.
+    const int64_t *mask = buffer<const int64_t>(args, 1) + row * args->dims[1];
+    if (!mask[0] && mask[args->dims[1] - 1])
+      out[2] += 0.5F;
   }
 }
 

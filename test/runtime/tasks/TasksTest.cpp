@@ -18,6 +18,8 @@ struct vlm_image_t {
   int64_t height = 2;
 };
 struct vlm_tokenizer_t {};
+static int32_t padId = -1;
+static int padsLeft = 0;
 
 int64_t vlm_image_height(const vlm_image_t *image) { return image->height; }
 int64_t vlm_image_width(const vlm_image_t *) { return 2; }
@@ -58,6 +60,8 @@ vlm_status_t *vlm_tokenizer_encode(const vlm_tokenizer_t *, const char *text,
   return nullptr;
 }
 void vlm_ids_destroy(vlm_ids_t *ids) { std::free(ids->ids); }
+int32_t vlm_tokenizer_pad_id(const vlm_tokenizer_t *) { return padId; }
+int vlm_tokenizer_pads_left(const vlm_tokenizer_t *) { return padsLeft; }
 
 namespace {
 
@@ -160,6 +164,29 @@ TEST_F(TasksTest, EmbedsTextsInPieces) {
   ASSERT_OK(vlm_embed_texts(load(), texts.data(), 70, embeds.data(), nullptr));
   for (int i = 0; i < 70; ++i)
     EXPECT_EQ(embeds[3 * i], float(1 + i % 26));
+}
+
+TEST_F(TasksTest, PadsAsTheModelSays) {
+  const char *texts[] = {"abc", "a"};
+  std::vector<float> embeds(6);
+  using Values = std::vector<float>;
+  // What is attended to, how much of it, and what is not.
+  auto embed = [&](uint32_t flags, int32_t pad, int left) {
+    padId = pad;
+    padsLeft = left;
+    load();
+    abi.text_flags = flags;
+    EXPECT_OK(vlm_embed_texts(model.get(), texts, 2, embeds.data(), nullptr));
+    padId = -1;
+    padsLeft = 0;
+    return embeds;
+  };
+  EXPECT_EQ(embed(0, -1, 0), (Values{6, 3, 0, 1, 1, 200}));
+  EXPECT_EQ(embed(0, 7, 0), (Values{6, 3, 0, 1, 1, 14}));
+  EXPECT_EQ(embed(0, 7, 1), (Values{6, 3, 0, 1, 1, 14.5F}));
+  EXPECT_EQ(embed(VLM_ABI_TEXT_PAD_TO_MAX, 7, 0), (Values{6, 3, 14, 1, 1, 28}));
+  EXPECT_EQ(embed(VLM_ABI_TEXT_PAD_TO_MAX | VLM_ABI_TEXT_UNMASKED, 7, 0),
+            (Values{20, 5, 0, 29, 5, 0}));
 }
 
 TEST_F(TasksTest, RefusesBadTexts) {
