@@ -39,6 +39,9 @@ static Result<const Family *> chooseFamily(const std::string &file,
     return Failure{expected + "nothing; name the family in config.json"};
   const Family *family =
       type->is_string() ? findFamily(type->get<std::string>()) : nullptr;
+  if (family && family->refusal)
+    return Failure{file + ": model_type: \"" + std::string(family->name) +
+                   "\": " + family->refusal};
   if (!family)
     return Failure{expected + describe(*type) +
                    "; an architecture of known blocks can be written as a "
@@ -114,8 +117,9 @@ openWeights(const spec::ModelSpec &model, const std::string &folder,
 static RandomTensor describeRandom(const BoundWeight &weight) {
   RandomTensor tensor{weight.tensor, weight.shape};
   if (weight.shape.empty()) {
-    // A temperature of 0.07, as contrastive models start with.
-    tensor.mean = 2.6592F;
+    // A temperature of 0.07, and a bias against pairs, as contrastive models
+    // start with.
+    tensor.mean = weight.info.name.ends_with("bias") ? -10 : 2.6592F;
     tensor.deviation = 0;
   } else if (weight.shape.size() == 1) {
     bool isNorm = weight.info.name.ends_with(".weight");

@@ -21,7 +21,8 @@ const Family *findFamily(std::string_view name) {
 std::vector<std::string_view> familyNames() {
   std::vector<std::string_view> names;
   for (const Family *family : families)
-    names.push_back(family->name);
+    if (!family->refusal)
+      names.push_back(family->name);
   return names;
 }
 

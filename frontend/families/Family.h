@@ -39,12 +39,15 @@ struct Family {
   /// The key of config.json that a field of a component comes from, for
   /// messages: ("vision", "hidden_size") is "vision_config.hidden_size".
   std::string (*configKey)(std::string_view component, std::string_view field);
+  /// Of a family that is known by name only: why it is refused and what to do.
+  /// Then there are no functions.
+  const char *refusal = nullptr;
 };
 
 /// The family of that name, or null.
 const Family *findFamily(std::string_view name);
 
-/// The names of all families, sorted.
+/// The names of all families that are not refused, sorted.
 std::vector<std::string_view> familyNames();
 
 } // namespace vlmc

@@ -1,6 +1,6 @@
 """Makes every committed golden again: `make_all.py --out test/e2e/goldens`.
 
-`--only models|pictures|pixels|tokens` makes one part. The result is the same
+`--only models|pictures|pixels|tokens|siglip` makes one part. The result is the same
 bit for bit with the packages of requirements.txt.
 """
 
@@ -9,16 +9,25 @@ from pathlib import Path
 
 import common  # noqa: F401  (first: sets the environment that torch reads)
 
+PARTS = ["pictures", "models", "pixels", "tokens", "siglip"]
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", required=True, help="the goldens folder")
-    parser.add_argument("--only", choices=["pictures", "models", "pixels", "tokens"])
+    parser.add_argument("--only", choices=PARTS)
     args = parser.parse_args()
     root = Path(args.out) / "clip"
     root.mkdir(parents=True, exist_ok=True)
-    for part in ("pictures", "models", "pixels", "tokens"):
+    for part in PARTS:
         if args.only not in (None, part):
+            continue
+        if part == "siglip":
+            import siglip_models
+            import siglip_tokens
+
+            siglip_models.make_all(Path(args.out) / "siglip")
+            siglip_tokens.make_all(Path(args.out) / "siglip")
             continue
         if part == "pictures":
             import pictures as module

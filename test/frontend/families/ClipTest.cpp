@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/Frontend.h"
+#include "frontend/families/Family.h"
 #include "frontend/support/Json.h"
 #include "test/frontend/support/TestFolder.h"
 
@@ -268,15 +269,18 @@ TEST_F(ClipConfig, TellsOtherArchitectures) {
             "architectures: expected [\"CLIPModel\"], found "
             "[\"CLIPVisionModelWithProjection\"]; vlmc takes the pair of "
             "towers, not one alone or with another head");
+  std::string known;
+  for (std::string_view name : familyNames())
+    known += (known.empty() ? "\"" : ", \"") + std::string(name) + "\"";
   config["model_type"] = "clipseg";
   EXPECT_EQ(messageOf(),
-            "model_type: expected a model family that vlmc knows (\"clip\"), "
-            "found \"clipseg\"; an architecture of known blocks can be written "
-            "as a .textproto");
+            "model_type: expected a model family that vlmc knows (" + known +
+                "), found \"clipseg\"; an architecture of known blocks can be "
+                "written as a .textproto");
   config.erase("model_type");
   EXPECT_EQ(messageOf(),
-            "model_type: expected a model family that vlmc knows (\"clip\"), "
-            "found nothing; name the family in config.json");
+            "model_type: expected a model family that vlmc knows (" + known +
+                "), found nothing; name the family in config.json");
   config = Json::array();
   EXPECT_EQ(messageOf(), "expected an object, found []; give the config.json "
                          "of a checkpoint");

@@ -69,6 +69,71 @@ TEST_P(Models, AreWhatImportGives) {
   EXPECT_EQ(checkSpec(*model).value_or(Failure{}).message, "");
 }
 
+namespace {
+/// A published model whose towers are alike but for the pictures.
+struct Alike {
+  const char *name;
+  Json blocks;
+  int vocabulary, patch, image;
+};
+class AlikeModels : public testing::TestWithParam<Alike> {};
+} // namespace
+
+TEST_P(AlikeModels, AreWhatImportGives) {
+  const Alike &published = GetParam();
+  Json text = published.blocks, vision = published.blocks;
+  text["vocab_size"] = published.vocabulary;
+  // The files name what differs from the class.
+  if (published.image != 224)
+    vision.update(
+        {{"image_size", published.image}, {"patch_size", published.patch}});
+  Json config = {{"model_type", "siglip"},
+                 {"architectures", {"SiglipModel"}},
+                 {"text_config", text},
+                 {"vision_config", vision}};
+  Json processor = {
+      {"do_normalize", true},
+      {"do_rescale", true},
+      {"do_resize", true},
+      {"image_mean", {0.5, 0.5, 0.5}},
+      {"image_processor_type", "SiglipImageProcessor"},
+      {"image_std", {0.5, 0.5, 0.5}},
+      {"resample", 3},
+      {"rescale_factor", 0.00392156862745098},
+      {"size", {{"height", published.image}, {"width", published.image}}}};
+  Json tokenizer = {{"model_input_names", {"input_ids"}},
+                    {"model_max_length", 64}};
+  TestFolder folder;
+  std::string name = published.name;
+  folder.write(name + "/config.json", config.dump());
+  folder.write(name + "/preprocessor_config.json", processor.dump());
+  folder.write(name + "/tokenizer_config.json", tokenizer.dump());
+  std::vector<std::string> warnings;
+  auto imported = importCheckpoint(folder.path(name), warnings);
+  ASSERT_TRUE(imported) << imported.message();
+  auto model =
+      readSpec(std::string(VLMC_SOURCE_DIR) + "/models/" + name + ".textproto");
+  ASSERT_TRUE(model) << model.message();
+  EXPECT_EQ(printSpec(*model), printSpec(*imported));
+  EXPECT_EQ(checkSpec(*model).value_or(Failure{}).message, "");
+}
+
+static const Json so400m = {{"hidden_size", 1152},
+                            {"intermediate_size", 4304},
+                            {"num_attention_heads", 16},
+                            {"num_hidden_layers", 27}};
+
+INSTANTIATE_TEST_SUITE_P(
+    All, AlikeModels,
+    testing::Values(Alike{"siglip-b16", Json::object(), 32000, 16, 224},
+                    Alike{"siglip-so400m", so400m, 32000, 14, 384},
+                    Alike{"siglip2-b16", Json::object(), 256000, 16, 224}),
+    [](const auto &info) {
+      std::string name = info.param.name;
+      std::erase(name, '-');
+      return name;
+    });
+
 INSTANTIATE_TEST_SUITE_P(
     All, Models,
     testing::Values(
