@@ -77,10 +77,20 @@ static bool mergeTakes(TakeTokensOp take) {
 /// does not work.
 static std::string operandsToTake(Operation *op, TakeTokensOp take,
                                   SmallVectorImpl<unsigned> &operands) {
-  if (isa<LayerNormOp, L2NormalizeOp, ActivationOp, LinearOp, SliceFeaturesOp>(
-          op)) {
+  if (isa<LayerNormOp, RmsNormOp, L2NormalizeOp, ActivationOp, LinearOp,
+          SliceFeaturesOp>(op)) {
     operands.assign({0});
     return "";
+  }
+  if (isa<MultiplyOp, RopeOp>(op)) {
+    operands.assign({0, 1});
+    return "";
+  }
+  if (auto attention = dyn_cast<CachedAttentionOp>(op)) {
+    operands.assign({0});
+    return attention.getQueryToken() ? "its queries are taken already"
+           : take.getIndex()         ? ""
+                                     : "the token is known by a constant";
   }
   if (auto add = dyn_cast<AddOp>(op)) {
     operands.assign({0});
@@ -144,6 +154,8 @@ static Value computeTaken(Operation *op, TakeTokensOp take,
   if (auto attention = dyn_cast<AttentionOp>(taken);
       attention && attention.getCausal())
     attention.getQueryPositionMutable().assign(take.getIndex());
+  if (auto attention = dyn_cast<CachedAttentionOp>(taken))
+    attention.getQueryTokenMutable().assign(take.getIndex());
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
   SmallVector<int64_t> shape(type.getShape());
   shape[1] = take.getType().getDimSize(1);

@@ -21,9 +21,10 @@ static std::string nameOf(Operation &op) {
         return stringifyActivationKind(activation.getKind()).str();
       })
       .Case([](LayerNormOp) { return "norm"; })
+      .Case([](RmsNormOp) { return "norm"; })
       .Case([](TakeTokensOp) { return "take"; })
       .Case([](PrependTokensOp) { return "prepend"; })
-      .Case<SqueezeOp, SliceFeaturesOp>([](auto) { return ""; })
+      .Case<SliceTokensOp, SqueezeOp, SliceFeaturesOp>([](auto) { return ""; })
       .Default([](Operation *other) {
         return other->getName().stripDialect().str();
       });
@@ -45,6 +46,9 @@ static std::string sizesOf(GroupOp group) {
     return std::to_string(attention.getNumHeads()) + "x" +
            std::to_string(getFeatures(attention.getQuery()) /
                           attention.getNumHeads());
+  if (auto attention = dyn_cast_or_null<CachedAttentionOp>(anchor))
+    return std::to_string(attention.getNumHeads()) + "x" +
+           std::to_string(shapeOf(attention.getCache())[2]);
   return "";
 }
 

@@ -15,21 +15,31 @@ namespace vlmc {
 
 static constexpr llvm::StringLiteral passName = "fuse-attention";
 
+/// The argument at the start of what the group computes of `value`: through
+/// the first operands of ops.
+static BlockArgument sourceOf(Value value) {
+  while (Operation *op = value.getDefiningOp())
+    value = op->getOperand(0);
+  return cast<BlockArgument>(value);
+}
+
 /// Moves what makes query, key and value into the group where the rules allow.
 static void fuseInto(GroupOp group, const FusionRules &rules) {
   unsigned fused = 0;
   for (unsigned role = 0; role < 3; ++role) {
-    auto attention = cast<AttentionOp>(getAnchorOp(group.getBody().front()));
-    auto argument = dyn_cast<BlockArgument>(attention->getOperand(role));
-    if (!argument)
-      continue;
-    Operation *producer =
-        group.getInputs()[argument.getArgNumber()].getDefiningOp();
-    if (!producer ||
-        !rules.canFuse(AnchorKind::Attention, producer, FusionPlace::Prologue))
-      continue;
-    pullProducer(group, producer);
-    ++fused;
+    bool isFused = false;
+    for (;;) {
+      Operation *anchor = getAnchorOp(group.getBody().front());
+      BlockArgument source = sourceOf(anchor->getOperand(role));
+      Operation *producer =
+          group.getInputs()[source.getArgNumber()].getDefiningOp();
+      if (!producer ||
+          !rules.canFuse(group.getAnchor(), producer, FusionPlace::Prologue))
+        break;
+      pullProducer(group, producer);
+      isFused = true;
+    }
+    fused += isFused;
   }
   if (fused)
     reportPassed(group, passName) << remark::add(
@@ -46,7 +56,9 @@ struct FuseAttention : vlmc::impl::FuseAttentionPassBase<FuseAttention> {
   void runOnOperation() override {
     FusionRules rules(arch.getValue());
     for (auto entry : getOperation().getOps<func::FuncOp>())
-      for (GroupOp group : getGroups(entry, AnchorKind::Attention))
-        fuseInto(group, rules);
+      for (AnchorKind anchor :
+           {AnchorKind::Attention, AnchorKind::CachedAttention})
+        for (GroupOp group : getGroups(entry, anchor))
+          fuseInto(group, rules);
   }
 };

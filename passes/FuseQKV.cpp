@@ -17,12 +17,20 @@ namespace vlmc {
 
 static constexpr llvm::StringLiteral passName = "fuse-qkv";
 
+/// The linear that a query, key or value comes from, through norms and
+/// rotations of its heads.
+static LinearOp projectionOf(Value value) {
+  while (isa_and_nonnull<RopeOp, RmsNormOp>(value.getDefiningOp()))
+    value = value.getDefiningOp()->getOperand(0);
+  return value.getDefiningOp<LinearOp>();
+}
+
 /// The linears of an attention that read one input: query, key and value, or
 /// key and value; fewer than two if there is nothing to fuse.
-static SmallVector<LinearOp> findLinears(AttentionOp attention) {
-  auto query = attention.getQuery().getDefiningOp<LinearOp>();
-  auto key = attention.getKey().getDefiningOp<LinearOp>();
-  auto value = attention.getValue().getDefiningOp<LinearOp>();
+static SmallVector<LinearOp> findLinears(Operation *attention) {
+  LinearOp query = projectionOf(attention->getOperand(0));
+  LinearOp key = projectionOf(attention->getOperand(1));
+  LinearOp value = projectionOf(attention->getOperand(2));
   if (!key || !value || key.getInput() != value.getInput())
     return {};
   llvm::SetVector<LinearOp> linears;
@@ -117,7 +125,11 @@ struct FuseQKV : vlmc::impl::FuseQKVPassBase<FuseQKV> {
   void runOnOperation() override {
     WeightTable weights(getOperation());
     for (auto entry : getOperation().getOps<func::FuncOp>()) {
-      for (AttentionOp attention : llvm::to_vector(entry.getOps<AttentionOp>()))
+      SmallVector<Operation *> attentions;
+      for (Operation &op : entry.getBody().front())
+        if (isa<AttentionOp, CachedAttentionOp>(op))
+          attentions.push_back(&op);
+      for (Operation *attention : attentions)
         fuseFor(attention, weights);
       eraseUnusedGets(entry);
     }
@@ -125,7 +137,7 @@ struct FuseQKV : vlmc::impl::FuseQKVPassBase<FuseQKV> {
   }
 
 private:
-  static void fuseFor(AttentionOp attention, WeightTable &weights) {
+  static void fuseFor(Operation *attention, WeightTable &weights) {
     SmallVector<LinearOp> linears = findLinears(attention);
     if (linears.size() < 2) {
       reportMissed(attention, passName) << remark::reason(

@@ -6,12 +6,13 @@ using namespace vlmc;
 using namespace vlmc::vlm;
 
 bool vlmc::isView(Operation *op) {
-  return isa<TakeTokensOp, SqueezeOp, SliceFeaturesOp>(op);
+  return isa<TakeTokensOp, SliceTokensOp, SqueezeOp, SliceFeaturesOp>(op);
 }
 
 bool vlmc::isRowWise(Operation *op) {
-  return isView(op) || isa<LayerNormOp, L2NormalizeOp, ActivationOp, AddOp,
-                           EmbeddingOp, PrependTokensOp>(op);
+  return isView(op) ||
+         isa<LayerNormOp, L2NormalizeOp, ActivationOp, AddOp, EmbeddingOp,
+             PrependTokensOp, RmsNormOp, MultiplyOp, RopeOp, MergeTokensOp>(op);
 }
 
 bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
@@ -27,6 +28,9 @@ bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
     return isRowWise(op);
   case AnchorKind::Attention:
     return place == FusionPlace::Prologue && isa<SliceFeaturesOp>(op);
+  case AnchorKind::CachedAttention:
+    return place == FusionPlace::Prologue &&
+           (isView(op) || isa<RopeOp, RmsNormOp>(op));
   case AnchorKind::Rows:
     return place == FusionPlace::Prologue && isRowWise(op);
   case AnchorKind::Contrast:

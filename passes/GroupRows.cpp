@@ -79,9 +79,9 @@ struct GroupRows : vlmc::impl::GroupRowsPassBase<GroupRows> {
       Operation *op = &entry.getBody().front().back();
       while (op) {
         Operation *before = op->getPrevNode();
-        if (isRowWise(op) || isa<TokenIndexOp>(op)) {
+        if (isRowWise(op) || isa<TokenIndexOp, RopeTableOp>(op)) {
           GroupOp group = wrapInGroup(op, AnchorKind::Rows);
-          if (!eachOp && !containsTokenIndex(group)) {
+          if (!eachOp && !standsAlone(group)) {
             growUp(group);
             reportOutside(group);
           }
@@ -93,7 +93,8 @@ struct GroupRows : vlmc::impl::GroupRowsPassBase<GroupRows> {
   }
 
 private:
-  static bool containsTokenIndex(GroupOp group) {
-    return isa<TokenIndexOp>(group.getBody().front().front());
+  /// Whether the group's op is no part of a larger kernel.
+  static bool standsAlone(GroupOp group) {
+    return isa<TokenIndexOp, RopeTableOp>(group.getBody().front().front());
   }
 };

@@ -82,7 +82,8 @@ void vlmc::pullConsumer(GroupOp group, Operation *consumer) {
 
 Operation *vlmc::getAnchorOp(Block &body) {
   for (Operation &op : body)
-    if (isa<LinearOp, PatchEmbedOp, AttentionOp, ContrastiveLogitsOp>(op))
+    if (isa<LinearOp, PatchEmbedOp, AttentionOp, CachedAttentionOp,
+            ContrastiveLogitsOp>(op))
       return &op;
   return nullptr;
 }

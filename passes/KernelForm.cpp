@@ -35,7 +35,8 @@ static LogicalResult checkOneResult(KernelOp kernel) {
 static Operation *findOnlyAnchor(KernelOp kernel) {
   Operation *anchor = nullptr;
   for (Operation &op : kernel.getBody().front()) {
-    if (!isa<LinearOp, PatchEmbedOp, AttentionOp, ContrastiveLogitsOp>(op))
+    if (!isa<LinearOp, PatchEmbedOp, AttentionOp, CachedAttentionOp,
+             ContrastiveLogitsOp>(op))
       continue;
     if (anchor) {
       op.emitOpError() << "is a second anchor in kernel '"
@@ -156,11 +157,29 @@ static LogicalResult checkAttention(KernelOp kernel) {
   return checkAllSeen(kernel, seen);
 }
 
+/// Query, key and value may come through views, norms and rotations.
+static LogicalResult checkCachedAttention(KernelOp kernel) {
+  Operation *anchor = findOnlyAnchor(kernel);
+  if (!anchor ||
+      failed(checkAnchorIs(kernel, anchor, isa<CachedAttentionOp>(anchor))))
+    return failure();
+  llvm::DenseSet<Operation *> seen{anchor};
+  for (Value operand : anchor->getOperands().take_front(3))
+    if (failed(checkPrologue(operand, seen)))
+      return failure();
+  for (Value operand : anchor->getOperands().drop_front(3))
+    if (!isArgument(operand))
+      return anchor->emitOpError()
+             << "must read its cache and columns from the kernel's arguments";
+  return checkAllSeen(kernel, seen);
+}
+
 static LogicalResult checkRows(KernelOp kernel) {
   auto ops = kernel.getBody().front().without_terminator();
   if (ops.empty())
     return kernel.emitOpError() << "computes nothing";
-  if (llvm::hasSingleElement(ops) && isa<TokenIndexOp>(*ops.begin()))
+  if (llvm::hasSingleElement(ops) &&
+      isa<TokenIndexOp, RopeTableOp>(*ops.begin()))
     return success();
   for (Operation &op : ops)
     if (!isRowWise(&op))
@@ -187,6 +206,8 @@ LogicalResult vlmc::checkKernelForm(KernelOp kernel) {
     return checkGemm(kernel);
   case AnchorKind::Attention:
     return checkAttention(kernel);
+  case AnchorKind::CachedAttention:
+    return checkCachedAttention(kernel);
   case AnchorKind::Rows:
     return checkRows(kernel);
   case AnchorKind::Contrast:

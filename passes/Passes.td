@@ -146,13 +146,14 @@ def DedupeKernelsPass : Vlm_Pass<"vlm-dedupe-kernels"> {
 def TilePass : Vlm_Pass<"vlm-tile"> {
   let summary = "Choose each kernel's strategy, tile sizes and working memory";
   let description = [{
-    Before: `vlm.kernel @k(...) attributes {anchor = gemm}`   After: `strategy = "gemm"`, `tiles = {mr, kc, mc, temps, scratch}`
+    Before: `vlm.kernel @k(...) attributes {anchor = gemm}`   After: `strategy = "gemm"`, `tiles = {mr, np, kc, mc, temps, scratch}`
     Sizes of temporaries and scratch are in bytes over d0, d1, ... (the kernel's dynamic operand dims in order). A kernel that already asks for
     `strategy = "reference"` keeps it.
   }];
   let options = [
     Option<"strategy", "strategy", "std::string", /*default=*/"\"auto\"", "auto, or reference for every kernel.">,
     Option<"tileRows", "tile-rows", "int64_t", /*default=*/"6", "Rows of the f32 GEMM micro-kernel.">,
+    Option<"tilePanels", "tile-panels", "int64_t", /*default=*/"1", "Packed panels of 16 columns that the micro-kernel reads side by side.">,
     Option<"l2Bytes", "l2-bytes", "int64_t", /*default=*/"524288", "Bytes of a core's second-level cache.">,
   ];
 }

@@ -47,6 +47,7 @@ void vlmc::buildPlannedPipeline(OpPassManager &pm,
   pm.addPass(createVerifyKernelsPass());
   pm.addPass(createTilePass({.strategy = reference ? "reference" : "auto",
                              .tileRows = options.tileRows,
+                             .tilePanels = options.tilePanels,
                              .l2Bytes = options.l2Bytes}));
   pm.addPass(createPackWeightsPass());
   pm.addPass(createPlanMemoryPass());

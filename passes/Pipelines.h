@@ -4,14 +4,13 @@
 // fusion or by reference kernels. `vlmc compile` builds these pipelines,
 // `vlmc-opt` knows them as `--vlm-optimize` and `--vlm-reference`.
 //
-//   PipelineOptions options;
-//   options.arch = target.arch;
-//   buildOptimizePipeline(pm, options);
+//   buildOptimizePipeline(pm, PipelineOptions(target));
 //
 //===----------------------------------------------------------------------===//
 #ifndef VLMC_PASSES_PIPELINES_H
 #define VLMC_PASSES_PIPELINES_H
 
+#include "ir/Target.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassOptions.h"
 
@@ -25,9 +24,21 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
   Option<int64_t> tileRows{*this, "tile-rows",
                            llvm::cl::desc("rows of the GEMM micro-kernel"),
                            llvm::cl::init(6)};
+  Option<int64_t> tilePanels{
+      *this, "tile-panels",
+      llvm::cl::desc("column panels of the GEMM micro-kernel"),
+      llvm::cl::init(1)};
   Option<int64_t> l2Bytes{*this, "l2-bytes",
                           llvm::cl::desc("bytes of a second-level cache"),
                           llvm::cl::init(524288)};
+
+  PipelineOptions() = default;
+  explicit PipelineOptions(const Target &target) {
+    arch = target.arch;
+    tileRows = target.tileRows;
+    tilePanels = target.tilePanels();
+    l2Bytes = target.l2Bytes;
+  }
 };
 
 /// Graph border to kernels border: everything that is the same for all

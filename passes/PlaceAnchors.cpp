@@ -17,6 +17,7 @@ static std::optional<AnchorKind> anchorOf(Operation *op) {
   return llvm::TypeSwitch<Operation *, std::optional<AnchorKind>>(op)
       .Case<LinearOp, PatchEmbedOp>([](auto) { return AnchorKind::Gemm; })
       .Case([](AttentionOp) { return AnchorKind::Attention; })
+      .Case([](CachedAttentionOp) { return AnchorKind::CachedAttention; })
       .Case([](ContrastiveLogitsOp) { return AnchorKind::Contrast; })
       .Default([](Operation *) { return std::nullopt; });
 }

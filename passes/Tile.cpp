@@ -5,6 +5,7 @@
 // codegen/cpu: what is planned here is what they use.
 //
 //===----------------------------------------------------------------------------------------------------------------------------------===//
+#include "ir/Target.h"
 #include "ir/Vlm/VlmSize.h"
 #include "passes/Passes.h"
 
@@ -16,9 +17,6 @@ namespace vlmc {
 using namespace mlir;
 using namespace vlmc;
 using vlm::Size;
-
-/// Columns of a packed panel (`f32.panel16`).
-static constexpr int64_t panelColumns = 16;
 
 namespace {
 
@@ -98,12 +96,14 @@ private:
       return planGemm(kernel);
     case vlm::AnchorKind::Attention:
       return planAttention(kernel);
+    case vlm::AnchorKind::CachedAttention:
+      return planCachedAttention(kernel);
     case vlm::AnchorKind::Rows: {
+      Operation *last = kernel.getYielded()[0].getDefiningOp();
       Plan plan;
-      plan.strategy =
-          isa<vlm::TokenIndexOp>(kernel.getYielded()[0].getDefiningOp())
-              ? "token_index"
-              : "rows";
+      plan.strategy = isa<vlm::TokenIndexOp>(last)  ? "token_index"
+                      : isa<vlm::RopeTableOp>(last) ? "rope_table"
+                                                    : "rows";
       return plan;
     }
     case vlm::AnchorKind::Contrast: {
@@ -115,7 +115,8 @@ private:
     llvm_unreachable("every anchor is listed");
   }
 
-  /// Every value between two ops is a temporary; attention keeps one row of
+  /// Every value between two ops is a temporary; attention over a cache keeps a
+  /// head of sums (f64) per thread, any other attention one row of
   /// weights (f64) per thread.
   FailureOr<Plan> planReference(vlm::KernelOp kernel) {
     Plan plan;
@@ -126,6 +127,12 @@ private:
         plan.temps.push_back(dims.bytes(op.getResult(0)));
       if (auto attention = dyn_cast<vlm::AttentionOp>(op))
         plan.scratch = plan.scratch + dims.dim(attention.getKey(), 1) * Size(8);
+      if (auto attention = dyn_cast<vlm::CachedAttentionOp>(op))
+        plan.scratch =
+            plan.scratch +
+            Size(8 * cast<RankedTensorType>(attention.getCache().getType())
+                         .getShape()
+                         .back());
     }
     return plan;
   }
@@ -152,7 +159,7 @@ private:
     int64_t mc = std::max<int64_t>(tileRows, budget / kc / tileRows * tileRows);
     Plan plan;
     plan.strategy = "gemm";
-    plan.tiles = {{"mr", tileRows}, {"kc", kc}, {"mc", mc}};
+    plan.tiles = {{"mr", tileRows}, {"np", tilePanels}, {"kc", kc}, {"mc", mc}};
     plan.temps.push_back(
         (dims.rows(anchor->getResult(0)) + Size(tileRows - 1)) * Size(4 * k));
     return plan;
@@ -172,14 +179,40 @@ private:
     int64_t size = vlm::getFeatures(attention.getQuery()) /
                    static_cast<int64_t>(attention.getNumHeads());
     int64_t padded = llvm::alignTo(size, panelColumns);
-    constexpr int64_t mq = 48;
+    // About 48 queries, in whole tiles.
+    int64_t mq = std::max<int64_t>(1, 48 / tileRows) * tileRows;
     Size keys = dims.dim(attention.getKey(), 1) + Size(panelColumns - 1);
     Size floats = keys * Size(size + padded + 1) + Size(mq * padded + mq) +
                   (keys + Size(panelColumns)) * Size(mq);
     Plan plan;
     plan.strategy = "attention";
-    plan.tiles = {{"mr", tileRows}, {"mq", mq}};
+    plan.tiles = {{"mr", tileRows}, {"np", tilePanels}, {"mq", mq}};
     plan.scratch = floats * Size(4);
+    return plan;
+  }
+
+  /// A block takes as many tokens as give about 48 rows for a key head. The
+  /// scratch in floats, with rows in whole tiles: their queries, their scores
+  /// with a page, their sums; maximum, total and scale of each.
+  FailureOr<Plan> planCachedAttention(vlm::KernelOp kernel) {
+    vlm::CachedAttentionOp attention;
+    for (Operation &op : kernel.getBody().front())
+      if (auto found = dyn_cast<vlm::CachedAttentionOp>(op))
+        attention = found;
+    if (!attention)
+      return kernel.emitOpError()
+             << "has anchor cached_attention, but holds none";
+    ArrayRef<int64_t> layer =
+        cast<RankedTensorType>(attention.getCache().getType()).getShape();
+    int64_t group = static_cast<int64_t>(attention.getNumHeads()) / layer[1];
+    int64_t size = layer[2], padded = llvm::alignTo(size, panelColumns);
+    int64_t tokens = std::max<int64_t>(1, 48 / group);
+    int64_t rows = llvm::alignTo(tokens * group, tileRows);
+    Plan plan;
+    plan.strategy = "cached_attention";
+    plan.tiles = {{"mr", tileRows}, {"tokens", tokens}};
+    plan.scratch = Size(
+        4 * (rows * (size + vlm::pageTokens + padded + 3) + padded - size));
     return plan;
   }
 

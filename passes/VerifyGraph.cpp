@@ -98,7 +98,7 @@ static LogicalResult checkSignature(func::FuncOp entry) {
 
 static LogicalResult checkBody(func::FuncOp entry) {
   for (Operation &op : entry.getBody().front())
-    if (!isa<GetWeightOp, DimsOpInterface, func::ReturnOp>(op))
+    if (!isa<GetWeightOp, CacheLayerOp, DimsOpInterface, func::ReturnOp>(op))
       return op.emitOpError()
              << "stands in entry '" << entry.getSymName()
              << "', which may hold tensor-level vlm ops and return only";

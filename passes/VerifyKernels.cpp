@@ -18,7 +18,7 @@ namespace vlmc {
 /// of calls, each once.
 static LogicalResult checkSchedule(func::FuncOp entry) {
   for (Operation &op : entry.getBody().front())
-    if (!isa<GetWeightOp, CallOp, func::ReturnOp>(op))
+    if (!isa<GetWeightOp, CacheLayerOp, CallOp, func::ReturnOp>(op))
       return op.emitOpError()
              << "stands in entry '" << entry.getSymName()
              << "', which may hold get_weight, call and return only";

@@ -28,6 +28,7 @@ public:
     group = heads / static_cast<int64_t>(op.getNumKvHeads());
     mq = tileOf(kernel, "mq");
     mr = tileOf(kernel, "mr");
+    np = tileOf(kernel, "np");
     padded = llvm::alignTo(size, panelColumns);
   }
 
@@ -43,8 +44,8 @@ private:
   StringRef prefix;
   KernelCode &code;
   vlm::AttentionOp op;
-  /// Heads, features of a head, query heads per key head, queries of a block, rows of a tile, features rounded up to whole panels.
-  int64_t heads, size, group, mq, mr, padded;
+  /// Heads, features of a head, query heads per key head, queries of a block, rows and panels of a tile, features rounded up to whole panels.
+  int64_t heads, size, group, mq, mr, np, padded;
 
   /// Where an operand's rows lie: it is a block argument or a slice of one.
   struct Rows {
@@ -177,10 +178,15 @@ private:
                  Value count) {
     Value keyPanels = e.ceilDiv(keys, panelColumns);
     forTiles(count, [&](Value row, int64_t rows) {
-      e.loop(e.constant(0), keyPanels, 1, [&](Value panel) {
+      auto multiply = [&](Value panel, int64_t panels) {
         Value target = e.at(s.scores, e.add(e.mul(row, s.scoreStride), e.mul(panel, panelColumns)));
-        e.call(scoresTile(rows), {e.at(s.queries, e.mul(row, size)), e.at(s.keys, e.mul(panel, size * panelColumns)), target, s.scoreStride});
-      });
+        e.call(scoresTile(rows, panels),
+               {e.at(s.queries, e.mul(row, size)), e.at(s.keys, e.mul(panel, size * panelColumns)), target, s.scoreStride});
+      };
+      Value grouped = e.roundDown(keyPanels, np);
+      e.loop(e.constant(0), grouped, np, [&](Value panel) { multiply(panel, np); });
+      if (np > 1)
+        e.loop(grouped, keyPanels, 1, [&](Value panel) { multiply(panel, 1); });
     });
     e.loop(e.constant(0), count, 1, [&](Value i) {
       Value query = e.add(first, i);
@@ -193,10 +199,10 @@ private:
     });
     Value out = e.at(frame.result(0), e.add(e.mul(e.add(e.mul(batch, queries), first), heads * size), e.mul(head, size)));
     forTiles(count, [&](Value row, int64_t rows) {
-      for (int64_t panel = 0; panel < padded / panelColumns; ++panel) {
+      for (int64_t panel = 0; panel < padded / panelColumns; panel += np) {
         Value values = e.at(s.values, e.mul(e.mul(keys, panel), panelColumns));
         Value target = e.at(e.at(out, e.mul(row, heads * size)), panel * panelColumns);
-        int64_t columns = std::min(panelColumns, size - panel * panelColumns);
+        int64_t columns = std::min(np * panelColumns, size - panel * panelColumns);
         e.call(valuesTile(rows, columns),
                {e.at(s.scores, e.mul(row, s.scoreStride)), s.scoreStride, values, keys, e.at(s.inverse, row), target});
       }
@@ -207,10 +213,7 @@ private:
   void forTiles(Value count, llvm::function_ref<void(Value row, int64_t rows)> body) {
     Value whole = e.roundDown(count, mr);
     e.loop(e.constant(0), whole, mr, [&](Value row) { body(row, mr); });
-    if (mr == 1)
-      return;
-    Value tail = e.sub(count, whole);
-    e.ifThen(e.less(e.constant(0), tail), [&] { e.switchTo(tail, mr - 1, [&](int64_t rows) { body(whole, rows); }); });
+    forRowsLeft(e, e.sub(count, whole), mr, [&](int64_t rows, Value above) { body(e.add(whole, above), rows); });
   }
 
   /// Makes a private function once and gives its name.
@@ -226,16 +229,17 @@ private:
   llvm::StringSet<> made;
 
   /// (queries, keys, scores, score stride): one tile of scores.
-  std::string scoresTile(int64_t rows) {
-    return ensure("_scores" + Twine(rows), {e.ptr, e.ptr, e.ptr, e.i64}, [&](ValueRange a) {
-      int64_t perRow = panelColumns / e.lanes();
+  std::string scoresTile(int64_t rows, int64_t panels) {
+    return ensure("_scores" + Twine(rows) + "x" + Twine(panels * panelColumns), {e.ptr, e.ptr, e.ptr, e.i64}, [&](ValueRange a) {
+      int64_t perRow = panels * panelColumns / e.lanes();
       SmallVector<Value> sums(rows * perRow, e.fconstant(e.vector, 0));
       ProductTile tile;
       tile.rows = rows;
+      tile.panels = panels;
       tile.count = e.constant(size);
       tile.left = [&](int64_t i, Value k, int64_t step) { return e.at(e.at(a[0], k), i * size + step); };
       tile.right = a[1];
-      tile.panelStride = e.constant(0);
+      tile.panelStride = e.constant(size * panelColumns);
       sums = emitProduct(e, tile, sums);
       for (int64_t i = 0; i < rows; ++i)
         for (int64_t c = 0; c < perRow; ++c)
@@ -246,16 +250,17 @@ private:
   /// (scores, score stride, values, keys, inverse sums, result): one tile of the product with the values.
   std::string valuesTile(int64_t rows, int64_t columns) {
     return ensure("_values" + Twine(rows) + "x" + Twine(columns), {e.ptr, e.i64, e.ptr, e.i64, e.ptr, e.ptr}, [&](ValueRange a) {
-      int64_t perRow = panelColumns / e.lanes();
+      int64_t panels = llvm::divideCeil(columns, panelColumns), perRow = panels * panelColumns / e.lanes();
       SmallVector<Value> sums(rows * perRow, e.fconstant(e.vector, 0)), starts;
       for (int64_t i = 0; i < rows; ++i)
         starts.push_back(e.at(a[0], e.mul(a[1], i)));
       ProductTile tile;
       tile.rows = rows;
+      tile.panels = panels;
       tile.count = a[3];
       tile.left = [&](int64_t i, Value k, int64_t step) { return e.at(e.at(starts[i], k), step); };
       tile.right = a[2];
-      tile.panelStride = e.constant(0);
+      tile.panelStride = e.mul(a[3], panelColumns);
       sums = emitProduct(e, tile, sums);
       for (int64_t i = 0; i < rows; ++i) {
         Value inverse = e.broadcast(e.vector, e.load(e.f32, e.at(a[4], i)));

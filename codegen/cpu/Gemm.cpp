@@ -30,6 +30,7 @@ public:
       if (isa<vlm::LinearOp, vlm::PatchEmbedOp>(op))
         anchor = &op;
     mr = tileOf(kernel, "mr");
+    np = tileOf(kernel, "np");
     kc = tileOf(kernel, "kc");
     mc = tileOf(kernel, "mc");
     auto weight = cast<RankedTensorType>(anchor->getOperand(1).getType());
@@ -43,7 +44,7 @@ public:
         [&](DimFrame &dims) { return e.ceilDiv(rowsOf(dims), mr); });
     addPhase(
         e, kernel, prefix, code, [&](Value args, Value begin, Value end) { emitMultiply(args, begin, end); },
-        [&](DimFrame &dims) { return e.mul(blocksOf(rowsOf(dims)).count, panelCount()); });
+        [&](DimFrame &dims) { return e.mul(blocksOf(rowsOf(dims)).count, groupCount()); });
   }
 
 private:
@@ -52,9 +53,11 @@ private:
   StringRef prefix;
   KernelCode &code;
   Operation *anchor = nullptr;
-  int64_t mr, kc, mc, n, k;
+  int64_t mr, np, kc, mc, n, k;
 
   int64_t panelCount() const { return llvm::divideCeil(n, panelColumns); }
+  /// A task takes the panels that the micro-kernel reads side by side.
+  int64_t groupCount() const { return llvm::divideCeil(panelCount(), np); }
   Value rowsOf(const DimFrame &dims) { return dims.rows(e, anchor->getResult(0)); }
 
   struct Blocks {
@@ -103,25 +106,24 @@ private:
 
   /// Stores lane l of vector i at destination + l * mr + i, for the first `valid` lanes.
   void storeTransposed(ArrayRef<Value> vectors, Value destination, int64_t valid) {
-    SmallVector<Value> columns(vectors);
-    int64_t lanes = e.lanes();
-    while (static_cast<int64_t>(columns.size()) < lanes)
-      columns.push_back(columns.back());
-    if (static_cast<int64_t>(vectors.size()) > lanes)
-      return storeScattered(vectors, destination, valid);
-    e.transpose(columns);
-    // Ascending stores: the lanes past `mr` of one are overwritten by the next; the last one must not write past the panel.
-    for (int64_t lane = 0; lane < valid; ++lane) {
-      Value address = e.at(destination, lane * mr);
-      e.storeMasked(columns[lane], address, lane + 1 < valid ? lanes : mr);
-    }
+    // As many rows at a time as a vector has lanes, the last ones first: what
+    // they write too much is overwritten by those before them.
+    int64_t lanes = e.lanes(), rows = vectors.size();
+    for (int64_t at = llvm::alignDown(rows - 1, lanes); at >= 0; at -= lanes)
+      storeSquare(vectors.slice(at, std::min(lanes, rows - at)), e.at(destination, at), valid);
   }
 
-  /// The same element by element, where the tile has more rows than a vector has lanes.
-  void storeScattered(ArrayRef<Value> vectors, Value destination, int64_t valid) {
-    for (auto [i, row] : llvm::enumerate(vectors))
-      for (int64_t lane = 0; lane < valid; ++lane)
-        e.store(mlir::vector::ExtractOp::create(e.b, e.loc, row, lane), e.at(destination, lane * mr + static_cast<int64_t>(i)));
+  void storeSquare(ArrayRef<Value> vectors, Value destination, int64_t valid) {
+    SmallVector<Value> columns(vectors);
+    int64_t lanes = e.lanes(), rows = vectors.size();
+    while (static_cast<int64_t>(columns.size()) < lanes)
+      columns.push_back(columns.back());
+    e.transpose(columns);
+    // Ascending stores: the lanes past `rows` of one are overwritten by the next; the last one must not write past the panel.
+    for (int64_t lane = 0; lane < valid; ++lane) {
+      Value address = e.at(destination, lane * mr);
+      e.storeMasked(columns[lane], address, lane + 1 < valid ? lanes : rows);
+    }
   }
 
   /// Row m is patch m, feature (c, y, x) its pixel: the convolution's window as a row.
@@ -156,10 +158,12 @@ private:
     KernelFrame frame(e, kernel, args);
     Value rows = rowsOf(frame.dims);
     Blocks blocks = blocksOf(rows);
-    int64_t panels = panelCount();
-    e.loop(e.div(begin, panels), e.ceilDiv(end, panels), 1, [&](Value block) {
-      Value first = e.max(e.sub(begin, e.mul(block, panels)), e.constant(0));
-      Value last = e.min(e.sub(end, e.mul(block, panels)), e.constant(panels));
+    int64_t groups = groupCount();
+    e.loop(e.div(begin, groups), e.ceilDiv(end, groups), 1, [&](Value block) {
+      Value firstGroup = e.max(e.sub(begin, e.mul(block, groups)), e.constant(0));
+      Value lastGroup = e.min(e.sub(end, e.mul(block, groups)), e.constant(groups));
+      Value first = e.mul(firstGroup, np);
+      Value last = e.min(e.mul(lastGroup, np), e.constant(panelCount()));
       Value top = e.mul(block, blocks.height);
       Value bottom = e.min(e.add(top, blocks.height), rows);
       for (int64_t at = 0; at < k; at += kc)
@@ -180,78 +184,86 @@ private:
     Piece piece{at, count, top, wholeEnd, e.sub(bottom, wholeEnd), at == 0, at + count == k};
     bool hasEdge = n % panelColumns != 0;
     Value wholeLast = hasEdge ? e.min(last, e.constant(panelCount() - 1)) : last;
-    e.loop(first, wholeLast, 1, [&](Value panel) {
-      emitWholeTiles(args, frame, piece, panel, /*edge=*/false);
-      emitTail(args, frame, piece, e.sub(panel, first), panel);
+    Value grouped = e.add(first, e.roundDown(e.sub(wholeLast, first), np));
+    e.loop(first, grouped, np, [&](Value panel) {
+      emitWholeTiles(args, frame, piece, np, panel, /*edge=*/false);
+      emitTail(args, frame, piece, e.add(e.sub(panel, first), np), e.add(panel, np));
     });
+    // Panels of a group that is not whole.
+    if ((n / panelColumns) % np)
+      e.loop(grouped, wholeLast, 1, [&](Value panel) { emitWholeTiles(args, frame, piece, 1, panel, /*edge=*/false); });
     emitTailRest(args, frame, piece, first, wholeLast);
     if (hasEdge)
       e.ifThen(e.less(wholeLast, last), [&] {
         Value panel = e.constant(panelCount() - 1);
-        emitWholeTiles(args, frame, piece, panel, /*edge=*/true);
-        forTail(piece, [&](int64_t rows) { emitTailTile(args, frame, piece, rows, 1, panel, /*edge=*/true); });
+        emitWholeTiles(args, frame, piece, 1, panel, /*edge=*/true);
+        forTail(piece, [&](int64_t rows, Value above) { emitTailTile(args, frame, piece, rows, above, 1, panel, /*edge=*/true); });
       });
   }
 
-  /// One column panel times the whole row panels.
-  void emitWholeTiles(Value args, KernelFrame &frame, const Piece &piece, Value panel, bool edge) {
-    Variant variant{mr, 1, piece.first, piece.last, edge};
+  /// Column panels side by side times the whole row panels.
+  void emitWholeTiles(Value args, KernelFrame &frame, const Piece &piece, int64_t panels, Value panel, bool edge) {
+    Variant variant{mr, panels, piece.first, piece.last, edge};
     e.loop(piece.top, piece.wholeEnd, mr, [&](Value row) {
-      callTile(args, frame, variant, piece, row, panel, e.div(e.sub(row, piece.top), mr));
+      callTile(args, frame, variant, piece, row, e.constant(0), panel, e.div(e.sub(row, piece.top), mr));
     });
   }
 
   //===-- The rows that are left
 
-  void forTail(const Piece &piece, llvm::function_ref<void(int64_t rows)> body) {
-    if (mr > 1)
-      e.ifThen(e.less(e.constant(0), piece.tail), [&] { e.switchTo(piece.tail, mr - 1, body); });
+  /// Small tiles have a micro-kernel for each number of rows; for high ones
+  /// the rows that are left are cut into powers of two, which are fewer.
+  /// `above` counts the tail's rows before these.
+  void forTail(const Piece &piece, llvm::function_ref<void(int64_t rows, Value above)> body) {
+    forRowsLeft(e, piece.tail, mr, body);
   }
 
-  void emitTailTile(Value args, KernelFrame &frame, const Piece &piece, int64_t rows, int64_t panels, Value panel, bool edge) {
+  void emitTailTile(Value args, KernelFrame &frame, const Piece &piece, int64_t rows, Value above, int64_t panels, Value panel, bool edge) {
     Variant variant{rows, panels, piece.first, piece.last, edge};
-    callTile(args, frame, variant, piece, piece.wholeEnd, panel, e.constant(0));
+    callTile(args, frame, variant, piece, piece.wholeEnd, above, panel, e.constant(0));
   }
 
   /// Few rows take several column panels at once, which hides the latency of
   /// the multiply-adds: behind every so many panels, while those are in cache.
+  /// `done` panels of the range are done, the next one is `panel`.
   void emitTail(Value args, KernelFrame &frame, const Piece &piece, Value done, Value panel) {
-    forTail(piece, [&](int64_t rows) {
+    forTail(piece, [&](int64_t rows, Value above) {
       int64_t panels = panelsForRows(rows);
-      auto emit = [&] { emitTailTile(args, frame, piece, rows, panels, e.add(panel, 1 - panels), /*edge=*/false); };
-      if (panels == 1)
+      auto emit = [&] { emitTailTile(args, frame, piece, rows, above, panels, e.add(panel, -panels), /*edge=*/false); };
+      if (panels == np)
         return emit();
-      e.ifThen(e.equal(e.rem(done, panels), e.constant(panels - 1)), emit);
+      e.ifThen(e.equal(e.rem(done, panels), e.constant(0)), emit);
     });
   }
 
   /// The panels behind the last group.
   void emitTailRest(Value args, KernelFrame &frame, const Piece &piece, Value first, Value last) {
-    forTail(piece, [&](int64_t rows) {
+    forTail(piece, [&](int64_t rows, Value above) {
       int64_t panels = panelsForRows(rows);
-      if (panels == 1)
+      if (panels == 1 || (panels == np && (n / panelColumns) % np == 0))
         return;
       Value grouped = e.add(first, e.roundDown(e.sub(last, first), panels));
-      e.loop(grouped, last, 1, [&](Value panel) { emitTailTile(args, frame, piece, rows, 1, panel, /*edge=*/false); });
+      e.loop(grouped, last, 1, [&](Value panel) { emitTailTile(args, frame, piece, rows, above, 1, panel, /*edge=*/false); });
     });
   }
 
-  /// Enough accumulators for two multiply-adds a cycle of latency four, within the registers.
+  /// Enough accumulators for the multiply-adds under way, in whole groups.
   int64_t panelsForRows(int64_t rows) const {
     int64_t vectors = panelColumns / e.lanes();
-    return rows * vectors >= 8 ? 1 : llvm::divideCeil(8, rows * vectors);
+    return llvm::alignTo(llvm::divideCeil(e.target.chains(), rows * vectors), np);
   }
 
   //===-- Micro-kernels ---------------------------------------------------------------------------------------------------------------===//
 
-  void callTile(Value args, KernelFrame &frame, const Variant &variant, const Piece &piece, Value row, Value panel, Value part) {
+  void callTile(Value args, KernelFrame &frame, const Variant &variant, const Piece &piece, Value row, Value above, Value panel, Value part) {
     std::string name = ensureTile(variant);
     int64_t at = piece.at, count = piece.count;
-    Value left = e.at(frame.temporary(0), e.add(e.mul(row, k), at * mr));
+    Value left = e.at(frame.temporary(0), e.add(e.add(e.mul(row, k), above), at * mr));
+    row = e.add(row, above);
     Value right = e.at(frame.operand(anchor->getOperand(1)), e.add(e.mul(panel, k * panelColumns), at * panelColumns));
-    // Each row panel prefetches another quarter of the next column panel. The
-    // fifth begins anew: what lies behind belongs to another k block.
-    Value next = e.at(right, e.add(e.mul(e.rem(part, 4), count * 4), k * panelColumns));
+    // Each row panel prefetches another quarter of one of the next column panels.
+    Value quarter = e.mul(e.rem(part, 4), count * 4), ahead = e.rem(e.div(part, 4), np);
+    Value next = e.at(right, e.add(e.add(quarter, e.mul(ahead, k * panelColumns)), np * k * panelColumns));
     Value column = e.mul(panel, panelColumns);
     Value out = e.at(frame.result(0), e.add(e.mul(row, n), column));
     e.call(name, {args, e.constant(count), left, right, next, out, row, column});
@@ -283,7 +295,8 @@ private:
     // The result's next tile is fetched while this one is multiplied.
     if (v.rows == mr)
       for (int64_t i = 0; i < mr; ++i)
-        e.prefetch(address(mr + i, 0), /*write=*/false, 3);
+        for (int64_t p = 0; p < v.panels; ++p)
+          e.prefetch(address(mr + i, p * panelColumns / e.lanes()), /*write=*/false, 3);
     ProductTile tile;
     tile.rows = v.rows;
     tile.panels = v.panels;

@@ -17,6 +17,10 @@ namespace vlmc::cpu {
 void generateGemm(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
 /// Attention with a whole row of scores in cache.
 void generateAttention(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+/// Attention over a cache, and what is appended to it.
+void generateCachedAttention(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+/// Cosines and sines of rotary positions.
+void generateRopeTable(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
 /// Row-wise ops.
 void generateRows(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
 /// The position of a token in each sequence.
@@ -29,6 +33,12 @@ mlir::LogicalResult generateReference(Emitter &e, vlm::KernelOp kernel, llvm::St
 /// Adds a phase: `run` emits tasks [begin, end), `tasks` their number.
 void addPhase(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code,
               llvm::function_ref<void(Value args, Value begin, Value end)> run, llvm::function_ref<Value(DimFrame &dims)> tasks);
+
+/// Calls `body` for the rows that a grid of tiles of `mr` rows leaves, `left` of
+/// them: at once where the tile is small, so that there is one micro-kernel for
+/// each number; else in powers of two. `above` counts the rows left that come
+/// before.
+void forRowsLeft(Emitter &e, Value left, int64_t mr, llvm::function_ref<void(int64_t rows, Value above)> body);
 
 /// An integer of the kernel's `tiles`.
 int64_t tileOf(vlm::KernelOp kernel, llvm::StringRef name);
@@ -49,9 +59,6 @@ struct ProductTile {
 /// Emits the tile's sums, added to `initial` in ascending k by one chain of fused multiply-adds per element, so that the bits depend on k only.
 /// Accumulators stand row by row, in a row panel by panel, in a panel vector by vector.
 llvm::SmallVector<Value> emitProduct(Emitter &e, const ProductTile &tile, ValueRange initial);
-
-/// Columns of a packed panel.
-inline constexpr int64_t panelColumns = 16;
 
 } // namespace vlmc::cpu
 

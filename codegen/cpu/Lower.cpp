@@ -56,6 +56,10 @@ static LogicalResult generate(Emitter &e, vlm::KernelOp kernel, StringRef prefix
     generateGemm(e, kernel, prefix, code);
   else if (strategy == "attention")
     generateAttention(e, kernel, prefix, code);
+  else if (strategy == "cached_attention")
+    generateCachedAttention(e, kernel, prefix, code);
+  else if (strategy == "rope_table")
+    generateRopeTable(e, kernel, prefix, code);
   else if (strategy == "rows")
     generateRows(e, kernel, prefix, code);
   else if (strategy == "token_index")
@@ -64,7 +68,7 @@ static LogicalResult generate(Emitter &e, vlm::KernelOp kernel, StringRef prefix
     generateContrast(e, kernel, prefix, code);
   else
     return kernel.emitOpError() << "has strategy '" << strategy
-                                << "', which no generator makes; there are gemm, attention, rows, token_index, contrast and reference";
+                                << "', which no generator makes; there are gemm, attention, cached_attention, rope_table, rows, token_index, contrast and reference";
   return success();
 }
 

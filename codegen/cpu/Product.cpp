@@ -24,6 +24,18 @@ void cpu::addPhase(Emitter &e, vlm::KernelOp kernel, StringRef prefix, KernelCod
   code.phases.push_back(phase);
 }
 
+void cpu::forRowsLeft(Emitter &e, Value left, int64_t mr, llvm::function_ref<void(int64_t rows, Value above)> body) {
+  constexpr int64_t few = 8;
+  if (mr == 1)
+    return;
+  if (mr <= few)
+    return e.ifThen(e.less(e.constant(0), left), [&] {
+      e.switchTo(left, mr - 1, [&](int64_t rows) { body(rows, e.constant(0)); });
+    });
+  for (int64_t rows = llvm::PowerOf2Ceil(mr) / 2; rows >= 1; rows /= 2)
+    e.ifThen(e.equal(e.rem(e.div(left, rows), 2), e.constant(1)), [&] { body(rows, e.roundDown(left, 2 * rows)); });
+}
+
 /// One k. The fewer of the tile's rows and columns are held in registers, the
 /// others pass by one after the other.
 static void emitStep(Emitter &e, const ProductTile &tile, Value k, int64_t step, SmallVectorImpl<Value> &sums) {

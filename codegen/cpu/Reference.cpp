@@ -19,6 +19,20 @@ class ReferenceOp {
 public:
   ReferenceOp(Emitter &e, KernelFrame &frame, Operation *op) : e(e), frame(frame), op(op), f64(e.b.getF64Type()) {}
 
+  /// Writes key and value of token `m` to the cache.
+  void emitAppend(vlm::CachedAttentionOp a, Value m) {
+    Cache cache = cacheOf(a);
+    Value sequence = getIndex(a.getSequence(), m);
+    Value position = getIndex(a.getPosition(), m);
+    e.loop(zero(), e.constant(cache.heads * cache.size), 1, [&](Value n) {
+      Value head = e.div(n, cache.size), d = e.rem(n, cache.size);
+      e.store(get(a.getKey(), m, n),
+              keyAt(a, cache, sequence, position, head, d));
+      e.store(get(a.getValue(), m, n),
+              valueAt(a, cache, sequence, position, head, d));
+    });
+  }
+
   /// Emits row `m` of the op's result.
   void emitRow(Value m) {
     llvm::TypeSwitch<Operation *>(op)
@@ -29,6 +43,11 @@ public:
         .Case([&](vlm::LayerNormOp norm) { emitLayerNorm(norm, m); })
         .Case([&](vlm::L2NormalizeOp norm) { emitL2Normalize(norm, m); })
         .Case([&](vlm::TokenIndexOp index) { emitTokenIndex(index, m); })
+        .Case([&](vlm::RmsNormOp norm) { emitRmsNorm(norm, m); })
+        .Case([&](vlm::RopeTableOp table) { emitRopeTable(table, m); })
+        .Case([&](vlm::CachedAttentionOp attention) {
+          emitCachedAttention(attention, m);
+        })
         .Default([&](Operation *) {
           features([&](Value n) { set(m, n, elementwise(m, n)); });
         });
@@ -89,6 +108,20 @@ private:
     return llvm::TypeSwitch<Operation *, Value>(op)
         .Case([&](vlm::AddOp add) { return e.fadd(get(add.getLhs(), m, n), get(add.getRhs(), addRow(add, m), n)); })
         .Case([&](vlm::ActivationOp activation) { return activate(activation.getKind(), getWide(activation.getInput(), m, n)); })
+        .Case([&](vlm::SliceTokensOp slice) {
+          int64_t begin = slice.getBegin();
+          int64_t kept = int64_t(slice.getEnd()) - begin;
+          Value all = frame.dims.dim(slice.getInput(), 1);
+          Value row = e.add(e.mul(e.div(m, kept), all),
+                            e.add(e.rem(m, kept), begin));
+          return get(slice.getInput(), row, n);
+        })
+        .Case([&](vlm::MultiplyOp multiply) {
+          return e.fmul(get(multiply.getLhs(), m, n),
+                        get(multiply.getRhs(), m, n));
+        })
+        .Case([&](vlm::RopeOp rope) { return rotated(rope, m, n); })
+        .Case([&](vlm::MergeTokensOp merge) { return merged(merge, m, n); })
         .Case([&](vlm::EmbeddingOp embedding) {
           Value ids = embedding.getIds();
           Type type = cast<RankedTensorType>(ids.getType()).getElementType();
@@ -245,6 +278,175 @@ private:
     e.store(arith::TruncIOp::create(e.b, e.loc, e.i32, position), e.at(bufferOf(index.getResult()), m, e.i32));
   }
 
+  //===-- Decoders
+  void emitRmsNorm(vlm::RmsNormOp norm, Value m) {
+    Value input = norm.getInput();
+    int64_t group = width(norm.getWeight());
+    Value epsilon = wide(norm.getEpsilon().convertToDouble());
+    Value offset = wide(norm.getOffset().convertToDouble());
+    e.loop(zero(), e.constant(width(input)), group, [&](Value first) {
+      Value squares = sum(e.constant(group), [&](Value k) {
+        Value x = getWide(input, m, e.add(first, k));
+        return e.fmul(x, x);
+      });
+      Value mean = e.fdiv(squares, wide(static_cast<double>(group)));
+      Value root = e.sqrt(e.fadd(mean, epsilon));
+      e.loop(zero(), e.constant(group), 1, [&](Value k) {
+        Value n = e.add(first, k);
+        Value weight = e.fadd(getWide(norm.getWeight(), zero(), k), offset);
+        set(m, n, e.fmul(e.fdiv(getWide(input, m, n), root), weight));
+      });
+    });
+  }
+
+  void emitRopeTable(vlm::RopeTableOp table, Value m) {
+    Value position = arith::SIToFPOp::create(
+        e.b, e.loc, e.f32,
+        e.load(e.i32, e.at(bufferOf(table.getPosition()), m, e.i32)));
+    Value scale = wide(table.getScale().convertToDouble());
+    int64_t half = table.getFrequencies().size();
+    for (auto [i, frequency] : llvm::enumerate(table.getFrequencies())) {
+      Value angle = widen(e.fmul(position, e.fconstant(e.f32, frequency)));
+      Value n = e.constant(i);
+      set(m, n, e.fmul(math::CosOp::create(e.b, e.loc, angle), scale));
+      set(m, e.add(n, half),
+          e.fmul(math::SinOp::create(e.b, e.loc, angle), scale));
+    }
+  }
+
+  Value rotated(vlm::RopeOp rope, Value m, Value n) {
+    int64_t head = width(rope.getInput()) / int64_t(rope.getNumHeads());
+    int64_t half = width(rope.getTable()) / 2;
+    Value d = e.rem(n, head), isFirst, pair, distance;
+    if (rope.getInterleaved()) {
+      isFirst = e.equal(e.rem(d, 2), zero());
+      pair = e.div(d, 2);
+      distance = e.constant(1);
+    } else {
+      isFirst = e.less(d, e.constant(half));
+      pair = e.rem(d, half);
+      distance = e.constant(half);
+    }
+    Value isTurned = e.less(d, e.constant(2 * half));
+    pair = e.select(isTurned, pair, zero());
+    Value partner = e.select(isFirst, e.add(n, distance), e.sub(n, distance));
+    partner = e.select(isTurned, partner, n);
+    Value x = get(rope.getInput(), m, n), y = get(rope.getInput(), m, partner);
+    Value turn = e.fmul(y, get(rope.getTable(), m, e.add(pair, half)));
+    turn = e.select(isFirst, e.fneg(turn), turn);
+    Value turned = e.fadd(e.fmul(x, get(rope.getTable(), m, pair)), turn);
+    return e.select(isTurned, turned, x);
+  }
+
+  Value merged(vlm::MergeTokensOp merge, Value m, Value n) {
+    Value row = getIndex(merge.getRow(), m);
+    auto branch = scf::IfOp::create(e.b, e.loc, TypeRange{e.f32},
+                                    e.less(row, zero()), true);
+    OpBuilder::InsertionGuard guard(e.b);
+    e.b.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(e.b, e.loc, get(merge.getInput(), m, n));
+    e.b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(e.b, e.loc, get(merge.getFeatures(), row, n));
+    return branch.getResult(0);
+  }
+
+  /// A column of i32, widened.
+  Value getIndex(Value column, Value m) {
+    return widenIndex(e.load(e.i32, e.at(bufferOf(column), m, e.i32)));
+  }
+
+  struct Cache {
+    int64_t heads, size, padded;
+  };
+  static Cache cacheOf(vlm::CachedAttentionOp a) {
+    auto type = cast<RankedTensorType>(a.getCache().getType());
+    int64_t size = type.getDimSize(2);
+    return {type.getDimSize(1), size,
+            static_cast<int64_t>(llvm::alignTo(size, panelColumns))};
+  }
+  Value pageAt(vlm::CachedAttentionOp a, Value sequence, Value position) {
+    Value layer = bufferOf(a.getCache());
+    Value number = e.add(
+        e.mul(sequence, e.load(e.i64, e.at(layer, 1, e.i64), 8)),
+        e.div(position, vlm::pageTokens));
+    Value page =
+        e.load(e.ptr, e.at(e.load(e.ptr, layer, 8), number, e.ptr), 8);
+    return e.at(page, e.load(e.i64, e.at(layer, 2, e.i64), 8),
+                e.b.getI8Type());
+  }
+  Value keyAt(vlm::CachedAttentionOp a, const Cache &cache, Value sequence,
+              Value position, Value head, Value d) {
+    Value place = e.rem(position, vlm::pageTokens);
+    Value offset = e.mul(head, vlm::pageTokens * cache.size);
+    offset = e.add(offset, e.mul(e.div(place, panelColumns),
+                                 cache.size * panelColumns));
+    offset = e.add(offset, e.add(e.mul(d, panelColumns),
+                                 e.rem(place, panelColumns)));
+    return e.at(pageAt(a, sequence, position), offset);
+  }
+  Value valueAt(vlm::CachedAttentionOp a, const Cache &cache, Value sequence,
+                Value position, Value head, Value d) {
+    Value place = e.rem(position, vlm::pageTokens);
+    Value offset = e.constant(cache.heads * vlm::pageTokens * cache.size);
+    offset = e.add(offset, e.mul(head, vlm::pageTokens * cache.padded));
+    offset = e.add(offset, e.mul(e.div(d, panelColumns),
+                                 vlm::pageTokens * panelColumns));
+    offset = e.add(offset,
+                   e.add(e.mul(place, panelColumns), e.rem(d, panelColumns)));
+    return e.at(pageAt(a, sequence, position), offset);
+  }
+
+  void emitCachedAttention(vlm::CachedAttentionOp a, Value m) {
+    Cache cache = cacheOf(a);
+    int64_t heads = a.getNumHeads(), group = heads / cache.heads;
+    Value token = a.getQueryToken() ? getIndex(a.getQueryToken(), m) : m;
+    Value sequence = getIndex(a.getSequence(), token);
+    Value position = getIndex(a.getPosition(), token);
+    Value end = e.add(position, 1), begin = zero();
+    if (int64_t window = a.getWindow())
+      begin = e.max(e.sub(end, e.constant(window)), zero());
+    double cap = a.getSoftcap().convertToDouble();
+    auto score = [&](Value head, Value j) {
+      Value s = sum(e.constant(cache.size), [&](Value d) {
+        Value q = getWide(a.getQuery(), m, e.add(e.mul(head, cache.size), d));
+        Value key = keyAt(a, cache, sequence, j, e.div(head, group), d);
+        return e.fmul(q, widen(e.load(e.f32, key)));
+      });
+      s = e.fmul(s, wide(a.getScale().convertToDouble()));
+      return cap == 0 ? s
+                      : Value(e.fmul(math::TanhOp::create(
+                                         e.b, e.loc, e.fmul(s, wide(1 / cap))),
+                                     wide(cap)));
+    };
+    e.loop(zero(), e.constant(heads), 1, [&](Value head) {
+      Value maximum = e.loop(begin, end, 1, {wide(-DBL_MAX)},
+                             [&](Value j, ValueRange carried) {
+                               return SmallVector<Value>{
+                                   larger(carried[0], score(head, j))};
+                             })[0];
+      auto sumAt = [&](Value d) { return e.at(frame.scratch, d, f64); };
+      e.loop(zero(), e.constant(cache.size), 1,
+             [&](Value d) { e.store(wide(0), sumAt(d), 8); });
+      Value total = e.loop(
+          begin, end, 1, {wide(0)}, [&](Value j, ValueRange carried) {
+            Value weight = math::ExpOp::create(e.b, e.loc,
+                                               e.fsub(score(head, j), maximum));
+            e.loop(zero(), e.constant(cache.size), 1, [&](Value d) {
+              Value value = widen(e.load(
+                  e.f32,
+                  valueAt(a, cache, sequence, j, e.div(head, group), d)));
+              e.store(e.fadd(e.load(f64, sumAt(d), 8), e.fmul(weight, value)),
+                      sumAt(d), 8);
+            });
+            return SmallVector<Value>{e.fadd(carried[0], weight)};
+          })[0];
+      e.loop(zero(), e.constant(cache.size), 1, [&](Value d) {
+        set(m, e.add(e.mul(head, cache.size), d),
+            e.fdiv(e.load(f64, sumAt(d), 8), total));
+      });
+    });
+  }
+
   //===-- Attention -------------------------------------------------------------------------------------------------------------------===//
 
   void emitAttention(vlm::AttentionOp a, Value m) {
@@ -295,14 +497,23 @@ LogicalResult cpu::generateReference(Emitter &e, vlm::KernelOp kernel, StringRef
     if (auto layout = dyn_cast_or_null<vlm::LayoutAttr>(cast<RankedTensorType>(type).getEncoding()))
       if (layout.getName() == "f32.panel16")
         return kernel.emitOpError() << "has strategy 'reference', which reads weights in rows, but one has layout " << layout.getName();
-  for (Operation &op : kernel.getBody().front().without_terminator())
-    addPhase(
-        e, kernel, prefix, code,
-        [&](Value args, Value begin, Value end) {
-          KernelFrame frame(e, kernel, args);
-          ReferenceOp reference(e, frame, &op);
-          e.loop(begin, end, 1, [&](Value m) { reference.emitRow(m); });
-        },
-        [&](DimFrame &dims) { return dims.rows(e, op.getResult(0)); });
+  for (Operation &op : kernel.getBody().front().without_terminator()) {
+    auto addRows = [&](Value rowsOf, auto emit) {
+      addPhase(
+          e, kernel, prefix, code,
+          [&](Value args, Value begin, Value end) {
+            KernelFrame frame(e, kernel, args);
+            ReferenceOp reference(e, frame, &op);
+            e.loop(begin, end, 1, [&](Value m) { emit(reference, m); });
+          },
+          [&](DimFrame &dims) { return dims.rows(e, rowsOf); });
+    };
+    if (auto attention = dyn_cast<vlm::CachedAttentionOp>(op))
+      addRows(attention.getKey(), [&](ReferenceOp &reference, Value m) {
+        reference.emitAppend(attention, m);
+      });
+    addRows(op.getResult(0),
+            [](ReferenceOp &reference, Value m) { reference.emitRow(m); });
+  }
   return success();
 }

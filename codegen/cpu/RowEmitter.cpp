@@ -11,10 +11,18 @@ using namespace vlmc::cpu;
 //===-- Frames ------------------------------------------------------------------------------------------------------------------------===//
 
 DimFrame::DimFrame(Emitter &e, vlm::KernelOp kernel, Value dims) {
+  fill(e, kernel, [&](int64_t i) { return e.load(e.i64, e.at(dims, i, e.i64), 8); });
+}
+
+DimFrame::DimFrame(Emitter &e, vlm::KernelOp kernel, ValueRange dims) {
+  fill(e, kernel, [&](int64_t i) { return dims[i]; });
+}
+
+void DimFrame::fill(Emitter &e, vlm::KernelOp kernel, llvm::function_ref<Value(int64_t)> dynamicDim) {
   int64_t next = 0;
   for (BlockArgument argument : kernel.getBody().getArguments())
     for (int64_t size : cast<RankedTensorType>(argument.getType()).getShape())
-      sizes[argument].push_back(ShapedType::isDynamic(size) ? e.load(e.i64, e.at(dims, next++, e.i64), 8) : e.constant(size));
+      sizes[argument].push_back(ShapedType::isDynamic(size) ? dynamicDim(next++) : e.constant(size));
   for (Operation &op : kernel.getBody().front().without_terminator())
     for (OpResult result : op.getResults()) {
       SmallVector<Value> &shape = sizes[result];
@@ -102,6 +110,11 @@ Row RowEmitter::prepare(Value value, Value m) {
       .Case([&](vlm::EmbeddingOp op) { return prepareEmbedding(op, m); })
       .Case([&](vlm::PrependTokensOp op) { return preparePrepend(op, m); })
       .Case([&](vlm::TakeTokensOp op) { return prepareTake(op, m); })
+      .Case([&](vlm::MultiplyOp op) { return prepareMultiply(op, m); })
+      .Case([&](vlm::MergeTokensOp op) { return prepareMergeTokens(op, m); })
+      .Case([&](vlm::RmsNormOp op) { return prepareRmsNorm(op, m); })
+      .Case([&](vlm::RopeOp op) { return prepareRope(op, m); })
+      .Case([&](vlm::SliceTokensOp op) { return prepareSliceTokens(op, m); })
       .Case([&](vlm::SqueezeOp op) { return prepare(op.getInput(), m); })
       .Case([&](vlm::SliceFeaturesOp op) -> Row {
         Row input = prepare(op.getInput(), m);

@@ -22,11 +22,14 @@ namespace vlmc::cpu {
 class DimFrame {
 public:
   DimFrame(Emitter &e, vlm::KernelOp kernel, Value dims);
+  /// The same, each dynamic dimension of the operands in order.
+  DimFrame(Emitter &e, vlm::KernelOp kernel, ValueRange dims);
   Value dim(Value value, int64_t i) const { return sizes.lookup(value)[i]; }
   /// The number of rows: the product of all dimensions but the last.
   Value rows(Emitter &e, Value value) const;
 
 private:
+  void fill(Emitter &e, vlm::KernelOp kernel, llvm::function_ref<Value(int64_t)> dynamicDim);
   llvm::DenseMap<Value, llvm::SmallVector<Value>> sizes;
 };
 
@@ -35,6 +38,9 @@ class KernelFrame {
 public:
   /// `args` points to a `vlm_kernel_args`.
   KernelFrame(Emitter &e, vlm::KernelOp kernel, Value args);
+  /// From buffers and sizes that are values already.
+  KernelFrame(Emitter &e, vlm::KernelOp kernel, ValueRange buffers, ValueRange dims)
+      : kernel(kernel), buffers(buffers), dims(e, kernel, dims) {}
   vlm::KernelOp kernel;
   /// Operands, results, temporaries.
   llvm::SmallVector<Value> buffers;
@@ -76,6 +82,14 @@ private:
   Row prepareEmbedding(vlm::EmbeddingOp op, Value m);
   Row preparePrepend(vlm::PrependTokensOp op, Value m);
   Row prepareTake(vlm::TakeTokensOp op, Value m);
+  Row prepareSliceTokens(vlm::SliceTokensOp op, Value m);
+  Row prepareMultiply(vlm::MultiplyOp op, Value m);
+  Row prepareMergeTokens(vlm::MergeTokensOp op, Value m);
+  Row prepareRmsNorm(vlm::RmsNormOp op, Value m);
+  Row prepareRope(vlm::RopeOp op, Value m);
+  Value inverseRms(const Row &input, Value first, int64_t group, double epsilon);
+  Value lanewise(Value k, Type type, int64_t valid, int64_t group,
+                 llvm::function_ref<Value(Value k, Type type, int64_t valid)> body);
   /// The sum of `term` over the features of a row, in an order that depends on their number only.
   Value sumOver(int64_t features, llvm::function_ref<Value(Value k, Type type, int64_t valid)> term);
 };

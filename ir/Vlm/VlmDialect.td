@@ -48,7 +48,7 @@ def Vlm_TokenIndexKindAttr : EnumAttr<Vlm_Dialect, Vlm_TokenIndexKind, "token_in
 
 def Vlm_AnchorKind : Vlm_Enum<"AnchorKind", "what a kernel is built around", [
   I32EnumAttrCase<"Gemm", 0, "gemm">, I32EnumAttrCase<"Attention", 1, "attention">, I32EnumAttrCase<"Rows", 2, "rows">,
-  I32EnumAttrCase<"Contrast", 3, "contrast">]>;
+  I32EnumAttrCase<"Contrast", 3, "contrast">, I32EnumAttrCase<"CachedAttention", 4, "cached_attention">]>;
 def Vlm_AnchorKindAttr : EnumAttr<Vlm_Dialect, Vlm_AnchorKind, "anchor_kind"> { let assemblyFormat = "$value"; }
 
 def Vlm_RecipeKind : Vlm_Enum<"RecipeKind", "a step of a weight recipe", [
@@ -99,6 +99,15 @@ def Vlm_LayoutAttr : Vlm_Attr<"Layout", "layout"> {
   let parameters = (ins StringRefParameter<>:$name);
   let assemblyFormat = "`<` $name `>`";
   let genVerifyDecl = 1;
+}
+
+def Vlm_CacheAttr : Vlm_Attr<"Cache", "cache"> {
+  let summary = "The encoding of a handle to a cache of keys and values";
+  let description = [{
+    A tensor type with this encoding is no tensor in memory but a handle that only cache ops read and write; its shape says what one token takes:
+    `[L, 2, Hkv, Dh]` for L layers, `[2, Hkv, Dh]` for one. How the tokens lie in memory is the runtime's business (`vlm_abi_cache_layer`).
+    Example: `tensor<32x2x8x128xf32, #vlm.cache>`.
+  }];
 }
 
 def Vlm_SizeAttr : Vlm_Attr<"Size", "size"> {

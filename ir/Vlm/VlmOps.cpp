@@ -1,4 +1,5 @@
-//===-- VlmOps.cpp - verifiers, dims and text of the vlm ops -----------------------------------------------------------------------------===//
+//===-- VlmOps.cpp - verifiers, dims and text of the vlm ops
+//-----------------------------------------------------------------------------===//
 #include "ir/Vlm/VlmOps.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/TypeUtilities.h"
@@ -11,42 +12,58 @@ using namespace vlmc::vlm;
 #define GET_OP_CLASSES
 #include "ir/Vlm/VlmOps.cpp.inc"
 
-//===-- Helpers -----------------------------------------------------------------------------------------------------------------------===//
+//===-- Helpers
+//-----------------------------------------------------------------------------------------------------------------------===//
 
-static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+static RankedTensorType typeOf(Value value) {
+  return cast<RankedTensorType>(value.getType());
+}
 
 /// Whether two sizes can be equal at run time.
-static bool sizesAgree(int64_t a, int64_t b) { return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b; }
+static bool sizesAgree(int64_t a, int64_t b) {
+  return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b;
+}
 
 static bool shapesAgree(ArrayRef<int64_t> a, ArrayRef<int64_t> b) {
-  return a.size() == b.size() && llvm::all_of(llvm::zip(a, b), [](auto pair) { return sizesAgree(std::get<0>(pair), std::get<1>(pair)); });
+  return a.size() == b.size() && llvm::all_of(llvm::zip(a, b), [](auto pair) {
+           return sizesAgree(std::get<0>(pair), std::get<1>(pair));
+         });
 }
 
 /// Writes a shape as [2, ?, 64].
 static std::string shapeText(ArrayRef<int64_t> shape) {
   std::string text = "[";
   for (auto [i, size] : llvm::enumerate(shape))
-    text += (i ? ", " : "") + (ShapedType::isDynamic(size) ? std::string("?") : std::to_string(size));
+    text +=
+        (i ? ", " : "") +
+        (ShapedType::isDynamic(size) ? std::string("?") : std::to_string(size));
   return text + "]";
 }
 
-static LogicalResult checkRank(Operation *op, StringRef what, Value value, int64_t rank) {
+static LogicalResult checkRank(Operation *op, StringRef what, Value value,
+                               int64_t rank) {
   if (typeOf(value).getRank() == rank)
     return success();
-  return op->emitOpError() << "'" << what << "' must have rank " << rank << ", but is " << typeOf(value);
+  return op->emitOpError() << "'" << what << "' must have rank " << rank
+                           << ", but is " << typeOf(value);
 }
 
-/// Checks that a value has the given shape exactly (dynamic where the shape says so).
-static LogicalResult checkShape(Operation *op, StringRef what, Value value, ArrayRef<int64_t> shape) {
+/// Checks that a value has the given shape exactly (dynamic where the shape
+/// says so).
+static LogicalResult checkShape(Operation *op, StringRef what, Value value,
+                                ArrayRef<int64_t> shape) {
   if (shapesAgree(typeOf(value).getShape(), shape))
     return success();
-  return op->emitOpError() << "'" << what << "' must have shape " << shapeText(shape) << ", but is " << typeOf(value);
+  return op->emitOpError() << "'" << what << "' must have shape "
+                           << shapeText(shape) << ", but is " << typeOf(value);
 }
 
 static LogicalResult checkStatic(Operation *op, StringRef what, Value value) {
   if (typeOf(value).hasStaticShape())
     return success();
-  return op->emitOpError() << "'" << what << "' must have a static shape, but is " << typeOf(value);
+  return op->emitOpError() << "'" << what
+                           << "' must have a static shape, but is "
+                           << typeOf(value);
 }
 
 /// The shape of `value` with its last size replaced.
@@ -56,101 +73,149 @@ static SmallVector<int64_t> withFeatures(Value value, int64_t features) {
   return shape;
 }
 
-//===-- Weights -----------------------------------------------------------------------------------------------------------------------===//
+//===-- Weights
+//-----------------------------------------------------------------------------------------------------------------------===//
 
 LogicalResult WeightOp::verify() {
   if (getRecipe().getType() != getType())
-    return emitOpError() << "is " << getType() << ", but its recipe makes " << getRecipe().getType();
+    return emitOpError() << "is " << getType() << ", but its recipe makes "
+                         << getRecipe().getType();
   return success();
 }
 
 LogicalResult GetWeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
+  auto weight =
+      symbols.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
   if (!weight)
     return emitOpError() << "names no weight: '" << getWeight() << "'";
   if (weight.getType() != getResult().getType())
-    return emitOpError() << "gives " << getResult().getType() << ", but weight '" << getWeight() << "' is " << weight.getType();
+    return emitOpError() << "gives " << getResult().getType()
+                         << ", but weight '" << getWeight() << "' is "
+                         << weight.getType();
   return success();
 }
 
-//===-- Products ----------------------------------------------------------------------------------------------------------------------===//
+//===-- Products
+//----------------------------------------------------------------------------------------------------------------------===//
 
 LogicalResult LinearOp::verify() {
   if (typeOf(getInput()).getRank() < 1)
-    return emitOpError() << "'input' must have at least one dimension, but is " << getInput().getType();
-  if (failed(checkRank(*this, "weight", getWeight(), 2)) || failed(checkStatic(*this, "weight", getWeight())))
+    return emitOpError() << "'input' must have at least one dimension, but is "
+                         << getInput().getType();
+  if (failed(checkRank(*this, "weight", getWeight(), 2)) ||
+      failed(checkStatic(*this, "weight", getWeight())))
     return failure();
-  int64_t outer = typeOf(getWeight()).getDimSize(0), inner = typeOf(getWeight()).getDimSize(1);
+  int64_t outer = typeOf(getWeight()).getDimSize(0),
+          inner = typeOf(getWeight()).getDimSize(1);
   if (getFeatures(getInput()) != inner)
-    return emitOpError() << "'input' must have " << inner << " features (K of 'weight' [N, K]), but has " << getFeatures(getInput());
+    return emitOpError() << "'input' must have " << inner
+                         << " features (K of 'weight' [N, K]), but has "
+                         << getFeatures(getInput());
   if (getBias() && failed(checkShape(*this, "bias", getBias(), {outer})))
     return failure();
-  return checkShape(*this, "result", getResult(), withFeatures(getInput(), outer));
+  return checkShape(*this, "result", getResult(),
+                    withFeatures(getInput(), outer));
 }
 
 LogicalResult PatchEmbedOp::verify() {
-  if (failed(checkRank(*this, "pixels", getPixels(), 4)) || failed(checkRank(*this, "weight", getWeight(), 4)) ||
+  if (failed(checkRank(*this, "pixels", getPixels(), 4)) ||
+      failed(checkRank(*this, "weight", getWeight(), 4)) ||
       failed(checkStatic(*this, "weight", getWeight())))
     return failure();
-  ArrayRef<int64_t> weight = typeOf(getWeight()).getShape(), pixels = typeOf(getPixels()).getShape();
+  ArrayRef<int64_t> weight = typeOf(getWeight()).getShape(),
+                    pixels = typeOf(getPixels()).getShape();
   if (weight[2] != weight[3] || weight[2] < 1)
-    return emitOpError() << "'weight' must hold square patches, but is " << getWeight().getType();
+    return emitOpError() << "'weight' must hold square patches, but is "
+                         << getWeight().getType();
   if (ShapedType::isDynamic(pixels[2]) || ShapedType::isDynamic(pixels[3]))
-    return emitOpError() << "'pixels' must have static height and width, but is " << getPixels().getType();
+    return emitOpError()
+           << "'pixels' must have static height and width, but is "
+           << getPixels().getType();
   if (pixels[1] != weight[1])
-    return emitOpError() << "'pixels' must have the " << weight[1] << " channels of 'weight', but is " << getPixels().getType();
+    return emitOpError() << "'pixels' must have the " << weight[1]
+                         << " channels of 'weight', but is "
+                         << getPixels().getType();
   int64_t patches = (pixels[2] / weight[2]) * (pixels[3] / weight[2]);
   if (patches < 1)
-    return emitOpError() << "'pixels' must hold at least one patch of " << weight[2] << "x" << weight[2] << ", but is "
+    return emitOpError() << "'pixels' must hold at least one patch of "
+                         << weight[2] << "x" << weight[2] << ", but is "
                          << getPixels().getType();
   if (getBias() && failed(checkShape(*this, "bias", getBias(), {weight[0]})))
     return failure();
-  return checkShape(*this, "result", getResult(), {pixels[0], patches, weight[0]});
+  return checkShape(*this, "result", getResult(),
+                    {pixels[0], patches, weight[0]});
 }
 
 LogicalResult AttentionOp::verify() {
-  if (failed(checkRank(*this, "query", getQuery(), 3)) || failed(checkRank(*this, "key", getKey(), 3)))
+  if (failed(checkRank(*this, "query", getQuery(), 3)) ||
+      failed(checkRank(*this, "key", getKey(), 3)))
     return failure();
   int64_t heads = getNumHeads(), keyHeads = getNumKvHeads();
   if (heads < 1 || keyHeads < 1 || heads % keyHeads != 0)
-    return emitOpError() << "'num_heads' must be a multiple of 'num_kv_heads', but they are " << heads << " and " << keyHeads;
+    return emitOpError()
+           << "'num_heads' must be a multiple of 'num_kv_heads', but they are "
+           << heads << " and " << keyHeads;
   int64_t features = getFeatures(getQuery());
   if (ShapedType::isDynamic(features) || features % heads != 0)
-    return emitOpError() << "'query' must have a multiple of " << heads << " features (num_heads), but has " << features;
-  ArrayRef<int64_t> query = typeOf(getQuery()).getShape(), key = typeOf(getKey()).getShape();
+    return emitOpError() << "'query' must have a multiple of " << heads
+                         << " features (num_heads), but has " << features;
+  ArrayRef<int64_t> query = typeOf(getQuery()).getShape(),
+                    key = typeOf(getKey()).getShape();
   int64_t batch = query[0] == 1 ? key[0] : query[0];
-  if (failed(checkShape(*this, "key", getKey(), {batch, key[1], features / heads * keyHeads})) ||
-      failed(checkShape(*this, "value", getValue(), key)) || failed(checkShape(*this, "result", getResult(), {batch, query[1], query[2]})))
+  if (failed(checkShape(*this, "key", getKey(),
+                        {batch, key[1], features / heads * keyHeads})) ||
+      failed(checkShape(*this, "value", getValue(), key)) ||
+      failed(checkShape(*this, "result", getResult(),
+                        {batch, query[1], query[2]})))
     return failure();
   if (getQueryPosition() && isQueryShared())
-    return emitOpError() << "'query_position' must be absent where all sequences share 'query', which is " << getQuery().getType();
-  if (getQueryPosition() && failed(checkShape(*this, "query_position", getQueryPosition(), query.take_front(2))))
+    return emitOpError() << "'query_position' must be absent where all "
+                            "sequences share 'query', which is "
+                         << getQuery().getType();
+  if (getQueryPosition() &&
+      failed(checkShape(*this, "query_position", getQueryPosition(),
+                        query.take_front(2))))
     return failure();
-  if (getKeyValid() && failed(checkShape(*this, "key_valid", getKeyValid(), key.take_front(2))))
+  if (getKeyValid() &&
+      failed(checkShape(*this, "key_valid", getKeyValid(), key.take_front(2))))
     return failure();
   return success();
 }
 
-std::pair<unsigned, unsigned> AttentionOp::getDimSource(unsigned, unsigned dim) { return {dim == 0 ? 1u : 0u, dim}; }
-
-LogicalResult ContrastiveLogitsOp::verify() {
-  if (failed(checkRank(*this, "image", getImage(), 2)) || failed(checkRank(*this, "text", getText(), 2)))
-    return failure();
-  if (getFeatures(getImage()) != getFeatures(getText()))
-    return emitOpError() << "'image' and 'text' must have the same number of features, but are " << getImage().getType() << " and "
-                         << getText().getType();
-  if (failed(checkShape(*this, "log_scale", getLogScale(), {1})) || (getBias() && failed(checkShape(*this, "bias", getBias(), {1}))))
-    return failure();
-  return checkShape(*this, "result", getResult(), {typeOf(getImage()).getDimSize(0), typeOf(getText()).getDimSize(0)});
+std::pair<unsigned, unsigned> AttentionOp::getDimSource(unsigned,
+                                                        unsigned dim) {
+  return {dim == 0 ? 1u : 0u, dim};
 }
 
-std::pair<unsigned, unsigned> ContrastiveLogitsOp::getDimSource(unsigned, unsigned dim) { return {dim, 0}; }
+LogicalResult ContrastiveLogitsOp::verify() {
+  if (failed(checkRank(*this, "image", getImage(), 2)) ||
+      failed(checkRank(*this, "text", getText(), 2)))
+    return failure();
+  if (getFeatures(getImage()) != getFeatures(getText()))
+    return emitOpError() << "'image' and 'text' must have the same number of "
+                            "features, but are "
+                         << getImage().getType() << " and "
+                         << getText().getType();
+  if (failed(checkShape(*this, "log_scale", getLogScale(), {1})) ||
+      (getBias() && failed(checkShape(*this, "bias", getBias(), {1}))))
+    return failure();
+  return checkShape(
+      *this, "result", getResult(),
+      {typeOf(getImage()).getDimSize(0), typeOf(getText()).getDimSize(0)});
+}
 
-//===-- Row by row --------------------------------------------------------------------------------------------------------------------===//
+std::pair<unsigned, unsigned> ContrastiveLogitsOp::getDimSource(unsigned,
+                                                                unsigned dim) {
+  return {dim, 0};
+}
+
+//===-- Row by row
+//--------------------------------------------------------------------------------------------------------------------===//
 
 LogicalResult LayerNormOp::verify() {
   int64_t features = getFeatures(getInput());
-  if (failed(checkShape(*this, "weight", getWeight(), {features})) || failed(checkShape(*this, "bias", getBias(), {features})))
+  if (failed(checkShape(*this, "weight", getWeight(), {features})) ||
+      failed(checkShape(*this, "bias", getBias(), {features})))
     return failure();
   if (!(getEpsilon().convertToDouble() >= 0))
     return emitOpError() << "'epsilon' must not be negative";
@@ -158,45 +223,101 @@ LogicalResult LayerNormOp::verify() {
 }
 
 LogicalResult AddOp::verify() {
-  ArrayRef<int64_t> lhs = typeOf(getLhs()).getShape(), rhs = typeOf(getRhs()).getShape();
+  ArrayRef<int64_t> lhs = typeOf(getLhs()).getShape(),
+                    rhs = typeOf(getRhs()).getShape();
   if (rhs.size() > lhs.size())
-    return emitOpError() << "'rhs' must not have more dimensions than 'lhs', but they are " << getRhs().getType() << " and "
-                         << getLhs().getType();
+    return emitOpError()
+           << "'rhs' must not have more dimensions than 'lhs', but they are "
+           << getRhs().getType() << " and " << getLhs().getType();
   ArrayRef<int64_t> tail = lhs.take_back(rhs.size());
   if (!shapesAgree(tail, rhs))
-    return emitOpError() << "'rhs' must have the last dimensions of 'lhs', but they are " << getRhs().getType() << " and "
-                         << getLhs().getType();
+    return emitOpError()
+           << "'rhs' must have the last dimensions of 'lhs', but they are "
+           << getRhs().getType() << " and " << getLhs().getType();
   return success();
 }
 
-//===-- Tokens ------------------------------------------------------------------------------------------------------------------------===//
+LogicalResult RmsNormOp::verify() {
+  if (failed(checkRank(*this, "weight", getWeight(), 1)) ||
+      failed(checkStatic(*this, "weight", getWeight())))
+    return failure();
+  int64_t features = getFeatures(getInput()), group = getFeatures(getWeight());
+  if (features % group != 0)
+    return emitOpError() << "'weight' must have a divisor of the " << features
+                         << " features of 'input', but has " << group;
+  if (!(getEpsilon().convertToDouble() >= 0))
+    return emitOpError() << "'epsilon' must not be negative";
+  return success();
+}
+
+LogicalResult RopeTableOp::verify() {
+  if (failed(checkRank(*this, "position", getPosition(), 2)))
+    return failure();
+  ArrayRef<int64_t> position = typeOf(getPosition()).getShape();
+  return checkShape(*this, "result", getResult(),
+                    {position[0], position[1],
+                     2 * static_cast<int64_t>(getFrequencies().size())});
+}
+
+LogicalResult RopeOp::verify() {
+  if (failed(checkRank(*this, "input", getInput(), 3)) ||
+      failed(checkRank(*this, "table", getTable(), 3)))
+    return failure();
+  int64_t heads = getNumHeads(), features = getFeatures(getInput()),
+          rotated = getFeatures(getTable());
+  if (heads < 1 || features % heads != 0)
+    return emitOpError() << "'input' must have a multiple of " << heads
+                         << " features (num_heads), but has " << features;
+  if (rotated % 2 != 0 || rotated > features / heads)
+    return emitOpError()
+           << "'table' must have an even number of features, at most the "
+           << features / heads << " of a head, but has " << rotated;
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  return checkShape(*this, "table", getTable(), {input[0], input[1], rotated});
+}
+
+//===-- Tokens
+//------------------------------------------------------------------------------------------------------------------------===//
 
 LogicalResult EmbeddingOp::verify() {
-  if (failed(checkRank(*this, "ids", getIds(), 2)) || failed(checkRank(*this, "table", getTable(), 2)) ||
+  if (failed(checkRank(*this, "ids", getIds(), 2)) ||
+      failed(checkRank(*this, "table", getTable(), 2)) ||
       failed(checkStatic(*this, "table", getTable())))
     return failure();
   ArrayRef<int64_t> ids = typeOf(getIds()).getShape();
-  return checkShape(*this, "result", getResult(), {ids[0], ids[1], getFeatures(getTable())});
+  return checkShape(*this, "result", getResult(),
+                    {ids[0], ids[1], getFeatures(getTable())});
 }
 
 LogicalResult PrependTokensOp::verify() {
-  if (failed(checkRank(*this, "tokens", getTokens(), 2)) || failed(checkStatic(*this, "tokens", getTokens())) ||
+  if (failed(checkRank(*this, "tokens", getTokens(), 2)) ||
+      failed(checkStatic(*this, "tokens", getTokens())) ||
       failed(checkRank(*this, "input", getInput(), 3)))
     return failure();
   ArrayRef<int64_t> input = typeOf(getInput()).getShape();
   if (ShapedType::isDynamic(input[1]))
-    return emitOpError() << "'input' must have a static number of tokens, but is " << getInput().getType();
+    return emitOpError()
+           << "'input' must have a static number of tokens, but is "
+           << getInput().getType();
   if (getFeatures(getTokens()) != input[2])
-    return emitOpError() << "'tokens' must have the " << input[2] << " features of 'input', but is " << getTokens().getType();
-  return checkShape(*this, "result", getResult(), {input[0], input[1] + typeOf(getTokens()).getDimSize(0), input[2]});
+    return emitOpError() << "'tokens' must have the " << input[2]
+                         << " features of 'input', but is "
+                         << getTokens().getType();
+  return checkShape(
+      *this, "result", getResult(),
+      {input[0], input[1] + typeOf(getTokens()).getDimSize(0), input[2]});
 }
 
-std::pair<unsigned, unsigned> PrependTokensOp::getDimSource(unsigned, unsigned dim) { return {1, dim}; }
+std::pair<unsigned, unsigned> PrependTokensOp::getDimSource(unsigned,
+                                                            unsigned dim) {
+  return {1, dim};
+}
 
 LogicalResult TokenIndexOp::verify() {
   if (failed(checkRank(*this, "ids", getIds(), 2)))
     return failure();
-  return checkShape(*this, "result", getResult(), {typeOf(getIds()).getDimSize(0), 1});
+  return checkShape(*this, "result", getResult(),
+                    {typeOf(getIds()).getDimSize(0), 1});
 }
 
 LogicalResult TakeTokensOp::verify() {
@@ -208,39 +329,143 @@ LogicalResult TakeTokensOp::verify() {
   int64_t rows = 1;
   if (getIndex()) {
     if (failed(checkRank(*this, "index", getIndex(), 2)) ||
-        failed(checkShape(*this, "index", getIndex(), {input[0], typeOf(getIndex()).getDimSize(1)})))
+        failed(checkShape(*this, "index", getIndex(),
+                          {input[0], typeOf(getIndex()).getDimSize(1)})))
       return failure();
     rows = typeOf(getIndex()).getDimSize(1);
-  } else if (int64_t at = *getPosition(); !ShapedType::isDynamic(input[1]) && (at < -input[1] || at >= input[1])) {
-    return emitOpError() << "'position' must be within the tokens of " << getInput().getType() << ", but is " << static_cast<int64_t>(*getPosition());
+  } else if (int64_t at = *getPosition(); !ShapedType::isDynamic(input[1]) &&
+                                          (at < -input[1] || at >= input[1])) {
+    return emitOpError() << "'position' must be within the tokens of "
+                         << getInput().getType() << ", but is "
+                         << static_cast<int64_t>(*getPosition());
   }
   return checkShape(*this, "result", getResult(), {input[0], rows, input[2]});
 }
 
-std::pair<unsigned, unsigned> TakeTokensOp::getDimSource(unsigned, unsigned dim) { return {dim == 1 ? 1u : 0u, dim}; }
+std::pair<unsigned, unsigned> TakeTokensOp::getDimSource(unsigned,
+                                                         unsigned dim) {
+  return {dim == 1 ? 1u : 0u, dim};
+}
+
+LogicalResult SliceTokensOp::verify() {
+  if (failed(checkRank(*this, "input", getInput(), 3)))
+    return failure();
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  if (ShapedType::isDynamic(input[1]))
+    return emitOpError() << "'input' must have a static number of tokens, but is " << getInput().getType();
+  int64_t begin = getBegin(), end = getEnd();
+  if (begin < 0 || begin >= end || end > input[1])
+    return emitOpError() << "[" << begin << ", " << end << "] must lie within the " << input[1] << " tokens of 'input'";
+  return checkShape(*this, "result", getResult(), {input[0], end - begin, input[2]});
+}
 
 LogicalResult SqueezeOp::verify() {
   if (failed(checkRank(*this, "input", getInput(), 3)))
     return failure();
   ArrayRef<int64_t> input = typeOf(getInput()).getShape();
   if (input[1] != 1)
-    return emitOpError() << "'input' must have exactly one token, but is " << getInput().getType();
+    return emitOpError() << "'input' must have exactly one token, but is "
+                         << getInput().getType();
   return checkShape(*this, "result", getResult(), {input[0], input[2]});
 }
 
-std::pair<unsigned, unsigned> SqueezeOp::getDimSource(unsigned, unsigned dim) { return {0, dim == 0 ? 0 : 2}; }
-
-LogicalResult SliceFeaturesOp::verify() {
-  int64_t begin = getBegin(), end = getEnd(), features = getFeatures(getInput());
-  if (begin < 0 || begin >= end || end > features)
-    return emitOpError() << "[" << begin << ", " << end << "] must lie within the " << features << " features of 'input'";
-  return checkShape(*this, "result", getResult(), withFeatures(getInput(), end - begin));
+std::pair<unsigned, unsigned> SqueezeOp::getDimSource(unsigned, unsigned dim) {
+  return {0, dim == 0 ? 0 : 2};
 }
 
-//===-- Groups and kernels ------------------------------------------------------------------------------------------------------------===//
+LogicalResult SliceFeaturesOp::verify() {
+  int64_t begin = getBegin(), end = getEnd(),
+          features = getFeatures(getInput());
+  if (begin < 0 || begin >= end || end > features)
+    return emitOpError() << "[" << begin << ", " << end
+                         << "] must lie within the " << features
+                         << " features of 'input'";
+  return checkShape(*this, "result", getResult(),
+                    withFeatures(getInput(), end - begin));
+}
 
-/// Checks that a region's terminator yields values of the given types (static sizes may meet dynamic ones).
-static LogicalResult verifyYield(Operation *op, Region &region, TypeRange results) {
+LogicalResult MergeTokensOp::verify() {
+  if (failed(checkRank(*this, "input", getInput(), 3)) ||
+      failed(checkRank(*this, "features", getFeatures(), 2)))
+    return failure();
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  if (failed(checkShape(*this, "features", getFeatures(),
+                        {typeOf(getFeatures()).getDimSize(0), input[2]})))
+    return failure();
+  return checkShape(*this, "row", getRow(), input.take_front(2));
+}
+
+//===-- Caches
+//------------------------------------------------------------------------------------------------------------------------===//
+
+static LogicalResult checkCache(Operation *op, StringRef what, Value value,
+                                int64_t rank) {
+  if (!isa_and_nonnull<CacheAttr>(typeOf(value).getEncoding()))
+    return op->emitOpError()
+           << "'" << what << "' must be a cache (encoding #vlm.cache), but is "
+           << value.getType();
+  if (failed(checkRank(op, what, value, rank)) ||
+      failed(checkStatic(op, what, value)))
+    return failure();
+  if (typeOf(value).getDimSize(rank - 3) != 2)
+    return op->emitOpError()
+           << "'" << what
+           << "' must hold keys and values (size 2 before the heads), but is "
+           << value.getType();
+  return success();
+}
+
+LogicalResult CacheLayerOp::verify() {
+  if (failed(checkCache(*this, "cache", getCache(), 4)) ||
+      failed(checkCache(*this, "result", getResult(), 3)))
+    return failure();
+  ArrayRef<int64_t> cache = typeOf(getCache()).getShape();
+  int64_t layer = getLayer();
+  if (layer < 0 || layer >= cache[0])
+    return emitOpError() << "'layer' must be within the " << cache[0]
+                         << " layers of 'cache', but is " << layer;
+  return checkShape(*this, "result", getResult(), cache.drop_front());
+}
+
+LogicalResult CachedAttentionOp::verify() {
+  if (failed(checkCache(*this, "cache", getCache(), 3)) ||
+      failed(checkRank(*this, "query", getQuery(), 3)) ||
+      failed(checkRank(*this, "key", getKey(), 3)))
+    return failure();
+  int64_t heads = getNumHeads(), keyHeads = typeOf(getCache()).getDimSize(1),
+          size = typeOf(getCache()).getDimSize(2);
+  if (heads < 1 || heads % keyHeads != 0)
+    return emitOpError() << "'num_heads' must be a multiple of the cache's "
+                         << keyHeads << " heads, but is " << heads;
+  ArrayRef<int64_t> query = typeOf(getQuery()).getShape(),
+                    key = typeOf(getKey()).getShape();
+  if (failed(checkShape(*this, "query", getQuery(),
+                        {1, query[1], heads * size})) ||
+      failed(
+          checkShape(*this, "key", getKey(), {1, key[1], keyHeads * size})) ||
+      failed(checkShape(*this, "value", getValue(), key)) ||
+      failed(checkShape(*this, "sequence", getSequence(), key.take_front(2))) ||
+      failed(checkShape(*this, "position", getPosition(), key.take_front(2))) ||
+      failed(checkShape(*this, "result", getResult(), query)))
+    return failure();
+  if (getQueryToken())
+    return checkShape(*this, "query_token", getQueryToken(),
+                      query.take_front(2));
+  return checkShape(*this, "query", getQuery(), {1, key[1], heads * size});
+}
+
+std::pair<unsigned, unsigned> CachedAttentionOp::getDimSource(unsigned,
+                                                              unsigned dim) {
+  return {0, dim};
+}
+
+//===-- Groups and kernels
+//------------------------------------------------------------------------------------------------------------===//
+
+/// Checks that a region's terminator yields values of the given types (static
+/// sizes may meet dynamic ones).
+static LogicalResult verifyYield(Operation *op, Region &region,
+                                 TypeRange results) {
   auto yield = dyn_cast<YieldOp>(region.front().getTerminator());
   if (!yield)
     return op->emitOpError() << "must end in 'vlm.yield'";
@@ -257,19 +482,27 @@ ParseResult GroupOp::parse(OpAsmParser &parser, OperationState &result) {
   std::optional<AnchorKind> kind = symbolizeAnchorKind(word);
   if (!kind)
     return parser.emitError(loc, "unknown anchor '") << word << "'";
-  result.addAttribute(getAnchorAttrName(result.name), AnchorKindAttr::get(parser.getContext(), *kind));
+  result.addAttribute(getAnchorAttrName(result.name),
+                      AnchorKindAttr::get(parser.getContext(), *kind));
   SmallVector<OpAsmParser::Argument> arguments;
   SmallVector<OpAsmParser::UnresolvedOperand> operands;
   auto parseBinding = [&]() -> ParseResult {
-    return failure(parser.parseArgument(arguments.emplace_back()) || parser.parseEqual() || parser.parseOperand(operands.emplace_back()));
+    return failure(parser.parseArgument(arguments.emplace_back()) ||
+                   parser.parseEqual() ||
+                   parser.parseOperand(operands.emplace_back()));
   };
   FunctionType type;
-  if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, parseBinding) ||
-      parser.parseOptionalAttrDictWithKeyword(result.attributes) || parser.parseColonType(type))
+  if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren,
+                                     parseBinding) ||
+      parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
+      parser.parseColonType(type))
     return failure();
   if (type.getNumInputs() != operands.size())
-    return parser.emitError(loc, "expected ") << operands.size() << " operand types, but there are " << type.getNumInputs();
-  for (auto [argument, argumentType] : llvm::zip_equal(arguments, type.getInputs()))
+    return parser.emitError(loc, "expected ")
+           << operands.size() << " operand types, but there are "
+           << type.getNumInputs();
+  for (auto [argument, argumentType] :
+       llvm::zip_equal(arguments, type.getInputs()))
     argument.type = argumentType;
   if (parser.resolveOperands(operands, type.getInputs(), loc, result.operands))
     return failure();
@@ -279,11 +512,14 @@ ParseResult GroupOp::parse(OpAsmParser &parser, OperationState &result) {
 
 void GroupOp::print(OpAsmPrinter &printer) {
   printer << ' ' << stringifyAnchorKind(getAnchor()) << " (";
-  llvm::interleaveComma(llvm::zip_equal(getBody().getArguments(), getInputs()), printer, [&](auto binding) {
-    printer << std::get<0>(binding) << " = " << std::get<1>(binding);
-  });
+  llvm::interleaveComma(llvm::zip_equal(getBody().getArguments(), getInputs()),
+                        printer, [&](auto binding) {
+                          printer << std::get<0>(binding) << " = "
+                                  << std::get<1>(binding);
+                        });
   printer << ')';
-  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), {getAnchorAttrName()});
+  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
+                                           {getAnchorAttrName()});
   printer << " : ";
   printer.printFunctionalType(getInputs().getTypes(), getResultTypes());
   printer << ' ';
@@ -292,51 +528,72 @@ void GroupOp::print(OpAsmPrinter &printer) {
 
 LogicalResult GroupOp::verify() {
   if (getBody().getArgumentTypes() != getInputs().getTypes())
-    return emitOpError() << "must have one block argument of the same type for each operand";
+    return emitOpError()
+           << "must have one block argument of the same type for each operand";
   return verifyYield(*this, getBody(), getResultTypes());
 }
 
 ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
-  auto buildType = [](Builder &builder, ArrayRef<Type> arguments, ArrayRef<Type> results, function_interface_impl::VariadicFlag,
-                      std::string &) { return builder.getFunctionType(arguments, results); };
-  return function_interface_impl::parseFunctionOp(parser, result, /*allowVariadic=*/false, getFunctionTypeAttrName(result.name), buildType,
-                                                  getArgAttrsAttrName(result.name), getResAttrsAttrName(result.name));
+  auto buildType = [](Builder &builder, ArrayRef<Type> arguments,
+                      ArrayRef<Type> results,
+                      function_interface_impl::VariadicFlag, std::string &) {
+    return builder.getFunctionType(arguments, results);
+  };
+  return function_interface_impl::parseFunctionOp(
+      parser, result, /*allowVariadic=*/false,
+      getFunctionTypeAttrName(result.name), buildType,
+      getArgAttrsAttrName(result.name), getResAttrsAttrName(result.name));
 }
 
 void KernelOp::print(OpAsmPrinter &printer) {
-  function_interface_impl::printFunctionOp(printer, *this, /*isVariadic=*/false, getFunctionTypeAttrName(), getArgAttrsAttrName(),
-                                           getResAttrsAttrName());
+  function_interface_impl::printFunctionOp(
+      printer, *this, /*isVariadic=*/false, getFunctionTypeAttrName(),
+      getArgAttrsAttrName(), getResAttrsAttrName());
 }
 
 LogicalResult KernelOp::verify() {
   if (getBody().empty())
-    return emitOpError() << "must have a body: the region is the kernel's meaning";
+    return emitOpError()
+           << "must have a body: the region is the kernel's meaning";
   for (Operation &op : getBody().front().without_terminator())
     if (!isa<DimsOpInterface>(op))
-      return emitOpError() << "may hold tensor-level vlm ops only, but holds '" << op.getName() << "'";
+      return emitOpError() << "may hold tensor-level vlm ops only, but holds '"
+                           << op.getName() << "'";
   return verifyYield(*this, getBody(), getResultTypes());
 }
 
-/// Whether a value of type `actual` may be passed where `formal` is declared: equal but for sizes that are dynamic on either side.
+/// Whether a value of type `actual` may be passed where `formal` is declared:
+/// equal but for sizes that are dynamic on either side.
 static bool mayPass(Type actual, Type formal) {
   auto a = cast<RankedTensorType>(actual), f = cast<RankedTensorType>(formal);
-  return a.getElementType() == f.getElementType() && a.getEncoding() == f.getEncoding() && shapesAgree(a.getShape(), f.getShape());
+  return a.getElementType() == f.getElementType() &&
+         a.getEncoding() == f.getEncoding() &&
+         shapesAgree(a.getShape(), f.getShape());
 }
 
 LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  auto kernel = symbols.lookupNearestSymbolFrom<KernelOp>(*this, getCalleeAttr());
+  auto kernel =
+      symbols.lookupNearestSymbolFrom<KernelOp>(*this, getCalleeAttr());
   if (!kernel)
     return emitOpError() << "calls no known kernel: '" << getCallee() << "'";
-  if (kernel.getArgumentTypes().size() != getInputs().size() || kernel.getResultTypes().size() != getNumResults())
-    return emitOpError() << "calls '" << getCallee() << "' with " << getInputs().size() << " operands for " << getNumResults()
-                         << " results, but it has " << kernel.getArgumentTypes().size() << " and " << kernel.getResultTypes().size();
-  for (auto [i, types] : llvm::enumerate(llvm::zip(getInputs().getTypes(), kernel.getArgumentTypes())))
+  if (kernel.getArgumentTypes().size() != getInputs().size() ||
+      kernel.getResultTypes().size() != getNumResults())
+    return emitOpError() << "calls '" << getCallee() << "' with "
+                         << getInputs().size() << " operands for "
+                         << getNumResults() << " results, but it has "
+                         << kernel.getArgumentTypes().size() << " and "
+                         << kernel.getResultTypes().size();
+  for (auto [i, types] : llvm::enumerate(
+           llvm::zip(getInputs().getTypes(), kernel.getArgumentTypes())))
     if (!mayPass(std::get<0>(types), std::get<1>(types)))
-      return emitOpError() << "operand " << i << " is " << std::get<0>(types) << ", but '" << getCallee() << "' takes "
+      return emitOpError() << "operand " << i << " is " << std::get<0>(types)
+                           << ", but '" << getCallee() << "' takes "
                            << std::get<1>(types);
-  for (auto [i, types] : llvm::enumerate(llvm::zip(getResultTypes(), kernel.getResultTypes())))
+  for (auto [i, types] :
+       llvm::enumerate(llvm::zip(getResultTypes(), kernel.getResultTypes())))
     if (!mayPass(std::get<0>(types), std::get<1>(types)))
-      return emitOpError() << "result " << i << " is " << std::get<0>(types) << ", but '" << getCallee() << "' gives "
+      return emitOpError() << "result " << i << " is " << std::get<0>(types)
+                           << ", but '" << getCallee() << "' gives "
                            << std::get<1>(types);
   return success();
 }

@@ -33,6 +33,8 @@ inline constexpr llvm::StringLiteral name = "vlm.name";
 inline constexpr llvm::StringLiteral dims = "vlm.dims";
 /// On an integer argument of an entry: DenseI64ArrayAttr [min, max], the range of its values.
 inline constexpr llvm::StringLiteral range = "vlm.range";
+/// On an integer argument of an entry: StringAttr, the size symbol that its values are less than, besides their range.
+inline constexpr llvm::StringLiteral below = "vlm.below";
 /// On an argument of an entry: IntegerAttr (i64); the argument may be left out and is then filled with this value.
 inline constexpr llvm::StringLiteral fill = "vlm.fill";
 /// On a planned entry: ArrayAttr of ArrayAttr of `#vlm.size`: for each arena slot the sizes (bytes) whose maximum it has.
@@ -44,6 +46,9 @@ inline constexpr llvm::StringLiteral target = "vlm.target";
 /// On any tensor-level op: StringAttr, where in the model it stands ("vision.layers.3.mlp.fc1").
 inline constexpr llvm::StringLiteral label = "vlm.label";
 } // namespace names
+
+/// Places of a sequence in one page of a cache; attention takes keys page by page.
+inline constexpr int64_t pageTokens = 64;
 
 /// The number of elements of the last dimension.
 inline int64_t getFeatures(mlir::Value value) {

@@ -202,6 +202,73 @@ def Vlm_AddOp : Vlm_TensorOp<"add", [AllTypesMatch<["lhs", "result"]>]> {
   let hasVerifier = 1;
 }
 
+def Vlm_RmsNormOp : Vlm_TensorOp<"rms_norm", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "input / sqrt(mean of squares + epsilon) * (weight + offset), over groups of features";
+  let description = [{
+    The features are normalised in groups of as many as `weight` has: all of them, or head by head where `weight` is as long as a head.
+    - Shapes: `input`, `result` `[..., D]`; `weight` `[G]`, G a divisor of D.
+    - Types: float; the mean of squares in f32.
+    - `offset`: 0, or 1 where the weight is stored as its difference from one (Gemma).
+    - Source: arXiv:1910.07467; LlamaRMSNorm and GemmaRMSNorm in transformers.
+    ```mlir
+    %y = vlm.rms_norm %x, %w {epsilon = 1.000000e-05 : f64} : tensor<1x?x64xf32>, tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$weight, F64Attr:$epsilon, DefaultValuedAttr<F64Attr, "0.0">:$offset);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `,` $weight attr-dict `:` type($input) `,` type($weight)";
+  let hasVerifier = 1;
+}
+
+def Vlm_MultiplyOp : Vlm_TensorOp<"multiply", [AllTypesMatch<["lhs", "rhs", "result"]>]> {
+  let summary = "lhs * rhs, element by element";
+  let description = [{
+    - Shapes: `lhs`, `rhs`, `result` alike.
+    - Source: the gated feed-forward network, arXiv:2002.05202; LlamaMLP in transformers.
+    ```mlir
+    %y = vlm.multiply %gate, %up : tensor<1x?x96xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$lhs, Vlm_Float:$rhs);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs)";
+}
+
+def Vlm_RopeTableOp : Vlm_TensorOp<"rope_table"> {
+  let summary = "the cosines and sines of a rotary position embedding";
+  let description = [{
+    Row t holds `scale * cos(position[t] * frequency[i])` for each i, then the sines. The product is rounded to f32 before the cosine is taken, as
+    transformers does.
+    - Shapes: `position` `[B, T]` i32, `frequencies` of F numbers, `result` `[B, T, 2F]`.
+    - Source: RoFormer, arXiv:2104.09864; LlamaRotaryEmbedding in transformers (`attention_scaling` is `scale`).
+    ```mlir
+    %c = vlm.rope_table %p {frequencies = array<f32: 1.0, 1.000000e-01>, scale = 1.000000e+00 : f64} : (tensor<1x?xi32>) -> tensor<1x?x4xf32>
+    ```
+  }];
+  let arguments = (ins RankedTensorOf<[I32]>:$position, DenseF32ArrayAttr:$frequencies, DefaultValuedAttr<F64Attr, "1.0">:$scale);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$position attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_RopeOp : Vlm_TensorOp<"rope", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "rotate the features of every head by the token's position";
+  let description = [{
+    Each head's first 2F features are F pairs; pair i is turned by the angle whose cosine and sine stand at i and F + i of the token's row of `table`:
+    `(a, b)` becomes `(a cos - b sin, b cos + a sin)`. The pairs are `(i, F + i)`, or `(2i, 2i + 1)` where `interleaved`. Features of a head behind
+    the first 2F stay as they are.
+    - Shapes: `input`, `result` `[B, T, num_heads*Dh]`, `table` `[B, T, 2F]` with 2F <= Dh.
+    - Source: RoFormer, arXiv:2104.09864; apply_rotary_pos_emb in transformers.
+    ```mlir
+    %y = vlm.rope %x, %c {num_heads = 4 : i64} : tensor<1x?x64xf32>, tensor<1x?x16xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$table, I64Attr:$num_heads, UnitAttr:$interleaved);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `,` $table attr-dict `:` type($input) `,` type($table)";
+  let hasVerifier = 1;
+}
+
 //===-- Tokens ---------------------------------------------------------------------------------------------------------------------===//
 
 def Vlm_EmbeddingOp : Vlm_TensorOp<"embedding"> {
@@ -267,6 +334,21 @@ def Vlm_TakeTokensOp : Vlm_ReshapingTensorOp<"take_tokens"> {
   let hasVerifier = 1;
 }
 
+def Vlm_SliceTokensOp : Vlm_TensorOp<"slice_tokens"> {
+  let summary = "tokens [begin, end) of every sequence";
+  let description = [{
+    - Shapes: `input` `[B, T, D]` with static T, `result` `[B, end - begin, D]`, 0 <= begin < end <= T.
+    - Source: the features of a tower without its class token (`vision_feature_select_strategy` of LlavaModel in transformers).
+    ```mlir
+    %y = vlm.slice_tokens %x [1, 50] : (tensor<?x50x64xf32>) -> tensor<?x49x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, I64Attr:$begin, I64Attr:$end);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `[` $begin `,` $end `]` attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
 def Vlm_SqueezeOp : Vlm_ReshapingTensorOp<"squeeze"> {
   let summary = "drop the middle dimension of size 1";
   let description = [{
@@ -293,6 +375,63 @@ def Vlm_SliceFeaturesOp : Vlm_TensorOp<"slice_features"> {
   let arguments = (ins Vlm_Float:$input, I64Attr:$begin, I64Attr:$end);
   let results = (outs Vlm_Float:$result);
   let assemblyFormat = "$input `[` $begin `,` $end `]` attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_MergeTokensOp : Vlm_TensorOp<"merge_tokens", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "put features of pictures in the place of tokens";
+  let description = [{
+    Token t becomes row `row[t]` of `features` where that is not negative, and stays as it is elsewhere.
+    - Shapes: `input`, `result` `[1, T, D]`, `features` `[M, D]`, `row` `[1, T]` i32, each less than M (checked before an entry runs).
+    - Source: the masked_scatter of image features in LlavaModel and its like in transformers.
+    ```mlir
+    %y = vlm.merge_tokens %x, %f, %r : tensor<1x?x64xf32>, tensor<?x64xf32>, tensor<1x?xi32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$features, RankedTensorOf<[I32]>:$row);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `,` $features `,` $row attr-dict `:` type($input) `,` type($features) `,` type($row)";
+  let hasVerifier = 1;
+}
+
+//===-- Caches ---------------------------------------------------------------------------------------------------------------------===//
+
+def Vlm_CacheLayerOp : Vlm_Op<"cache_layer", [Pure]> {
+  let summary = "one layer of a cache";
+  let description = [{
+    - Shapes: `cache` `[L, 2, Hkv, Dh]`, `result` `[2, Hkv, Dh]`, both with the encoding `#vlm.cache`.
+    ```mlir
+    %c = vlm.cache_layer %cache[1] : (tensor<2x2x4x16xf32, #vlm.cache>) -> tensor<2x4x16xf32, #vlm.cache>
+    ```
+  }];
+  let arguments = (ins RankedTensorOf<[AnyFloat]>:$cache, I64Attr:$layer);
+  let results = (outs RankedTensorOf<[AnyFloat]>:$result);
+  let assemblyFormat = "$cache `[` $layer `]` attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_CachedAttentionOp : Vlm_Op<"cached_attention", [DeclareOpInterfaceMethods<Vlm_DimsOpInterface, ["getDimSource"]>]> {
+  let summary = "append keys and values to a cache, then attend to it";
+  let description = [{
+    Tokens are those of several sequences, one behind the other without padding: `sequence` numbers the cache's sequences, `position` is the token's
+    place in its sequence, ascending by one within it. Each token's key and value are written to the cache at its place; each query then attends to
+    the keys of its own sequence at places not after its own (`causal`; with `window` W only to the last W of them).
+    A query's result depends on its own sequence alone, and not on how the sequence was cut into runs: keys are taken in tiles of 64 places.
+    - Shapes: `query` `[1, R, num_heads*Dh]`, `key`, `value` `[1, T, Hkv*Dh]`, `cache` `[2, Hkv, Dh]` (`#vlm.cache`), `sequence`, `position`
+      `[1, T]` i32, `query_token` `[1, R]` i32 (the token that each query belongs to; absent: R = T), `result` `[1, R, num_heads*Dh]`.
+    - Types: f32; scores, softmax and sums in f32. `softcap` C makes a score s into `C tanh(s / C)`; 0 leaves it.
+    - Source: LlamaAttention and MistralAttention in transformers; online softmax, arXiv:1805.02867.
+    ```mlir
+    %y = vlm.cached_attention %q, %k, %v, %c sequence %s position %p {num_heads = 4 : i64, scale = 2.500000e-01 : f64}
+        : (tensor<1x?x64xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x?xi32>, tensor<1x?xi32>) -> tensor<1x?x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$query, Vlm_Float:$key, Vlm_Float:$value, RankedTensorOf<[AnyFloat]>:$cache, RankedTensorOf<[I32]>:$sequence,
+      RankedTensorOf<[I32]>:$position, Optional<RankedTensorOf<[I32]>>:$query_token, I64Attr:$num_heads, F64Attr:$scale,
+      DefaultValuedAttr<I64Attr, "0">:$window, DefaultValuedAttr<F64Attr, "0.0">:$softcap);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = [{ $query `,` $key `,` $value `,` $cache `sequence` $sequence `position` $position (`query_token` $query_token^)? attr-dict
+      `:` functional-type(operands, results) }];
   let hasVerifier = 1;
 }
 
@@ -323,7 +462,7 @@ def Vlm_KernelOp : Vlm_Op<"kernel", [IsolatedFromAbove, Symbol, FunctionOpInterf
     An isolated symbol whose region of tensor-level `vlm` ops is what it computes: an anchor with prologue and epilogue. Weights, dims and buffers
     are operands of its calls; `strategy`, `tiles` and the layouts in the argument types say how it is done. Two kernels are equal when region,
     types and attributes are. The body holds nothing but tensor-level ops and ends in `vlm.yield`.
-    - `anchor`: gemm, attention, rows (row by row), contrast (all pairs of rows)
+    - `anchor`: gemm, attention, cached_attention, rows (row by row), contrast (all pairs of rows)
     - `strategy`: the generator that makes its code; `"reference"` lowers the region through linalg. Absent until `tile`.
     ```mlir
     vlm.kernel @linear_64_96(%x: tensor<?x64xf32>, %w: tensor<96x64xf32>) -> tensor<?x96xf32> attributes {anchor = #vlm<anchor_kind gemm>} {

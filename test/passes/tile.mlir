@@ -6,7 +6,7 @@
 
 // Short sums are one block of K; the packed left side is a temporary of whole row panels.
 // CHECK-LABEL: vlm.kernel @gemm
-// CHECK-SAME:    strategy = "gemm", tiles = {kc = 64 : i64, mc = 960 : i64, mr = 6 : i64, scratch = #vlm.size<0>, temps = [#vlm.size<256 * d0 * d1 + 1280>]}
+// CHECK-SAME:    strategy = "gemm", tiles = {kc = 64 : i64, mc = 960 : i64, mr = 6 : i64, np = 1 : i64, scratch = #vlm.size<0>, temps = [#vlm.size<256 * d0 * d1 + 1280>]}
 // ROWS12-LABEL: vlm.kernel @gemm
 // ROWS12-SAME:    mr = 12 : i64
 vlm.kernel @gemm(%x: tensor<?x?x64xf32>, %w: tensor<96x64xf32>) -> tensor<?x?x96xf32> attributes {anchor = #vlm<anchor_kind gemm>} {
