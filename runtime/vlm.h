@@ -92,6 +92,7 @@ typedef struct vlm_load_options_t {
   size_t struct_bytes; /* sizeof(vlm_load_options_t) */
   vlm_pool_t *pool;    /* borrowed until the model is destroyed; NULL: a default pool shared by all models of the process */
   vlm_image_backend_t image_backend;
+  const char *isa;     /* the instruction-set level to run, "x86-64-v3"; NULL: the best one that the model has and this machine runs */
 } vlm_load_options_t;
 
 /* Loads a compiled model, the directory NAME.vlm that `vlmc compile` wrote. The weights are mapped, not read. `options` may be NULL.
@@ -121,10 +122,10 @@ VLM_API vlm_status_t *vlm_model_verify(const vlm_model_t *model);
 
 /* ---- Tensors and entry points -------------------------------------------------------------------------------------------------------- */
 
-typedef enum vlm_dtype_t { VLM_F32 = 0, VLM_I64 = 1, VLM_I32 = 2, VLM_U8 = 3, VLM_F16 = 4, VLM_BF16 = 5 } vlm_dtype_t;
+typedef enum vlm_dtype_t { VLM_F32 = 0, VLM_I64 = 1, VLM_I32 = 2, VLM_U8 = 3, VLM_F16 = 4, VLM_BF16 = 5, VLM_CACHE = 6 } vlm_dtype_t;
 enum { VLM_MAX_RANK = 6 };
 
-/* A dense row-major tensor in the caller's memory. */
+/* A dense row-major tensor in the caller's memory; or, with dtype VLM_CACHE, a cache: `data` is a vlm_cache_t and `bytes` is not looked at. */
 typedef struct vlm_tensor_t {
   const char *name; /* inputs and outputs are matched by name */
   vlm_dtype_t dtype;
@@ -162,6 +163,23 @@ VLM_API vlm_status_t *vlm_entry_memory(const vlm_entry_t *entry, const vlm_tenso
  *   the message names the tensor, what was expected and what was found; outputs are then untouched), VLM_OUT_OF_MEMORY. */
 VLM_API vlm_status_t *vlm_entry_run(const vlm_entry_t *entry, const vlm_tensor_t *inputs, size_t input_count, vlm_tensor_t *outputs,
                                     size_t output_count);
+
+/* ---- Caches -------------------------------------------------------------------------------------------------------------------------- */
+
+/* Keys and values of the tokens of several sequences, for entry points with an input of dtype VLM_CACHE. A run of such an entry point writes the tokens
+ * at their `position` in their `sequence`; room must have been made before. Memory is taken in pages of 64 tokens and given back page by page. */
+typedef struct vlm_cache_t vlm_cache_t;
+/* Makes an empty cache for a model's sequences 0 .. max_sequences - 1, each of up to `max_tokens` tokens. No page is taken yet.
+ * Threads: one call at a time, runs with the cache included.
+ * Errors: VLM_UNSUPPORTED if no entry point of the model takes a cache; VLM_INVALID_ARGUMENT if a number is not positive or too large. */
+VLM_API vlm_status_t *vlm_cache_create(const vlm_model_t *model, int64_t max_sequences, int64_t max_tokens, vlm_cache_t **out_cache);
+/* Makes room for tokens 0 .. tokens - 1 of a sequence; gives back what is beyond. 0 empties the sequence.
+ * Errors: VLM_INVALID_ARGUMENT for a sequence or a number of tokens that the cache was not made for; VLM_OUT_OF_MEMORY (the cache is unchanged). */
+VLM_API vlm_status_t *vlm_cache_resize(vlm_cache_t *cache, int64_t sequence, int64_t tokens);
+/* Bytes of one page, and the pages taken. */
+VLM_API size_t vlm_cache_page_bytes(const vlm_cache_t *cache);
+VLM_API size_t vlm_cache_pages(const vlm_cache_t *cache);
+VLM_API void vlm_cache_destroy(vlm_cache_t *cache);
 
 /* ---- Pictures (libvlm_image) --------------------------------------------------------------------------------------------------------- */
 

@@ -78,7 +78,8 @@ static constexpr AbiField tensorFields[] = {
     FIELD(vlm_abi_tensor, rank),      FIELD(vlm_abi_tensor, dims),
     FIELD(vlm_abi_tensor, symbols),   FIELD(vlm_abi_tensor, optional),
     FIELD(vlm_abi_tensor, has_range), FIELD(vlm_abi_tensor, min),
-    FIELD(vlm_abi_tensor, max),       FIELD(vlm_abi_tensor, fill)};
+    FIELD(vlm_abi_tensor, max),       FIELD(vlm_abi_tensor, fill),
+    FIELD(vlm_abi_tensor, below),     FIELD(vlm_abi_tensor, reserved)};
 STRUCT(tensor, vlm_abi_tensor)
 
 static constexpr AbiField symbolFields[] = {
@@ -120,6 +121,15 @@ static constexpr AbiField imageFields[] = {
     FIELD(vlm_abi_image, torchvision_table)};
 STRUCT(image, vlm_abi_image)
 
+static constexpr AbiField generationFields[] = {
+    FIELD(vlm_abi_generation, end_tokens),
+    FIELD(vlm_abi_generation, n_end_tokens),
+    FIELD(vlm_abi_generation, reserved),
+    FIELD(vlm_abi_generation, pad_token),
+    FIELD(vlm_abi_generation, image_token),
+    FIELD(vlm_abi_generation, max_new_tokens)};
+STRUCT(generation, vlm_abi_generation)
+
 static constexpr AbiField modelFields[] = {
     FIELD(vlm_abi_model, abi_version),
     FIELD(vlm_abi_model, struct_bytes),
@@ -139,7 +149,8 @@ static constexpr AbiField modelFields[] = {
     FIELD(vlm_abi_model, text_max_tokens),
     FIELD(vlm_abi_model, pad_token_id),
     FIELD(vlm_abi_model, text_flags),
-    FIELD(vlm_abi_model, text_reserved)};
+    FIELD(vlm_abi_model, text_reserved),
+    FIELD(vlm_abi_model, generation)};
 STRUCT(model, vlm_abi_model)
 
 #undef FIELD

@@ -38,7 +38,7 @@ struct AbiStruct {
 };
 
 namespace abi {
-extern const AbiStruct phase, kernel, term, size, maxSize, buffer, step, tensor,
+extern const AbiStruct generation, phase, kernel, term, size, maxSize, buffer, step, tensor,
     symbol, entry, level, image, model;
 } // namespace abi
 

@@ -17,8 +17,11 @@ namespace path = llvm::sys::path;
 namespace vlmc {
 
 static Error systemError(const Twine &what, int code) {
+  bool isFull = code == ENOSPC || code == EDQUOT || code == EFBIG;
   return userError(what + ": " +
-                   std::error_code(code, std::generic_category()).message());
+                   std::error_code(code, std::generic_category()).message() +
+                   (isFull ? "; free some space or choose another place"
+                           : "; choose a place that you may write to"));
 }
 
 //===-- OutputFile --------------------------------------------------------===//
@@ -99,15 +102,16 @@ static Error syncDirectory(StringRef name) {
 }
 
 /// Checks that what stands at `output`, if anything, may be replaced.
-static Error checkReplaceable(StringRef output, StringRef manifest) {
+static Error checkReplaceable(StringRef full, StringRef output,
+                              StringRef manifest) {
   fs::file_status status;
-  if (fs::status(output, status) || !fs::exists(status))
+  if (fs::status(full, status) || !fs::exists(status))
     return Error::success();
   if (!fs::is_directory(status))
     return userError("cannot write '" + output +
                      "': a file of that name is in the way; remove it or "
                      "choose another output");
-  SmallString<256> inside(output);
+  SmallString<256> inside(full);
   path::append(inside, manifest);
   if (!fs::exists(inside))
     return userError("cannot write '" + output +
@@ -154,7 +158,7 @@ Expected<PackageDirectory> PackageDirectory::create(StringRef output,
   path::remove_dots(full, /*remove_dot_dot=*/false);
   while (full.size() > 1 && path::is_separator(full.back()))
     full.pop_back();
-  if (Error error = checkReplaceable(full, manifest))
+  if (Error error = checkReplaceable(full, output, manifest))
     return std::move(error);
   // A link to a package: the package is replaced, not the link.
   SmallString<256> real;
@@ -164,7 +168,7 @@ Expected<PackageDirectory> PackageDirectory::create(StringRef output,
   StringRef parent = path::parent_path(full);
   if (!fs::is_directory(parent))
     return userError("cannot write '" + output + "': there is no directory '" +
-                     parent + "'");
+                     parent + "'; make it or choose another output");
   std::string prefix = ("." + path::filename(full) + ".tmp-").str();
   removeLeftovers(parent, prefix);
   SmallString<256> model(parent), temporary;

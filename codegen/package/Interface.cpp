@@ -19,9 +19,10 @@ struct TypeNames {
 
 static const TypeNames &getTypeNames(uint32_t dtype) {
   static const TypeNames names[] = {
-      {"VLM_F32", "float", "f32"},    {"VLM_I64", "int64_t", "i64"},
-      {"VLM_I32", "int32_t", "i32"},  {"VLM_U8", "uint8_t", "u8"},
-      {"VLM_F16", "uint16_t", "f16"}, {"VLM_BF16", "uint16_t", "bf16"}};
+      {"VLM_F32", "float", "f32"},          {"VLM_I64", "int64_t", "i64"},
+      {"VLM_I32", "int32_t", "i32"},        {"VLM_U8", "uint8_t", "u8"},
+      {"VLM_F16", "uint16_t", "f16"},       {"VLM_BF16", "uint16_t", "bf16"},
+      {"VLM_CACHE", "vlm_cache_t", "cache"}};
   return names[dtype];
 }
 
@@ -65,7 +66,9 @@ static void writeComment(raw_ostream &os, const EntryTable &entry) {
          << *input.fill << "\n";
     if (input.range)
       os << " * " << input.name << ": " << input.range->first << " to "
-         << input.range->second << "\n";
+         << input.range->second
+         << (input.below.empty() ? "" : ", and less than " + input.below)
+         << "\n";
   }
   os << " * An output that is NULL is not wanted. Errors: as "
         "vlm_entry_run(). */\n";
@@ -95,9 +98,13 @@ static void writeTensor(raw_ostream &os, const TensorTable &tensor,
   os << "{\n    vlm_tensor_t vlm_item = {\"" << tensor.name << "\", "
      << names.value << ", " << tensor.dims.size() << ", {"
      << (dims.empty() ? "0" : dims) << "}, (void *)" << parameter
-     << ",\n                             " << count << constant << " * sizeof("
-     << names.type << ")};\n    " << array << "[" << array
-     << "_count++] = vlm_item;\n  }\n";
+     << ",\n                             ";
+  // The size of a cache is its own business.
+  if (tensor.dtype == VLM_ABI_CACHE)
+    os << "0";
+  else
+    os << count << constant << " * sizeof(" << names.type << ")";
+  os << "};\n    " << array << "[" << array << "_count++] = vlm_item;\n  }\n";
 }
 
 static void writeEntry(raw_ostream &os, const ModelTables &tables,
@@ -108,8 +115,8 @@ static void writeEntry(raw_ostream &os, const ModelTables &tables,
   for (const SizeSymbolTable &symbol : entry.symbols)
     os << ", int64_t dim_" << toIdentifier(symbol.name);
   for (const TensorTable &input : entry.inputs)
-    os << ", const " << getTypeNames(input.dtype).type << " *"
-       << toIdentifier(input.name);
+    os << (input.dtype == VLM_ABI_CACHE ? ", " : ", const ")
+       << getTypeNames(input.dtype).type << " *" << toIdentifier(input.name);
   for (const TensorTable &output : entry.outputs)
     os << ", " << getTypeNames(output.dtype).type << " *"
        << toIdentifier(output.name);

@@ -116,6 +116,7 @@ Constant *EntryWriter::writeTensor(const TensorTable &tensor) {
       .set("symbols", ArrayRef<int64_t>(symbols))
       .set("optional", tensor.fill.has_value())
       .set("fill", tensor.fill.value_or(0))
+      .set("below", tensor.below.empty() ? 0 : 1 + findSymbol(tensor.below))
       .set("has_range", tensor.range.has_value());
   if (tensor.range)
     row.set("min", tensor.range->first).set("max", tensor.range->second);
@@ -242,6 +243,20 @@ static Constant *writeImage(AbiWriter &writer, const ImageTable &image) {
       .build();
 }
 
+static Constant *writeGeneration(AbiWriter &writer,
+                                 const GenerationTable &generation) {
+  SmallVector<int64_t> ends(generation.endTokens.begin(),
+                            generation.endTokens.end());
+  ends.resize(VLM_ABI_MAX_END_TOKENS);
+  return AbiRow(writer, abi::generation)
+      .set("end_tokens", ArrayRef<int64_t>(ends))
+      .set("n_end_tokens", generation.endTokens.size())
+      .set("pad_token", generation.padToken)
+      .set("image_token", generation.imageToken)
+      .set("max_new_tokens", generation.maxNewTokens)
+      .build();
+}
+
 static Constant *writeModel(AbiWriter &writer, const ModelTables &tables,
                             ArrayRef<Constant *> levels) {
   SmallVector<int64_t> digest(tables.weights.headerSha256.begin(),
@@ -267,6 +282,10 @@ static Constant *writeModel(AbiWriter &writer, const ModelTables &tables,
   if (tables.image)
     row.set("image",
             writer.array("image", {writeImage(writer, *tables.image)}));
+  if (tables.generation)
+    row.set("generation",
+            writer.array("generation",
+                         {writeGeneration(writer, *tables.generation)}));
   return row.build();
 }
 

@@ -36,6 +36,7 @@ struct TensorTable {
   std::vector<vlm::Size> dims;
   std::optional<std::pair<int64_t, int64_t>> range;
   std::optional<int64_t> fill; ///< there: the input is optional
+  std::string below; ///< the symbol that values are less than; "": none
 };
 
 /// `vlm_abi_step`.
@@ -83,6 +84,14 @@ struct ImageTable {
   std::vector<float> torchvisionTable; ///< 3 x 256
 };
 
+/// `vlm_abi_generation`.
+struct GenerationTable {
+  std::vector<int64_t> endTokens;
+  int64_t padToken = -1;
+  int64_t imageToken = -1;
+  int64_t maxNewTokens = 0;
+};
+
 /// `vlm_abi_model`.
 struct ModelTables {
   std::string name; ///< a C identifier
@@ -96,6 +105,7 @@ struct ModelTables {
   uint32_t textMaxTokens = 0;
   uint32_t textFlags = 0; // VLM_ABI_TEXT_*
   int64_t padTokenId = 0;
+  std::optional<GenerationTable> generation;
 };
 
 /// The symbol that the library of model `name` exports.

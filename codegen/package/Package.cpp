@@ -61,6 +61,18 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
   return result;
 }
 
+static GenerationTable makeGeneration(const spec::Generation &generation) {
+  GenerationTable table;
+  table.endTokens.assign(generation.end_token_ids().begin(),
+                         generation.end_token_ids().end());
+  if (generation.has_pad_token_id())
+    table.padToken = generation.pad_token_id();
+  if (generation.has_image_token_id())
+    table.imageToken = generation.image_token_id();
+  table.maxNewTokens = generation.max_new_tokens();
+  return table;
+}
+
 /// What the library says of the model as a whole, the same for all of them.
 static ModelTables makeModelTables(const PackageInputs &inputs,
                                    const WeightsIdentity &identity,
@@ -76,6 +88,8 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
     if (component.contrastive_head().probability() ==
         spec::ContrastiveHead::SIGMOID)
       tables.head = VLM_ABI_HEAD_SIGMOID;
+  if (inputs.spec->has_generation())
+    tables.generation = makeGeneration(inputs.spec->generation());
   if (inputs.spec->has_text()) {
     tables.textMaxTokens =
         static_cast<uint32_t>(inputs.spec->text().max_tokens());
@@ -113,11 +127,12 @@ static Expected<WeightsPlan> planWeights(const PackageInputs &inputs) {
 
 /// What reference kernels may call: libm's functions, and libc's for memory.
 static std::vector<std::string> getReferenceImports() {
-  return {"erf",    "erff",   "exp",     "expf",         "expm1f", "fabsf",
-          "fmaf",   "fmaxf",  "fminf",   "log",          "log1pf", "logf",
-          "pow",    "powf",   "sqrt",    "sqrtf",        "tanh",   "tanhf",
-          "ceilf",  "floorf", "roundf",  "rintf",        "malloc", "free",
-          "memcpy", "memset", "memmove", "aligned_alloc"};
+  return {"aligned_alloc", "ceilf",   "cos",    "erf",    "erff",  "exp",
+          "expf",          "expm1f",  "fabsf",  "floorf", "fmaf",  "fmaxf",
+          "fminf",         "free",    "log",    "log1pf", "logf",  "malloc",
+          "memcpy",        "memmove", "memset", "pow",    "powf",  "rintf",
+          "roundf",        "sin",     "sincos", "sqrt",   "sqrtf", "tanh",
+          "tanhf"};
 }
 
 namespace {
@@ -191,8 +206,8 @@ static Error writeLibraries(const PackageInputs &inputs,
     tables.levels.clear();
     tables.image.reset();
     for (const PackageLevel *level : arch.levels) {
-      Expected<LevelTable> table = readPlan(level->planned, level->target->name,
-                                            level->kernels, weights);
+      Expected<LevelTable> table =
+          readPlan(level->planned, level->target->isa, level->kernels, weights);
       if (!table)
         return table.takeError();
       tables.levels.push_back(std::move(*table));

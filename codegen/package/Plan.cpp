@@ -75,7 +75,9 @@ Expected<TensorTable> EntryReader::readTensor(Value value,
   tensor.name = name.str();
   auto type = dyn_cast<RankedTensorType>(value.getType());
   std::optional<uint32_t> dtype;
-  if (type)
+  if (type && isa_and_nonnull<CacheAttr>(type.getEncoding()))
+    dtype = VLM_ABI_CACHE;
+  else if (type)
     dtype = getDtype(type.getElementType());
   if (!dtype)
     return fail("'" + tensor.name +
@@ -85,6 +87,8 @@ Expected<TensorTable> EntryReader::readTensor(Value value,
   llvm::append_range(tensor.dims, dims.getDims(value));
   if (auto range = attributes.getAs<DenseI64ArrayAttr>(names::range))
     tensor.range = {range[0], range[1]};
+  if (auto below = attributes.getAs<StringAttr>(names::below))
+    tensor.below = below.str();
   if (auto fill = attributes.getAs<IntegerAttr>(names::fill))
     tensor.fill = fill.getInt();
   return tensor;
@@ -197,6 +201,12 @@ llvm::Error EntryReader::readOp(Operation &op) {
     if (!range)
       return fail("weight '" + weight.getWeight() + "' is not stored");
     places[weight.getResult()] = {VLM_ABI_WEIGHT, 0, range->offset};
+    return llvm::Error::success();
+  }
+  if (auto layer = dyn_cast<CacheLayerOp>(op)) {
+    places[layer.getResult()] = {VLM_ABI_CACHE_LAYER,
+                                 places.lookup(layer.getCache()).index,
+                                 static_cast<uint64_t>(layer.getLayer())};
     return llvm::Error::success();
   }
   if (isa<func::ReturnOp>(op))

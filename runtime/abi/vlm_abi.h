@@ -68,13 +68,25 @@ typedef struct vlm_abi_max_size {
   uint64_t n_sizes;
 } vlm_abi_max_size;
 
-enum { VLM_ABI_INPUT = 0, VLM_ABI_OUTPUT = 1, VLM_ABI_SLOT = 2, VLM_ABI_WEIGHT = 3 };
+/* Places of a sequence in one page of a cache. */
+enum { VLM_ABI_PAGE_TOKENS = 64 };
+
+/* One layer of a cache of keys and values, which kernels get in place of a buffer. Page p of sequence s is `pages[s * max_pages + p]`; the layer's
+ * part of it begins `offset` bytes behind that address and holds, in f32, keys [Hkv][64 / 16][Dh][16] and then values [Hkv][ceil(Dh / 16)][64][16].
+ * Codegen knows the fields by their places. */
+typedef struct vlm_abi_cache_layer {
+  void *const *pages;
+  int64_t max_pages;
+  int64_t offset;
+} vlm_abi_cache_layer;
+
+enum { VLM_ABI_INPUT = 0, VLM_ABI_OUTPUT = 1, VLM_ABI_SLOT = 2, VLM_ABI_WEIGHT = 3, VLM_ABI_CACHE_LAYER = 4 };
 
 /* Where a buffer of a step lies. */
 typedef struct vlm_abi_buffer {
   uint32_t kind;   /* VLM_ABI_INPUT ... */
   uint32_t index;  /* input, output or slot number; unused for weights */
-  uint64_t offset; /* weights: byte offset in the weights file */
+  uint64_t offset; /* weights: byte offset in the weights file; layers of a cache: their number, `index` is the cache's input */
 } vlm_abi_buffer;
 
 typedef struct vlm_abi_step {
@@ -85,9 +97,10 @@ typedef struct vlm_abi_step {
   uint32_t reserved;
 } vlm_abi_step;
 
-enum { VLM_ABI_F32 = 0, VLM_ABI_I64 = 1, VLM_ABI_I32 = 2, VLM_ABI_U8 = 3, VLM_ABI_F16 = 4, VLM_ABI_BF16 = 5 };
+enum { VLM_ABI_F32 = 0, VLM_ABI_I64 = 1, VLM_ABI_I32 = 2, VLM_ABI_U8 = 3, VLM_ABI_F16 = 4, VLM_ABI_BF16 = 5, VLM_ABI_CACHE = 6 };
 
-/* An input or output. dims[i] is a constant, or, where symbols[i] >= 0, the value of that symbol. */
+/* An input or output. dims[i] is a constant, or, where symbols[i] >= 0, the value of that symbol. A cache is an input of dims [L, 2, Hkv, Dh]; the
+ * inputs `sequence` and `position` of its entry are places in it. */
 typedef struct vlm_abi_tensor {
   const char *name;
   uint32_t dtype;
@@ -99,6 +112,8 @@ typedef struct vlm_abi_tensor {
   int64_t min;
   int64_t max;
   int64_t fill;
+  uint32_t below; /* integer inputs with a range: 1 + the symbol that values must be less than besides; 0: none */
+  uint32_t reserved;
 } vlm_abi_tensor;
 
 typedef struct vlm_abi_symbol {
@@ -172,6 +187,17 @@ enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };
 /* How texts are padded: to text_max_tokens and not to the longest of a batch; with padding that the model attends to. */
 enum { VLM_ABI_TEXT_PAD_TO_MAX = 1, VLM_ABI_TEXT_UNMASKED = 2 };
 
+/* What a model that generates text says of its tokens. */
+enum { VLM_ABI_MAX_END_TOKENS = 8 };
+typedef struct vlm_abi_generation {
+  int64_t end_tokens[VLM_ABI_MAX_END_TOKENS];
+  uint32_t n_end_tokens;
+  uint32_t reserved;
+  int64_t pad_token;      /* -1: none */
+  int64_t image_token;    /* the placeholder of a picture's features; -1: none */
+  int64_t max_new_tokens; /* where a request names none; 0: no such number */
+} vlm_abi_generation;
+
 typedef struct vlm_abi_model {
   uint32_t abi_version; /* VLM_ABI_VERSION; stays first */
   uint32_t struct_bytes; /* sizeof(vlm_abi_model) of the compiler that wrote it */
@@ -191,20 +217,23 @@ typedef struct vlm_abi_model {
   int64_t pad_token_id;
   uint32_t text_flags; /* VLM_ABI_TEXT_* */
   uint32_t text_reserved;
+  const vlm_abi_generation *generation; /* NULL: the model generates no text */
 } vlm_abi_model;
 
 #ifdef __cplusplus
 }
 static_assert(sizeof(vlm_abi_kernel) == 40, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_term) == 16, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_cache_layer) == 24, "codegen/cpu reads this layout");
 static_assert(sizeof(vlm_abi_buffer) == 16, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_step) == 32, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_tensor) == 120, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_tensor) == 128, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_symbol) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_entry) == 88, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_image) == 80, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_model) == 144, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_generation) == 96, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_model) == 152, "codegen/package writes this layout");
 #endif
 
 #endif /* VLMC_RUNTIME_ABI_VLM_ABI_H */

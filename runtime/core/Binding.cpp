@@ -2,6 +2,7 @@
 
 #include "runtime/core/Binding.h"
 
+#include "runtime/core/Cache.h"
 #include "runtime/core/StatusInternal.h"
 
 #include <algorithm>
@@ -11,13 +12,14 @@
 namespace vlmc::rt {
 
 size_t elementBytes(uint32_t dtype) {
-  static constexpr size_t bytes[] = {4, 8, 4, 1, 2, 2};
+  // A cache is no memory of the caller's.
+  static constexpr size_t bytes[] = {4, 8, 4, 1, 2, 2, 0};
   return dtype < std::size(bytes) ? bytes[dtype] : 0;
 }
 
 const char *dtypeName(uint32_t dtype) {
-  static constexpr const char *names[] = {"f32", "i64", "i32",
-                                          "u8",  "f16", "bf16"};
+  static constexpr const char *names[] = {"f32", "i64",  "i32",  "u8",
+                                          "f16", "bf16", "cache"};
   return dtype < std::size(names) ? names[dtype] : "an unknown dtype";
 }
 
@@ -234,12 +236,14 @@ static int64_t integerAt(const vlm_tensor_t &tensor, int64_t index) {
 
 vlm_status_t *Binding::checkRange(const vlm_abi_tensor &expected,
                                   const vlm_tensor_t &given) const {
-  int64_t count;
+  int64_t count, max = expected.max;
   if (!expected.has_range || !elements(expected, count))
     return nullptr;
+  if (expected.below)
+    max = std::min(max, symbols[expected.below - 1] - 1);
   for (int64_t i = 0; i < count; ++i) {
     int64_t value = integerAt(given, i);
-    if (value >= expected.min && value <= expected.max)
+    if (value >= expected.min && value <= max)
       continue;
     std::string at;
     int64_t rest = i;
@@ -250,9 +254,41 @@ vlm_status_t *Binding::checkRange(const vlm_abi_tensor &expected,
     return failTensor("input", expected,
                       "element [" + at + "] must be " +
                           std::to_string(expected.min) + " to " +
-                          std::to_string(expected.max) + ", found " +
+                          std::to_string(max) + ", found " +
                           std::to_string(value));
   }
+  return nullptr;
+}
+
+/// That a cache was made for such a model and has room for the tokens.
+vlm_status_t *Binding::checkCache(const vlm_abi_tensor &expected,
+                                  const vlm_tensor_t &given) const {
+  auto *cache = static_cast<const vlm_cache_t *>(given.data);
+  if (!cache)
+    return failTensor("input", expected, "'data' must be a vlm_cache_t");
+  if (!cache->fits(expected.dims))
+    return failTensor("input", expected,
+                      "the cache was made for another model; make one with "
+                      "vlm_cache_create for this model");
+  const vlm_tensor_t *sequence = nullptr, *position = nullptr;
+  int64_t count = 0;
+  for (uint32_t i = 0; i < abi.n_inputs; ++i) {
+    if (std::strcmp(abi.inputs[i].name, "sequence") == 0)
+      sequence = workspace.givenInputs[i];
+    if (std::strcmp(abi.inputs[i].name, "position") == 0 &&
+        elements(abi.inputs[i], count))
+      position = workspace.givenInputs[i];
+  }
+  if (!sequence || !position)
+    return fail("inputs 'sequence' and 'position' must be given beside a cache");
+  for (int64_t i = 0; i < count; ++i)
+    if (!cache->holds(integerAt(*sequence, i), integerAt(*position, i)))
+      return failTensor(
+          "input", expected,
+          "token " + std::to_string(i) + " is at place " +
+              std::to_string(integerAt(*position, i)) + " of sequence " +
+              std::to_string(integerAt(*sequence, i)) +
+              ", for which no room was made; call vlm_cache_resize before");
   return nullptr;
 }
 
@@ -284,13 +320,19 @@ vlm_status_t *Binding::bindInputs(const vlm_tensor_t *inputs, size_t count,
     return nullptr;
   for (uint32_t i = 0; i < abi.n_inputs; ++i) {
     const vlm_tensor_t *given = workspace.givenInputs[i];
-    if (!given)
+    if (!given || abi.inputs[i].dtype == VLM_ABI_CACHE)
       continue;
     if (vlm_status_t *status = checkMemory("input", abi.inputs[i], *given))
       return status;
     if (vlm_status_t *status = checkRange(abi.inputs[i], *given))
       return status;
   }
+  // Last: it looks at the values of other inputs.
+  for (uint32_t i = 0; i < abi.n_inputs; ++i)
+    if (abi.inputs[i].dtype == VLM_ABI_CACHE)
+      if (vlm_status_t *status =
+              checkCache(abi.inputs[i], *workspace.givenInputs[i]))
+        return status;
   return nullptr;
 }
 

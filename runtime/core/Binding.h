@@ -71,6 +71,8 @@ private:
   vlm_status_t *checkKnown() const;
   vlm_status_t *checkMemory(const char *kind, const vlm_abi_tensor &expected,
                             const vlm_tensor_t &given) const;
+  vlm_status_t *checkCache(const vlm_abi_tensor &expected,
+                           const vlm_tensor_t &given) const;
   vlm_status_t *checkRange(const vlm_abi_tensor &expected,
                            const vlm_tensor_t &given) const;
   vlm_status_t *failTensor(const char *kind, const vlm_abi_tensor &tensor,

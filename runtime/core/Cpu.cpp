@@ -12,6 +12,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace vlmc::rt {
@@ -22,15 +25,21 @@ const char *archFolder() { return "x86_64"; }
 
 /// The CPU's feature words that the levels of the psABI are made of.
 struct Features {
-  uint32_t leaf1Ecx = 0, leaf7Ebx = 0, extendedEcx = 0;
+  uint32_t leaf1Ecx = 0, leaf7Ebx = 0, leaf7Ecx = 0, extendedEcx = 0;
+  uint32_t leaf7SubEax = 0; // sub-leaf 1
   uint64_t savedByOs = 0; // XCR0
 
   Features() {
     uint32_t a, b, c, d;
     if (__get_cpuid(1, &a, &b, &c, &d))
       leaf1Ecx = c;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
       leaf7Ebx = b;
+      leaf7Ecx = c;
+      // `a` is the number of the last sub-leaf.
+      if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))
+        leaf7SubEax = a;
+    }
     if (__get_cpuid(0x80000001, &a, &b, &c, &d))
       extendedEcx = c;
     if (leaf1Ecx & bit_OSXSAVE) {
@@ -45,8 +54,17 @@ static bool hasAll(uint64_t word, uint64_t bits) {
   return (word & bits) == bits;
 }
 
-bool supportsIsa(std::string_view isa) {
-  static const Features cpu;
+/// The suffixes that each level can have.
+static bool supportsFeature(const Features &cpu, std::string_view base,
+                            std::string_view feature) {
+  if (base == "x86-64-v3")
+    return feature == "avxvnni" && cpu.leaf7SubEax & 1u << 4;
+  if (feature == "vnni")
+    return cpu.leaf7Ecx & 1u << 11;
+  return feature == "bf16" && cpu.leaf7SubEax & 1u << 5;
+}
+
+static bool supportsBase(const Features &cpu, std::string_view isa) {
   bool v3 = hasAll(cpu.savedByOs, 0x6) && // xmm, ymm
             hasAll(cpu.leaf1Ecx, bit_AVX | bit_FMA | bit_F16C | bit_MOVBE) &&
             hasAll(cpu.leaf7Ebx, bit_AVX2 | bit_BMI | bit_BMI2) &&
@@ -63,11 +81,44 @@ bool supportsIsa(std::string_view isa) {
 #elif defined(__aarch64__)
 
 const char *archFolder() { return "aarch64"; }
-bool supportsIsa(std::string_view isa) { return isa == "aarch64"; }
+
+/// What the kernel tells of the CPU.
+struct Features {
+  unsigned long words[2] = {getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
+};
+
+static bool supportsFeature(const Features &cpu, std::string_view,
+                            std::string_view feature) {
+  if (feature == "dotprod")
+    return cpu.words[0] & HWCAP_ASIMDDP;
+  if (feature == "i8mm")
+    return cpu.words[1] & HWCAP2_I8MM;
+  return feature == "bf16" && cpu.words[1] & HWCAP2_BF16;
+}
+
+static bool supportsBase(const Features &, std::string_view isa) {
+  return isa == "aarch64";
+}
 
 #else
 #error "the runtime knows x86-64 and AArch64"
 #endif
+
+bool supportsIsa(std::string_view isa) {
+  static const Features cpu;
+  std::string_view base = isa.substr(0, isa.find('+'));
+  if (!supportsBase(cpu, base))
+    return false;
+  isa.remove_prefix(base.size());
+  while (!isa.empty()) {
+    isa.remove_prefix(1);
+    std::string_view feature = isa.substr(0, isa.find('+'));
+    if (!supportsFeature(cpu, base, feature))
+      return false;
+    isa.remove_prefix(feature.size());
+  }
+  return true;
+}
 
 int cpusOfQuota(std::string_view cpuMax) {
   int64_t quota = 0, period = 0;

@@ -19,7 +19,9 @@ namespace vlmc::rt {
 const char *archFolder();
 
 /// Whether CPU and operating system run code of this level ("x86-64-v3",
-/// "x86-64-v4", "aarch64"). False for names it does not know.
+/// "x86-64-v4", "aarch64", each with or without +FEATURE: avxvnni of v3; vnni
+/// and bf16 of v4; dotprod, i8mm and bf16 of aarch64). False for names it does
+/// not know.
 bool supportsIsa(std::string_view isa);
 
 /// The CPUs that the process may use: its affinity mask, cut to the CPU time

@@ -2,6 +2,7 @@
 
 #include "runtime/core/Executor.h"
 
+#include "runtime/core/Cache.h"
 #include "runtime/core/Size.h"
 
 #include <algorithm>
@@ -104,6 +105,11 @@ bool Run::Thread::resolve() {
       break;
     case VLM_ABI_SLOT:
       buffers[i] = run.workspace.slots[buffer.index];
+      break;
+    case VLM_ABI_CACHE_LAYER:
+      buffers[i] = const_cast<vlm_abi_cache_layer *>(
+          static_cast<vlm_cache_t *>(run.workspace.inputs[buffer.index])
+              ->layer(buffer.offset));
       break;
     default: // kernels only read weights; the mapping is read-only
       buffers[i] = const_cast<unsigned char *>(run.entry.model->weights.data() +

@@ -111,7 +111,8 @@ static vlm_status_t *checkElf(const fs::path &library) {
   std::string where = "library '" + library.string() + "': ";
   if (error || !file)
     return makeStatus(VLM_IO, where + "cannot be read" +
-                                  (error ? " (" + error.message() + ")" : ""));
+                                  (error ? " (" + error.message() + ")" : "") +
+                                  "; check its permissions");
   file.read(reinterpret_cast<char *>(&header), sizeof header);
   if (!file || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
       header.e_ident[EI_CLASS] != ELFCLASS64)
@@ -139,7 +140,8 @@ static vlm_status_t *openLibrary(const fs::path &library,
   model.library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!model.library)
     return makeStatus(VLM_INCOMPATIBLE,
-                      where + "cannot be loaded: " + dlerror());
+                      where + "cannot be loaded: " + dlerror() +
+                          "; copy it again, or compile the model again");
   std::string symbol = name + "_vlm_model";
   outAbi =
       static_cast<const vlm_abi_model *>(dlsym(model.library, symbol.c_str()));
@@ -147,7 +149,7 @@ static vlm_status_t *openLibrary(const fs::path &library,
     return makeStatus(VLM_INCOMPATIBLE,
                       where + "expected the symbol '" + symbol +
                           "', found none; the file is no compiled model or "
-                          "was renamed");
+                          "was renamed, compile the model again");
   return nullptr;
 }
 
@@ -171,7 +173,10 @@ static vlm_status_t *choosePool(const vlm_load_options_t *options,
 /// The caller's choice, or else the checkpoint's.
 static vlm_status_t *chooseImageBackend(const vlm_load_options_t *options,
                                         vlm_model_t &model) {
-  int wanted = options ? options->image_backend : VLM_IMAGE_BACKEND_DEFAULT;
+  // It may be any number, which must not be read as the enumeration.
+  int wanted = VLM_IMAGE_BACKEND_DEFAULT;
+  if (options)
+    std::memcpy(&wanted, &options->image_backend, sizeof wanted);
   if (wanted < VLM_IMAGE_BACKEND_DEFAULT ||
       wanted > VLM_IMAGE_BACKEND_TORCHVISION)
     return makeStatus(VLM_INVALID_ARGUMENT,
@@ -179,10 +184,11 @@ static vlm_status_t *chooseImageBackend(const vlm_load_options_t *options,
                       "vlm_image_backend_t (0 to 2), found " +
                           std::to_string(wanted));
   if (const vlm_abi_image *image = model.abi->image)
-    model.imageBackend =
-        wanted != VLM_IMAGE_BACKEND_DEFAULT     ? options->image_backend
-        : image->backend == VLM_ABI_BACKEND_PIL ? VLM_IMAGE_BACKEND_PIL
-                                                : VLM_IMAGE_BACKEND_TORCHVISION;
+    model.imageBackend = wanted != VLM_IMAGE_BACKEND_DEFAULT
+                             ? options->image_backend
+                         : image->backend == VLM_ABI_BACKEND_PIL
+                             ? VLM_IMAGE_BACKEND_PIL
+                             : VLM_IMAGE_BACKEND_TORCHVISION;
   return nullptr;
 }
 
@@ -200,7 +206,7 @@ static vlm_status_t *load(const char *path, const vlm_load_options_t *options,
   if (vlm_status_t *status = openLibrary(library, name, model, abi))
     return status;
   std::string where = "library '" + library.string() + "': ";
-  if (vlm_status_t *status = adoptTables(model, abi, where))
+  if (vlm_status_t *status = adoptTables(model, abi, options, where))
     return status;
   if (vlm_status_t *status = chooseImageBackend(options, model))
     return status;
@@ -242,7 +248,7 @@ vlm_status_t *vlm_model_load_linked(const vlm_abi_model *abi,
     auto model = std::make_unique<vlm_model_t>();
     if (vlm_status_t *status = choosePool(options, *model))
       return status;
-    if (vlm_status_t *status = adoptTables(*model, abi, "linked model: "))
+    if (vlm_status_t *status = adoptTables(*model, abi, options, "linked model: "))
       return status;
     if (vlm_status_t *status = chooseImageBackend(options, *model))
       return status;

@@ -52,7 +52,11 @@ public:
 
 private:
   bool checkTensor(const vlm_abi_tensor &tensor) const {
-    if (tensor.rank > VLM_ABI_MAX_RANK || !elementBytes(tensor.dtype))
+    bool isCache = tensor.dtype == VLM_ABI_CACHE && tensor.rank == 4;
+    if (tensor.rank > VLM_ABI_MAX_RANK ||
+        (!isCache && !elementBytes(tensor.dtype)))
+      return false;
+    if (tensor.below > abi.n_symbols || (tensor.below && !tensor.has_range))
       return false;
     bool isInteger = tensor.dtype == VLM_ABI_I64 ||
                      tensor.dtype == VLM_ABI_I32 || tensor.dtype == VLM_ABI_U8;
@@ -97,6 +101,10 @@ private:
       return buffer.index < abi.n_slots;
     case VLM_ABI_WEIGHT:
       return buffer.offset <= model.weights_bytes;
+    case VLM_ABI_CACHE_LAYER:
+      return buffer.index < abi.n_inputs &&
+             abi.inputs[buffer.index].dtype == VLM_ABI_CACHE &&
+             buffer.offset < uint64_t(abi.inputs[buffer.index].dims[0]);
     default:
       return false;
     }
@@ -129,22 +137,41 @@ static vlm_status_t *checkVersion(const vlm_abi_model &abi,
   return nullptr;
 }
 
+/// The level that is asked for, or the first, and so the best, that runs here.
+static vlm_status_t *chooseLevel(vlm_model_t &model, const vlm_abi_model &abi,
+                                 const char *wanted, const std::string &where) {
+  std::string found, tried;
+  for (uint32_t i = 0; i < abi.n_levels && !model.level; ++i) {
+    std::string isa = abi.levels[i].isa;
+    found.append(i ? ", " : "").append(isa);
+    if (wanted && isa != wanted)
+      continue;
+    tried.append(tried.empty() ? "" : ", ").append(isa);
+    if (supportsIsa(isa))
+      model.level = &abi.levels[i];
+  }
+  if (model.level)
+    return nullptr;
+  if (tried.empty())
+    return makeStatus(VLM_NOT_FOUND,
+                      where + "expected code for '" + wanted +
+                          "', as the load options ask, found " + found +
+                          "; ask for one of them, or compile with that "
+                          "--target");
+  return makeStatus(VLM_INCOMPATIBLE,
+                    where + "compiled for " + tried +
+                        ", which this machine's CPU or operating system does "
+                        "not support; compile with a --target that it does");
+}
+
 vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
+                          const vlm_load_options_t *options,
                           const std::string &where) {
   if (vlm_status_t *status = checkVersion(*abi, where))
     return status;
-  std::string found;
-  for (uint32_t i = 0; i < abi->n_levels && !model.level; ++i) {
-    found.append(i ? ", " : "").append(abi->levels[i].isa);
-    if (supportsIsa(abi->levels[i].isa))
-      model.level = &abi->levels[i];
-  }
-  if (!model.level)
-    return makeStatus(VLM_INCOMPATIBLE,
-                      where + "compiled for " + found +
-                          ", which this machine's CPU or operating system "
-                          "does not support; compile with a --target that it "
-                          "does");
+  const char *wanted = options ? options->isa : nullptr;
+  if (vlm_status_t *status = chooseLevel(model, *abi, wanted, where))
+    return status;
   model.abi = abi;
   model.entries.resize(model.level->n_entries);
   for (uint32_t i = 0; i < model.level->n_entries; ++i) {

@@ -44,8 +44,9 @@ struct vlm_model_t {
 namespace vlmc::rt {
 
 /// Chooses the level, checks the tables and fills `model`'s entries; `where`
-/// opens the messages.
+/// opens the messages, `options` may be NULL.
 vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
+                          const vlm_load_options_t *options,
                           const std::string &where);
 
 } // namespace vlmc::rt

@@ -24,7 +24,8 @@ static std::string named(const std::string &path) {
 }
 
 static vlm_status_t *systemError(const std::string &path, const char *call) {
-  return makeStatus(VLM_IO, named(path) + call + ": " + strerror(errno));
+  return makeStatus(VLM_IO, named(path) + call + ": " + strerror(errno) +
+                                "; check its permissions");
 }
 
 WeightsFile::~WeightsFile() {
@@ -46,7 +47,10 @@ vlm_status_t *WeightsFile::map() {
   if (fstat(file, &info) != 0)
     status = systemError(path, "stat");
   else if (!S_ISREG(info.st_mode))
-    status = makeStatus(VLM_IO, named(path) + "expected a regular file");
+    status =
+        makeStatus(VLM_IO, named(path) + "expected a regular file; copy it "
+                                         "again, or compile the model "
+                                         "again");
   else if (info.st_size > 0) {
     void *address =
         mmap(nullptr, info.st_size, PROT_READ, MAP_PRIVATE, file, 0);
@@ -77,12 +81,14 @@ vlm_status_t *WeightsFile::check(const vlm_abi_model &model) const {
   if (error.empty() && header.fileBytes == size)
     return makeStatus(
         VLM_INCOMPATIBLE,
-        named(path) + "belongs to another compilation: expected " +
+        named(path) +
+            "is damaged or belongs to another compilation: expected " +
             std::to_string(model.weights_bytes) +
             " bytes with header SHA-256 " + toHex(expected) + ", found " +
             std::to_string(size) + " bytes with " +
             toHex(sha256(mapped, header.headerBytes)) +
-            "; keep library and weights of one compilation together");
+            "; keep library and weights of one compilation together, or "
+            "compile the model again");
   if (size != model.weights_bytes)
     return makeStatus(VLM_CORRUPT,
                       named(path) + "expected " +

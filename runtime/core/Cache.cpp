@@ -1,0 +1,142 @@
+//===- Cache.cpp - Keys and values of sequences ---------------------------===//
+
+#include "runtime/core/Cache.h"
+
+#include "runtime/core/Model.h"
+#include "runtime/core/StatusInternal.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+using namespace vlmc::rt;
+
+static constexpr int64_t panelColumns = 16;
+
+static int64_t ceilDiv(int64_t x, int64_t y) { return (x + y - 1) / y; }
+
+/// Bytes of one layer's part of a page.
+static size_t layerBytes(const int64_t *dims) {
+  int64_t heads = dims[2], size = dims[3];
+  int64_t padded = ceilDiv(size, panelColumns) * panelColumns;
+  size_t floats = size_t(heads * (size + padded)) * VLM_ABI_PAGE_TOKENS;
+  return ceilDiv(int64_t(floats * sizeof(float)), VLM_ABI_ALIGNMENT) *
+         VLM_ABI_ALIGNMENT;
+}
+
+vlm_cache_t::vlm_cache_t(const int64_t *given, int64_t sequences,
+                         int64_t maxTokens)
+    : most(maxTokens), maxPages(ceilDiv(maxTokens, VLM_ABI_PAGE_TOKENS)),
+      bytes(layerBytes(given) * size_t(given[0])), taken(size_t(sequences)),
+      owned(size_t(sequences * maxPages)), table(owned.size()) {
+  std::copy_n(given, 4, dims);
+  for (int64_t i = 0; i < dims[0]; ++i)
+    layers.push_back({table.data(), maxPages, i * int64_t(layerBytes(dims))});
+}
+
+bool vlm_cache_t::fits(const int64_t *other) const {
+  return std::equal(dims, dims + 4, other);
+}
+
+void vlm_cache_t::Free::operator()(void *page) const { std::free(page); }
+
+/// A page of zeros: places that no token has yet are read, with weight 0, and
+/// must be finite.
+vlm_cache_t::Page vlm_cache_t::makePage() const {
+  Page page(std::aligned_alloc(VLM_ABI_ALIGNMENT, bytes));
+  if (page)
+    std::memset(page.get(), 0, bytes);
+  return page;
+}
+
+vlm_status_t *vlm_cache_t::resize(int64_t sequence, int64_t tokens) {
+  if (sequence < 0 || sequence >= sequenceCount())
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "cache: expected a sequence from 0 to " +
+                          std::to_string(sequenceCount() - 1) + ", found " +
+                          std::to_string(sequence));
+  if (tokens < 0 || tokens > most)
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "cache: expected 0 to " + std::to_string(most) +
+                          " tokens in a sequence, found " +
+                          std::to_string(tokens) +
+                          "; make the cache with a larger 'max_tokens'");
+  int64_t wanted = ceilDiv(tokens, VLM_ABI_PAGE_TOKENS);
+  int64_t &now = taken[size_t(sequence)];
+  size_t first = size_t(sequence * maxPages);
+  std::vector<Page> fresh;
+  for (int64_t i = now; i < wanted; ++i) {
+    fresh.push_back(makePage());
+    if (!fresh.back())
+      return makeStatus(VLM_OUT_OF_MEMORY,
+                        "cache: not enough memory for a page of " +
+                            std::to_string(bytes) +
+                            " bytes; use fewer or shorter sequences");
+  }
+  for (int64_t i = wanted; i < now; ++i) {
+    owned[first + size_t(i)].reset();
+    table[first + size_t(i)] = nullptr;
+  }
+  for (size_t i = 0; i < fresh.size(); ++i) {
+    table[first + size_t(now) + i] = fresh[i].get();
+    owned[first + size_t(now) + i] = std::move(fresh[i]);
+  }
+  count = size_t(int64_t(count) + wanted - now);
+  now = wanted;
+  return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// The C API
+//===----------------------------------------------------------------------===//
+
+/// The cache that entry points of a model take, or null.
+static const vlm_abi_tensor *findCache(const vlm_model_t *model) {
+  for (const vlm_entry_t &entry : model->entries)
+    for (uint32_t i = 0; i < entry.abi->n_inputs; ++i)
+      if (entry.abi->inputs[i].dtype == VLM_ABI_CACHE)
+        return &entry.abi->inputs[i];
+  return nullptr;
+}
+
+vlm_status_t *vlm_cache_create(const vlm_model_t *model, int64_t sequences,
+                               int64_t max_tokens, vlm_cache_t **out_cache) {
+  return guarded("making a cache", [&]() -> vlm_status_t * {
+    const vlm_abi_tensor *tensor = findCache(model);
+    if (!tensor)
+      return makeStatus(VLM_UNSUPPORTED,
+                        std::string("model '") + model->abi->name +
+                            "' has no entry point that takes a cache");
+    constexpr int64_t limit = int64_t(1) << 31;
+    for (auto [what, value] : {std::pair("max_sequences", sequences),
+                               std::pair("max_tokens", max_tokens)})
+      if (value < 1 || value > limit)
+        return makeStatus(VLM_INVALID_ARGUMENT,
+                          std::string("cache: expected '") + what +
+                              "' from 1 to " + std::to_string(limit) +
+                              ", found " + std::to_string(value));
+    if (ceilDiv(max_tokens, VLM_ABI_PAGE_TOKENS) > limit / sequences)
+      return makeStatus(VLM_INVALID_ARGUMENT,
+                        "cache: " + std::to_string(sequences) +
+                            " sequences of " + std::to_string(max_tokens) +
+                            " tokens have too many pages; use fewer or "
+                            "shorter ones");
+    *out_cache = new vlm_cache_t(tensor->dims, sequences, max_tokens);
+    return nullptr;
+  });
+}
+
+vlm_status_t *vlm_cache_resize(vlm_cache_t *cache, int64_t sequence,
+                               int64_t tokens) {
+  return guarded("resizing a sequence of a cache",
+                 [&] { return cache->resize(sequence, tokens); });
+}
+
+size_t vlm_cache_page_bytes(const vlm_cache_t *cache) {
+  return cache->pageBytes();
+}
+
+size_t vlm_cache_pages(const vlm_cache_t *cache) { return cache->pages(); }
+
+void vlm_cache_destroy(vlm_cache_t *cache) { delete cache; }

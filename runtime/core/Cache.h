@@ -1,0 +1,62 @@
+//===- Cache.h - Keys and values of sequences -----------------------------===//
+//
+// The memory behind `vlm_cache_t`: pages of 64 tokens for all layers of a
+// model, and the table that says where each sequence's pages are. What lies in
+// a page is the compiled model's business (vlm_abi_cache_layer).
+//
+//   if (!cache->holds(sequence, position)) ...no room was made...
+//   buffers[i] = const_cast<void *>(cache->layer(3));
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_RUNTIME_CORE_CACHE_H
+#define VLMC_RUNTIME_CORE_CACHE_H
+
+#include "runtime/abi/vlm_abi.h"
+#include "runtime/vlm.h"
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+struct vlm_cache_t {
+  /// `dims` are those of the cache's tensor: [L, 2, Hkv, Dh].
+  vlm_cache_t(const int64_t *dims, int64_t sequences, int64_t maxTokens);
+  vlm_cache_t(const vlm_cache_t &) = delete;
+  vlm_cache_t &operator=(const vlm_cache_t &) = delete;
+
+  /// Whether it was made for a model with a cache of these dims.
+  bool fits(const int64_t *dims) const;
+  /// Whether there is room for the token.
+  bool holds(int64_t sequence, int64_t position) const {
+    return sequence >= 0 && sequence < sequenceCount() && position >= 0 &&
+           position / VLM_ABI_PAGE_TOKENS < taken[size_t(sequence)];
+  }
+  int64_t sequenceCount() const { return int64_t(taken.size()); }
+  int64_t maxTokens() const { return most; }
+  /// What kernels get in place of a buffer.
+  const vlm_abi_cache_layer *layer(size_t number) const {
+    return &layers[number];
+  }
+
+  vlm_status_t *resize(int64_t sequence, int64_t tokens);
+  size_t pageBytes() const { return bytes; }
+  size_t pages() const { return count; }
+
+private:
+  struct Free {
+    void operator()(void *page) const;
+  };
+  using Page = std::unique_ptr<void, Free>;
+  Page makePage() const;
+
+  int64_t dims[4];
+  int64_t most, maxPages;
+  size_t bytes;
+  size_t count = 0;
+  std::vector<int64_t> taken; ///< pages of each sequence
+  std::vector<Page> owned;    ///< in the order of `table`
+  std::vector<void *> table;
+  std::vector<vlm_abi_cache_layer> layers;
+};
+
+#endif // VLMC_RUNTIME_CORE_CACHE_H
