@@ -55,7 +55,8 @@ static std::optional<Failure> checkFolder(const std::string &folder) {
     return Failure{folder + ": no such folder; give a checkpoint folder with "
                             "config.json and model.safetensors"};
   if (!fs::is_directory(folder, ignored))
-    return Failure{folder + ": expected a checkpoint folder, found a file"};
+    return Failure{folder + ": expected a checkpoint folder, found a file; "
+                            "give the folder that config.json is in"};
   if (!fs::exists(fs::path(folder) / "config.json", ignored))
     return Failure{folder + ": expected config.json, found none; give a "
                             "checkpoint folder of transformers"};

@@ -220,13 +220,14 @@ static std::string_view firstPart(std::string_view name) {
   return name.substr(0, name.find('.'));
 }
 
+/// Patterns are whole names up to a '.', as those of rules.
 static bool isIgnored(const spec::ModelSpec &model, const std::string &name) {
   std::string number;
   std::string_view rest;
-  return std::ranges::any_of(
-      model.ignored_tensors(), [&](const std::string &pattern) {
-        return matchName(pattern, name, number, rest) && rest.empty();
-      });
+  return std::ranges::any_of(model.ignored_tensors(),
+                             [&](const std::string &pattern) {
+                               return matchName(pattern, name, number, rest);
+                             });
 }
 
 /// What to do about a surplus tensor of a modelled part: one of a layer that
@@ -245,7 +246,8 @@ static std::string surplusReason(const spec::ModelSpec &model,
     }
   return "is not used, though the part '" + std::string(firstPart(tensor)) +
          "' is modelled: expected no tensors but those of the model; the "
-         "checkpoint may be of another architecture";
+         "checkpoint may be of another architecture, take the config that "
+         "belongs to these weights";
 }
 
 std::optional<Failure> checkWeights(const spec::ModelSpec &model,

@@ -75,6 +75,11 @@ void GraphBuilder::range(int64_t min, int64_t max) {
           builder.getDenseI64ArrayAttr({min, max}));
 }
 
+void GraphBuilder::below(StringRef symbol) {
+  addAttr(argumentAttrs.back(), vlm::names::below,
+          builder.getStringAttr(symbol));
+}
+
 void GraphBuilder::fill(int64_t value) {
   addAttr(argumentAttrs.back(), vlm::names::fill,
           builder.getI64IntegerAttr(value));
@@ -204,6 +209,64 @@ Value GraphBuilder::layerNorm(Value input, const std::string &name,
       weight(name + ".bias"), builder.getF64FloatAttr(epsilon));
 }
 
+Value GraphBuilder::rmsNorm(Value input, const std::string &name,
+                            double epsilon, double offset) {
+  return create<vlm::RmsNormOp>(
+      name, input.getType(), input, weight(name + ".weight"),
+      builder.getF64FloatAttr(epsilon), builder.getF64FloatAttr(offset));
+}
+
+Value GraphBuilder::multiply(Value lhs, Value rhs, const std::string &label) {
+  return create<vlm::MultiplyOp>(label, lhs.getType(), lhs, rhs);
+}
+
+Value GraphBuilder::ropeTable(Value position, ArrayRef<float> frequencies,
+                              double scale, const std::string &label) {
+  SmallVector<int64_t> shape(shapeOf(position));
+  shape.push_back(2 * static_cast<int64_t>(frequencies.size()));
+  return create<vlm::RopeTableOp>(label, floats(shape), position,
+                                  builder.getDenseF32ArrayAttr(frequencies),
+                                  builder.getF64FloatAttr(scale));
+}
+
+Value GraphBuilder::rope(Value input, Value table, int64_t heads,
+                         bool interleaved, const std::string &label) {
+  return create<vlm::RopeOp>(label, input.getType(), input, table,
+                             builder.getI64IntegerAttr(heads),
+                             interleaved ? builder.getUnitAttr() : UnitAttr());
+}
+
+Value GraphBuilder::mergeTokens(Value input, Value features, Value row,
+                                const std::string &label) {
+  return create<vlm::MergeTokensOp>(label, input.getType(), input, features,
+                                    row);
+}
+
+RankedTensorType GraphBuilder::cacheType(int64_t layers, int64_t heads,
+                                         int64_t size) {
+  return RankedTensorType::get({layers, 2, heads, size}, builder.getF32Type(),
+                               vlm::CacheAttr::get(builder.getContext()));
+}
+
+Value GraphBuilder::cacheLayer(Value cache, int64_t layer) {
+  auto type = cast<RankedTensorType>(cache.getType());
+  auto layerType = RankedTensorType::get(
+      type.getShape().drop_front(), type.getElementType(), type.getEncoding());
+  return vlm::CacheLayerOp::create(builder, entry.getLoc(), layerType, cache,
+                                   builder.getI64IntegerAttr(layer));
+}
+
+Value GraphBuilder::cachedAttention(Value query, Value key, Value value,
+                                    const CachedTokens &tokens, int64_t heads,
+                                    double scale, int64_t window,
+                                    double softcap, const std::string &label) {
+  return create<vlm::CachedAttentionOp>(
+      label, query.getType(), query, key, value, tokens.cache, tokens.sequence,
+      tokens.position, /*query_token=*/Value(),
+      builder.getI64IntegerAttr(heads), builder.getF64FloatAttr(scale),
+      builder.getI64IntegerAttr(window), builder.getF64FloatAttr(softcap));
+}
+
 Value GraphBuilder::attention(Value query, Value key, Value value,
                               Value keyValid, bool causal, int64_t heads,
                               double scale, const std::string &label) {
@@ -292,6 +355,14 @@ Value GraphBuilder::tokenIndex(Value ids, vlm::TokenIndexKind kind, int64_t id,
   auto type = RankedTensorType::get({shapeOf(ids)[0], 1}, builder.getI32Type());
   return create<vlm::TokenIndexOp>(label, type, kind, ids,
                                    static_cast<uint64_t>(id));
+}
+
+Value GraphBuilder::sliceTokens(Value input, int64_t begin, int64_t end,
+                                const std::string &label) {
+  ArrayRef<int64_t> shape = shapeOf(input);
+  return create<vlm::SliceTokensOp>(
+      label, withShape(input, {shape[0], end - begin, shape[2]}), input,
+      builder.getI64IntegerAttr(begin), builder.getI64IntegerAttr(end));
 }
 
 Value GraphBuilder::squeeze(Value input, const std::string &label) {

@@ -53,6 +53,8 @@ public:
                        llvm::ArrayRef<llvm::StringRef> dims);
   /// The range of the last argument's values.
   void range(int64_t min, int64_t max);
+  /// The size symbol that the last argument's values are less than.
+  void below(llvm::StringRef symbol);
   /// The value of the last argument where it is left out.
   void fill(int64_t value);
   void result(llvm::StringRef name, mlir::Value value);
@@ -70,6 +72,29 @@ public:
                          bool bias);
   mlir::Value layerNorm(mlir::Value input, const std::string &name,
                         double epsilon);
+  /// `weight` is stored less `offset`; as long as a head, it norms each head.
+  mlir::Value rmsNorm(mlir::Value input, const std::string &name,
+                      double epsilon, double offset);
+  mlir::Value multiply(mlir::Value lhs, mlir::Value rhs,
+                       const std::string &label);
+  mlir::Value ropeTable(mlir::Value position, llvm::ArrayRef<float> frequencies,
+                        double scale, const std::string &label);
+  mlir::Value rope(mlir::Value input, mlir::Value table, int64_t heads,
+                   bool interleaved, const std::string &label);
+  /// Rows of `features` [M, D] in the place of tokens, where `row` is not -1.
+  mlir::Value mergeTokens(mlir::Value input, mlir::Value features,
+                          mlir::Value row, const std::string &label);
+  /// The type of a cache of `layers` layers.
+  mlir::RankedTensorType cacheType(int64_t layers, int64_t heads, int64_t size);
+  mlir::Value cacheLayer(mlir::Value cache, int64_t layer);
+  /// What attention over a cache works on beside query, key and value.
+  struct CachedTokens {
+    mlir::Value cache, sequence, position;
+  };
+  mlir::Value cachedAttention(mlir::Value query, mlir::Value key,
+                              mlir::Value value, const CachedTokens &tokens,
+                              int64_t heads, double scale, int64_t window,
+                              double softcap, const std::string &label);
   /// A query [1, R, D] is shared by all sequences.
   mlir::Value attention(mlir::Value query, mlir::Value key, mlir::Value value,
                         mlir::Value keyValid, bool causal, int64_t heads,
@@ -84,11 +109,14 @@ public:
   /// the last one.
   mlir::Value takeToken(mlir::Value input, int64_t position,
                         const std::string &label);
-  /// The tokens that `index` [B, 1] names, as [B, 1, D].
+  /// The tokens that `index` [B, R] names, as [B, R, D].
   mlir::Value takeTokens(mlir::Value input, mlir::Value index,
                          const std::string &label);
   mlir::Value tokenIndex(mlir::Value ids, vlm::TokenIndexKind kind, int64_t id,
                          const std::string &label);
+  /// Tokens [begin, end) of each sequence.
+  mlir::Value sliceTokens(mlir::Value input, int64_t begin, int64_t end,
+                          const std::string &label);
   mlir::Value squeeze(mlir::Value input, const std::string &label);
   mlir::Value l2Normalize(mlir::Value input, const std::string &label);
   mlir::Value contrastiveLogits(mlir::Value image, mlir::Value text,

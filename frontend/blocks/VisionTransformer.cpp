@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/EncoderBlock.h"
 #include "frontend/blocks/GraphBuilder.h"
+#include "frontend/blocks/VisionTokens.h"
 
 namespace vlmc {
 
@@ -34,11 +35,15 @@ static void check(const spec::ModelSpec &, const spec::Component &component,
   checkRange(fault, "channels", vision.channels(), 1, 64);
   if (vision.has_projection_size())
     checkRange(fault, "projection_size", vision.projection_size(), 1, 1 << 20);
-  if (vision.pool() != Message::CLASS_TOKEN &&
-      vision.pool() != Message::ATTENTION)
-    fault("pool", "expected CLASS_TOKEN or ATTENTION, found none");
+  if (vision.pool() == Message::POOL_UNSPECIFIED ||
+      !Message::Pool_IsValid(vision.pool()))
+    fault("pool", "expected CLASS_TOKEN, ATTENTION or TOKENS, found none");
   if (vision.pool() == Message::CLASS_TOKEN && !vision.class_token())
     fault("class_token", "expected true, as it is pooled, found false");
+  if (vision.drop_class_token() && !vision.class_token())
+    fault("drop_class_token", "expected false, as there is none, found true");
+  if (vision.drop_class_token() && countTokens(vision) < 2)
+    fault("drop_class_token", "expected false, as no token would be left");
 }
 
 static void listWeights(const spec::Component &component, WeightList &weights) {
@@ -108,16 +113,38 @@ static Value buildPool(GraphBuilder &builder, const std::string &name,
   return value;
 }
 
-static void build(const spec::ModelSpec &, const spec::Component &component,
-                  GraphBuilder &builder) {
-  const Message &vision = component.vision_transformer();
-  const std::string &name = component.name();
-  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
-  Value pixels = builder.argument(
+Value addPixels(GraphBuilder &builder, const Message &vision) {
+  return builder.argument(
       "pixel_values",
       builder.floats({dynamic, vision.channels(), vision.image_size(),
                       vision.image_size()}),
       {"B", "", "", ""});
+}
+
+Value buildVisionTokens(GraphBuilder &builder, const spec::Component &component,
+                        Value pixels) {
+  const Message &vision = component.vision_transformer();
+  const std::string &name = component.name();
+  Value value = buildEmbeddings(builder, name, vision, pixels);
+  value = buildEncoderBlocks(builder, name, vision.blocks(), value, {});
+  if (vision.post_norm())
+    value = builder.layerNorm(value, name + ".post_norm",
+                              vision.blocks().norm_epsilon());
+  builder.tap(features, value);
+  if (vision.drop_class_token())
+    value =
+        builder.sliceTokens(value, 1, countTokens(vision), name + ".tokens");
+  return value;
+}
+
+static void build(const spec::ModelSpec &, const spec::Component &component,
+                  GraphBuilder &builder) {
+  const Message &vision = component.vision_transformer();
+  if (vision.pool() == Message::TOKENS)
+    return;
+  const std::string &name = component.name();
+  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
+  Value pixels = addPixels(builder, vision);
   Value value = buildEmbeddings(builder, name, vision, pixels);
   value = buildEncoderBlocks(builder, name, vision.blocks(), value, {});
   Value tapped;

@@ -33,7 +33,10 @@ static Failure noWeights(const std::string &folder) {
                    "config.json and " +
                    singleName};
   if (!fs::is_directory(folder, ignored))
-    return Failure{folder + ": expected a checkpoint folder, found a file"};
+    return Failure{folder +
+                   ": expected a checkpoint folder, found a file; "
+                   "give the folder that " +
+                   singleName + " is in"};
   for (const char *old : {"pytorch_model.bin", "pytorch_model.bin.index.json"})
     if (isThere(fs::path(folder) / old))
       return Failure{folder + ": expected " + singleName + ", found " + old +

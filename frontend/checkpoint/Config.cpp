@@ -61,7 +61,9 @@ std::optional<int64_t> ConfigSection::toInteger(const std::string &key,
   if (fits && value.get<int64_t>() >= min && value.get<int64_t>() <= max)
     return value.get<int64_t>();
   wrong(key,
-        "an integer from " + std::to_string(min) + " to " + std::to_string(max),
+        min == max ? std::to_string(min)
+                   : "an integer from " + std::to_string(min) + " to " +
+                         std::to_string(max),
         value);
   return std::nullopt;
 }

@@ -44,7 +44,8 @@ spec::Activation readActivation(ConfigSection &section, const std::string &key,
     known += (known.empty() ? "" : ", ") + std::string(activation.name);
   }
   section.error(key, "expected an activation function that vlmc knows (" +
-                         known + "), found " + describe(Json(name)));
+                         known + "), found " + describe(Json(name)) +
+                         "; mend the file if it means one of them");
   return spec::IDENTITY;
 }
 

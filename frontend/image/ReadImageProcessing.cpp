@@ -320,7 +320,7 @@ static Result<Json> readObjectFile(const std::filesystem::path &path) {
   Result<Json> json = readJsonFile(path.string());
   if (json && !json->is_object())
     return Failure{path.string() + ": expected a JSON object, found " +
-                   describe(*json)};
+                   describe(*json) + "; mend the file"};
   return json;
 }
 

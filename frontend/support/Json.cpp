@@ -111,7 +111,8 @@ Result<Json> parseJson(std::string_view text, const std::string &file) {
   std::string where = file;
   if (builder.faultByte)
     where += ":" + position(text, *builder.faultByte);
-  return Failure{where + ": expected JSON, found a fault: " + builder.fault};
+  return Failure{where + ": expected JSON, found a fault: " + builder.fault +
+                 "; mend the file or fetch it again"};
 }
 
 Result<Json> readJsonFile(const std::string &path) {
@@ -121,7 +122,7 @@ Result<Json> readJsonFile(const std::string &path) {
   if (file->size() > maxFileBytes)
     return Failure{path + ": expected a JSON file of at most " +
                    std::to_string(maxFileBytes) + " bytes, found " +
-                   std::to_string(file->size())};
+                   std::to_string(file->size()) + "; check the path"};
   return parseJson(file->text(), path);
 }
 

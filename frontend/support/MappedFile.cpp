@@ -38,7 +38,8 @@ Result<MappedFile> MappedFile::open(const std::string &path) {
     return failed(path, "cannot be examined", errno);
   if (!S_ISREG(status.st_mode))
     return Failure{path + ": expected a regular file, found " +
-                   (S_ISDIR(status.st_mode) ? "a folder" : "a special file")};
+                   (S_ISDIR(status.st_mode) ? "a folder" : "a special file") +
+                   "; check the path"};
   MappedFile result;
   result.bytes = static_cast<uint64_t>(status.st_size);
   if (result.bytes == 0)

@@ -1,0 +1,86 @@
+//===- Projector.cpp - From a tower to a language model -------------------===//
+//
+// Entry `encode_image`: pixel_values [B, C, H, W] to image_features [B, T, D],
+// the tower's tokens through linear layers. Source: LLaVA, arXiv:2304.08485
+// (one layer) and arXiv:2310.03744 (two); LlavaMultiModalProjector in
+// transformers.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/blocks/VisionTokens.h"
+
+#include <algorithm>
+
+namespace vlmc {
+
+using mlir::Value;
+using Message = spec::Projector;
+
+static const spec::Component *findTower(const spec::ModelSpec &model,
+                                        const Message &projector) {
+  auto found = std::ranges::find_if(model.components(), [&](const auto &other) {
+    return other.name() == projector.tower() && other.has_vision_transformer();
+  });
+  return found == model.components().end() ? nullptr : &*found;
+}
+
+static void check(const spec::ModelSpec &model,
+                  const spec::Component &component, const FaultSink &fault) {
+  const Message &projector = component.projector();
+  const spec::Component *tower = findTower(model, projector);
+  if (!tower)
+    fault("tower", "expected the name of a vision transformer, found '" +
+                       projector.tower() + "'");
+  else if (tower->vision_transformer().pool() !=
+           spec::VisionTransformer::TOKENS)
+    fault("tower", "expected a vision transformer with pool TOKENS");
+  checkRange(fault, "layers", projector.layers(), 1, 64);
+  checkRange(fault, "output_size", projector.output_size(), 1, 1 << 20);
+  if (projector.layers() == 1)
+    return;
+  checkRange(fault, "hidden_size", projector.hidden_size(), 1, 1 << 20);
+  if (projector.activation() == spec::ACTIVATION_UNSPECIFIED ||
+      !spec::Activation_IsValid(projector.activation()))
+    fault("activation", "expected an activation function, found none");
+}
+
+static std::string layerName(int64_t number) {
+  return "layers." + std::to_string(number);
+}
+
+static void listWeights(const spec::Component &component, WeightList &weights) {
+  const Message &projector = component.projector();
+  WeightDim in = {projector.input_size(), {"input_size"}};
+  for (int64_t i = 0; i < projector.layers(); ++i) {
+    bool isLast = i + 1 == projector.layers();
+    WeightDim out = isLast
+                        ? WeightDim{projector.output_size(), {"output_size"}}
+                        : WeightDim{projector.hidden_size(), {"hidden_size"}};
+    weights.addLinear(layerName(i), out, in, projector.bias());
+    in = out;
+  }
+}
+
+static std::vector<std::string> listTaps(const spec::Component &) { return {}; }
+
+static void build(const spec::ModelSpec &model,
+                  const spec::Component &component, GraphBuilder &builder) {
+  const Message &projector = component.projector();
+  const spec::Component &tower = *findTower(model, projector);
+  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
+  Value pixels = addPixels(builder, tower.vision_transformer());
+  Value value = buildVisionTokens(builder, tower, pixels);
+  for (int64_t i = 0; i < projector.layers(); ++i) {
+    const std::string layer = component.name() + "." + layerName(i);
+    if (i > 0)
+      value = builder.activation(value, projector.activation(),
+                                 layer + ".activation");
+    value = builder.linear(value, layer, projector.bias());
+  }
+  builder.result("image_features", value);
+  builder.endEntry();
+}
+
+extern const Block blockProjector;
+const Block blockProjector = {check, listWeights, listTaps, build};
+
+} // namespace vlmc

@@ -1,0 +1,326 @@
+//===- DecoderConfig.cpp - Configs of language models ---------------------===//
+//
+// Defaults are those of the configuration classes of transformers 5; keys are
+// taken in the form of versions 4 and 5.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/families/DecoderConfig.h"
+
+#include "frontend/families/Activations.h"
+
+#include <cmath>
+
+namespace vlmc {
+
+static constexpr int64_t maxFeatures = 1 << 20;
+static constexpr int64_t maxId = INT32_MAX;
+
+namespace {
+/// A decoder class of transformers.
+struct DecoderClass {
+  const char *name; ///< its model_type
+  Json defaults;
+  bool queryBias = false; ///< always
+  bool headNorm = false;
+  bool hasBiasKeys = false;   ///< attention_bias, mlp_bias
+  bool hasWindowKeys = false; ///< use_sliding_window, max_window_layers
+};
+} // namespace
+
+static Json commonDefaults() {
+  return {{"hidden_size", 4096},
+          {"num_hidden_layers", 32},
+          {"num_attention_heads", 32},
+          {"hidden_act", "silu"},
+          {"rms_norm_eps", 1e-6}};
+}
+
+static Json with(Json more) {
+  Json all = commonDefaults();
+  all.update(more);
+  return all;
+}
+
+static const std::vector<DecoderClass> &decoderClasses() {
+  static const std::vector<DecoderClass> classes = [] {
+    std::vector<DecoderClass> list;
+    DecoderClass llama{"llama", with({{"vocab_size", 32000},
+                                      {"intermediate_size", 11008},
+                                      {"max_position_embeddings", 2048},
+                                      {"eos_token_id", 2}})};
+    llama.hasBiasKeys = true;
+    list.push_back(llama);
+    DecoderClass mistral{"mistral", with({{"vocab_size", 32000},
+                                          {"intermediate_size", 14336},
+                                          {"num_key_value_heads", 8},
+                                          {"max_position_embeddings", 131072},
+                                          {"sliding_window", 4096},
+                                          {"eos_token_id", 2}})};
+    list.push_back(mistral);
+    DecoderClass qwen2{"qwen2", with({{"vocab_size", 151936},
+                                      {"intermediate_size", 22016},
+                                      {"num_key_value_heads", 32},
+                                      {"max_position_embeddings", 32768},
+                                      {"sliding_window", 4096}})};
+    qwen2.queryBias = qwen2.hasWindowKeys = true;
+    list.push_back(qwen2);
+    DecoderClass qwen3{"qwen3", with({{"vocab_size", 151936},
+                                      {"intermediate_size", 22016},
+                                      {"num_key_value_heads", 32},
+                                      {"head_dim", 128},
+                                      {"max_position_embeddings", 32768},
+                                      {"sliding_window", 4096}})};
+    qwen3.headNorm = qwen3.hasBiasKeys = qwen3.hasWindowKeys = true;
+    list.push_back(qwen3);
+    return list;
+  }();
+  return classes;
+}
+
+static const DecoderClass *findClass(const Json &config,
+                                     const std::string &where, ConfigLog &log) {
+  auto type = config.find("model_type");
+  std::string known;
+  for (const DecoderClass &decoder : decoderClasses()) {
+    // Without a type it is a Llama, as in the configs of LLaVA.
+    if (type == config.end() || *type == decoder.name)
+      return &decoder;
+    known += (known.empty() ? "\"" : ", \"") + std::string(decoder.name) + "\"";
+  }
+  log.errors.push_back(where +
+                       ".model_type: expected a decoder that vlmc "
+                       "knows (" +
+                       known + "), found " + describe(*type) +
+                       "; other decoders are not supported");
+  return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Rotary positions
+//===----------------------------------------------------------------------===//
+
+static void readLlama3(ConfigSection &section, spec::RotaryEmbedding &rotary) {
+  rotary.set_low_frequency_factor(
+      section.number("low_freq_factor", 1, 1e-6, 1e6));
+  rotary.set_high_frequency_factor(
+      section.number("high_freq_factor", 4, 1e-6, 1e6));
+}
+
+/// sin and cos are scaled by how much longer the context has become.
+static double yarnScale(double factor, double scale) {
+  return factor <= 1 ? 1 : 0.1 * scale * std::log(factor) + 1;
+}
+
+static void readYarn(ConfigSection &section, const Json &values,
+                     spec::RotaryEmbedding &rotary) {
+  rotary.set_beta_fast(section.number("beta_fast", 32, 1e-6, 1e6));
+  rotary.set_beta_slow(section.number("beta_slow", 1, 1e-6, 1e6));
+  double scale = section.number("mscale", 0, 0, 1e6);
+  double all = section.number("mscale_all_dim", 0, 0, 1e6);
+  double attention = section.number("attention_factor", 0, 0, 1e6);
+  if (attention > 0)
+    rotary.set_attention_scale(attention);
+  else if (scale > 0 && all > 0)
+    rotary.set_attention_scale(yarnScale(rotary.factor(), scale) /
+                               yarnScale(rotary.factor(), all));
+  section.ignore("truncate");
+  auto truncate = values.find("truncate");
+  rotary.set_exact_range(truncate != values.end() && *truncate == false);
+}
+
+/// rope_parameters of version 5, rope_scaling of version 4.
+static void readRotary(ConfigSection &decoder, const Json &values,
+                       int64_t headSize, int64_t maxTokens,
+                       const std::string &file, const std::string &path,
+                       ConfigLog &log, spec::RotaryEmbedding &rotary) {
+  double theta = decoder.number("rope_theta", 10000, 1e-6, 1e12);
+  const Json *given = decoder.object("rope_parameters");
+  const Json *scaling = decoder.object("rope_scaling");
+  std::string name = given ? "rope_parameters" : "rope_scaling";
+  static const Json none = Json::object();
+  const Json &found = given ? *given : scaling ? *scaling : none;
+  ConfigSection section(found, file, path + "." + name, log);
+  rotary.set_theta(section.number("rope_theta", theta, 1e-6, 1e12));
+  double part = decoder.number("partial_rotary_factor", 1, 1e-6, 1);
+  part = section.number("partial_rotary_factor", part, 1e-6, 1);
+  rotary.set_size(static_cast<int64_t>(static_cast<double>(headSize) * part) /
+                  2 * 2);
+  std::string old = section.string("type", "default");
+  std::string kind = section.string("rope_type", old);
+  if (kind != "default")
+    rotary.set_factor(section.number("factor", 1, 1e-6, 1e6));
+  rotary.set_original_max_tokens(
+      section.optionalInteger("original_max_position_embeddings", 1, maxId)
+          .value_or(maxTokens));
+  if (kind == "linear")
+    rotary.set_kind(spec::RotaryEmbedding::LINEAR);
+  else if (kind == "llama3") {
+    rotary.set_kind(spec::RotaryEmbedding::LLAMA3);
+    readLlama3(section, rotary);
+  } else if (kind == "yarn") {
+    rotary.set_kind(spec::RotaryEmbedding::YARN);
+    readYarn(section, found, rotary);
+  } else if (kind != "default")
+    section.error("rope_type", "expected \"default\", \"linear\", \"llama3\" "
+                               "or \"yarn\", found \"" +
+                                   kind + "\"; others are not supported");
+  section.finish();
+}
+
+//===----------------------------------------------------------------------===//
+// The decoder
+//===----------------------------------------------------------------------===//
+
+static void readSizes(ConfigSection &section, spec::Decoder &decoder) {
+  decoder.set_hidden_size(section.integer("hidden_size", 1, 1, maxFeatures));
+  decoder.set_intermediate_size(
+      section.integer("intermediate_size", 1, 1, maxFeatures));
+  decoder.set_layers(section.integer("num_hidden_layers", 1, 1, 4096));
+  decoder.set_heads(section.integer("num_attention_heads", 1, 1, maxFeatures));
+  decoder.set_kv_heads(
+      section.optionalInteger("num_key_value_heads", 1, maxFeatures)
+          .value_or(decoder.heads()));
+  decoder.set_head_size(section.optionalInteger("head_dim", 1, 4096)
+                            .value_or(decoder.hidden_size() / decoder.heads()));
+  decoder.set_vocabulary_size(section.integer("vocab_size", 1, 1, maxId));
+  decoder.set_max_tokens(
+      section.integer("max_position_embeddings", 1, 1, maxId));
+  decoder.set_activation(readActivation(section, "hidden_act", ""));
+  decoder.set_norm_epsilon(section.number("rms_norm_eps", 1e-6, 0, 1));
+  if (decoder.heads() % decoder.kv_heads() != 0)
+    section.error("num_key_value_heads",
+                  "expected a divisor of num_attention_heads " +
+                      std::to_string(decoder.heads()) + ", found " +
+                      std::to_string(decoder.kv_heads()) + "; mend the file");
+}
+
+static bool readFlag(ConfigSection &section, const Json &values,
+                     const std::string &key, bool fallback) {
+  section.ignore(key);
+  auto found = values.find(key);
+  if (found == values.end() || found->is_null())
+    return fallback;
+  if (found->is_boolean())
+    return found->get<bool>();
+  section.error(key, "expected true or false, found " + describe(*found) +
+                         "; mend the file");
+  return fallback;
+}
+
+/// Which layers have the window, by layer_types or by their number.
+static void readWindow(ConfigSection &section, const Json &values,
+                       const DecoderClass &decoderClass,
+                       spec::Decoder &decoder) {
+  int64_t window =
+      section.optionalInteger("sliding_window", 1, maxId).value_or(0);
+  std::vector<std::string> types = section.strings("layer_types");
+  int64_t first = 0;
+  if (decoderClass.hasWindowKeys) {
+    first = section.optionalInteger("max_window_layers", 0, maxId).value_or(28);
+    if (!readFlag(section, values, "use_sliding_window", false))
+      window = 0;
+  }
+  for (int64_t i = 0; i < decoder.layers() && window; ++i) {
+    bool slides = i >= first;
+    if (static_cast<size_t>(i) < types.size())
+      slides = types[static_cast<size_t>(i)] == "sliding_attention";
+    if (slides)
+      decoder.add_window_layers(i);
+  }
+  if (decoder.window_layers_size() > 0)
+    decoder.set_window(window);
+}
+
+static void readTokens(ConfigSection &section, const Json &values,
+                       DecoderFacts &facts) {
+  section.ignore("eos_token_id");
+  auto end = values.find("eos_token_id");
+  if (end != values.end() && end->is_number_integer())
+    facts.endTokens.push_back(end->get<int64_t>());
+  else if (end != values.end() && end->is_array())
+    for (const Json &id : *end)
+      if (id.is_number_integer())
+        facts.endTokens.push_back(id.get<int64_t>());
+  facts.padToken = section.optionalInteger("pad_token_id", -1, maxId);
+}
+
+DecoderFacts readDecoder(const Json &config, const std::string &file,
+                         const std::string &path, bool tied, ConfigLog &log,
+                         spec::Decoder &decoder) {
+  DecoderFacts facts;
+  const DecoderClass *found = findClass(config, file + ": " + path, log);
+  if (!found)
+    return facts;
+  Json values = found->defaults;
+  values.update(config);
+  ConfigSection section(values, file, path, log);
+  readSizes(section, decoder);
+  readRotary(section, values, decoder.head_size(), decoder.max_tokens(), file,
+             path, log, *decoder.mutable_rotary());
+  bool bias =
+      found->hasBiasKeys && readFlag(section, values, "attention_bias", false);
+  decoder.set_query_bias(found->queryBias || bias);
+  decoder.set_output_bias(bias);
+  decoder.set_mlp_bias(found->hasBiasKeys &&
+                       readFlag(section, values, "mlp_bias", false));
+  decoder.set_head_norm(found->headNorm);
+  decoder.set_tied_head(
+      tied || readFlag(section, values, "tie_word_embeddings", false));
+  readWindow(section, values, *found, decoder);
+  readTokens(section, values, facts);
+  section.ignore("pretraining_tp");
+  section.finish();
+  return facts;
+}
+
+//===----------------------------------------------------------------------===//
+// Names
+//===----------------------------------------------------------------------===//
+
+static void addNames(spec::ModelSpec &model, const std::string &canonical,
+                     const std::vector<std::string> &prefixes,
+                     const std::string &name) {
+  spec::WeightRule *rule = model.add_weights();
+  rule->set_canonical(canonical);
+  for (const std::string &prefix : prefixes)
+    rule->add_names(prefix + name);
+}
+
+void addDecoderRules(spec::ModelSpec &model,
+                     const std::vector<std::string> &bodies,
+                     const std::vector<std::string> &heads) {
+  addNames(model, "text.tokens", bodies, "embed_tokens");
+  addNames(model, "text.final_norm", bodies, "norm");
+  const char *parts[][2] = {{"norm1", "input_layernorm"},
+                            {"norm2", "post_attention_layernorm"},
+                            {"attention.query", "self_attn.q_proj"},
+                            {"attention.key", "self_attn.k_proj"},
+                            {"attention.value", "self_attn.v_proj"},
+                            {"attention.output", "self_attn.o_proj"},
+                            {"attention.query_norm", "self_attn.q_norm"},
+                            {"attention.key_norm", "self_attn.k_norm"},
+                            {"mlp.gate", "mlp.gate_proj"},
+                            {"mlp.up", "mlp.up_proj"},
+                            {"mlp.down", "mlp.down_proj"}};
+  for (auto [ours, theirs] : parts)
+    addNames(model, std::string("text.layers.{}.") + ours, bodies,
+             std::string("layers.{}.") + theirs);
+  addNames(model, "text.head", heads, "");
+  for (const std::string &body : bodies)
+    model.add_ignored_tensors(body + "layers.{}.self_attn.rotary_emb");
+}
+
+std::string decoderKey(std::string_view field) {
+  for (auto [ours, theirs] :
+       {std::pair("head_size", "head_dim"),
+        std::pair("heads", "num_attention_heads"),
+        std::pair("kv_heads", "num_key_value_heads"),
+        std::pair("layers", "num_hidden_layers"),
+        std::pair("max_tokens", "max_position_embeddings"),
+        std::pair("vocabulary_size", "vocab_size")})
+    if (field == ours)
+      return std::string("text_config.") + theirs;
+  return "text_config." + std::string(field);
+}
+
+} // namespace vlmc

@@ -1,0 +1,43 @@
+//===- DecoderConfig.h - Configs of language models -------------*- C++ -*-===//
+//
+// Reads the text_config of a vision-language model, whatever decoder it names.
+//
+//   readDecoder(textConfig, file, "text_config", log, *component);
+//   addDecoderRules(model, {"language_model.model.", "model.language_model."},
+//                   {"language_model.lm_head", "lm_head"});
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_FRONTEND_FAMILIES_DECODERCONFIG_H
+#define VLMC_FRONTEND_FAMILIES_DECODERCONFIG_H
+
+#include "frontend/checkpoint/Config.h"
+#include "frontend/spec/model_spec.pb.h"
+
+namespace vlmc {
+
+/// What the model around a decoder has to know of it.
+struct DecoderFacts {
+  /// Of the config: one id or several; none where it names none.
+  std::vector<int64_t> endTokens;
+  std::optional<int64_t> padToken;
+};
+
+/// Reads the config of a llama, mistral, qwen2 or qwen3 decoder; keys that it
+/// lacks have the defaults of the class that its model_type names.
+/// `tied` is what the model around it says of tied embeddings.
+DecoderFacts readDecoder(const Json &config, const std::string &file,
+                         const std::string &path, bool tied, ConfigLog &log,
+                         spec::Decoder &decoder);
+
+/// The rules of the decoder "text": `bodies` are the prefixes that its model
+/// may have in checkpoints, `heads` the names of the head.
+void addDecoderRules(spec::ModelSpec &model,
+                     const std::vector<std::string> &bodies,
+                     const std::vector<std::string> &heads);
+
+/// The key of text_config that a decoder's field comes from.
+std::string decoderKey(std::string_view field);
+
+} // namespace vlmc
+
+#endif // VLMC_FRONTEND_FAMILIES_DECODERCONFIG_H

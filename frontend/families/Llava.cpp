@@ -1,0 +1,265 @@
+//===- Llava.cpp - The LLaVA family ---------------------------------------===//
+//
+// A CLIP tower, an MLP of two layers and a language model: LLaVA-1.5
+// (arXiv:2310.03744), `LlavaForConditionalGeneration` of transformers. Defaults
+// are those of configuration_llava.py.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/families/Activations.h"
+#include "frontend/families/DecoderConfig.h"
+#include "frontend/families/DualEncoder.h"
+#include "frontend/families/Family.h"
+
+#include <filesystem>
+
+namespace vlmc {
+
+/// The defaults of CLIPVisionConfig, and of the tower where there is no
+/// vision_config at all.
+static const Json &towerDefaults() {
+  static const Json defaults = {{"hidden_act", "quick_gelu"},
+                                {"hidden_size", 768},
+                                {"image_size", 224},
+                                {"intermediate_size", 3072},
+                                {"layer_norm_eps", 1e-5},
+                                {"num_attention_heads", 12},
+                                {"num_channels", 3},
+                                {"num_hidden_layers", 12},
+                                {"patch_size", 32}};
+  return defaults;
+}
+
+static const Json &absentTower() {
+  static const Json tower = {
+      {"hidden_size", 1024},       {"image_size", 336},
+      {"intermediate_size", 4096}, {"num_attention_heads", 16},
+      {"num_hidden_layers", 24},   {"patch_size", 14}};
+  return tower;
+}
+
+//===----------------------------------------------------------------------===//
+// The tower
+//===----------------------------------------------------------------------===//
+
+/// The number of blocks that run: vision_feature_layer counts hidden states,
+/// of which number 0 is before the first block.
+static int64_t readFeatureLayer(ConfigSection &top, int64_t layers) {
+  int64_t layer = top.integer("vision_feature_layer", -2, -4096, 4096);
+  int64_t count = layer < 0 ? layers + 1 + layer : layer;
+  if (count >= 1 && count <= layers)
+    return count;
+  top.error("vision_feature_layer",
+            "expected a layer from " + std::to_string(-layers) + " to " +
+                std::to_string(layers) + ", other than 0, found " +
+                std::to_string(layer) + "; mend the file");
+  return layers;
+}
+
+static void readTower(ConfigSection &top, const Json *given,
+                      const CheckpointConfig &config, ConfigLog &log,
+                      spec::VisionTransformer &vision) {
+  Json values = towerDefaults();
+  values.update(given ? *given : absentTower());
+  ConfigSection section(values, config.file, "vision_config", log);
+  std::string type = section.string("model_type", "clip_vision_model");
+  if (type != "clip_vision_model")
+    section.error("model_type", "expected \"clip_vision_model\", found \"" +
+                                    type +
+                                    "\"; other towers are not supported yet");
+  readBlocks(section, *vision.mutable_blocks());
+  readPatches(section, vision);
+  section.ignore("projection_dim");
+  section.ignore("vocab_size");
+  section.finish();
+  vision.set_class_token(true);
+  vision.set_pre_norm(true);
+  vision.set_pool(spec::VisionTransformer::TOKENS);
+  vision.mutable_blocks()->set_layers(
+      readFeatureLayer(top, vision.blocks().layers()));
+  std::string strategy =
+      top.string("vision_feature_select_strategy", "default");
+  if (strategy != "default" && strategy != "full")
+    top.error("vision_feature_select_strategy",
+              "expected \"default\" or \"full\", found \"" + strategy +
+                  "\"; mend the file");
+  vision.set_drop_class_token(strategy == "default");
+}
+
+//===----------------------------------------------------------------------===//
+// Names
+//===----------------------------------------------------------------------===//
+
+static const std::vector<std::string> &towerPrefixes() {
+  static const std::vector<std::string> prefixes = {
+      "vision_tower.vision_model.", "model.vision_tower.vision_model.",
+      "vision_tower.", "model.vision_tower."};
+  return prefixes;
+}
+
+static void addNames(spec::ModelSpec &model, const std::string &canonical,
+                     const std::vector<std::string> &prefixes,
+                     const std::string &name) {
+  spec::WeightRule *rule = model.add_weights();
+  rule->set_canonical(canonical);
+  for (const std::string &prefix : prefixes)
+    rule->add_names(prefix + name);
+}
+
+/// `blocks` of `all` run; the weights of the others are in the file too.
+static void addTowerNames(spec::ModelSpec &model, int64_t blocks, int64_t all) {
+  const auto &prefixes = towerPrefixes();
+  const char *parts[][2] = {
+      {"class_token", "embeddings.class_embedding"},
+      {"patch_embed", "embeddings.patch_embedding"},
+      {"positions", "embeddings.position_embedding"},
+      {"pre_norm", "pre_layrnorm"},
+      {"layers.{}.norm1", "encoder.layers.{}.layer_norm1"},
+      {"layers.{}.attention.query", "encoder.layers.{}.self_attn.q_proj"},
+      {"layers.{}.attention.key", "encoder.layers.{}.self_attn.k_proj"},
+      {"layers.{}.attention.value", "encoder.layers.{}.self_attn.v_proj"},
+      {"layers.{}.attention.output", "encoder.layers.{}.self_attn.out_proj"},
+      {"layers.{}.norm2", "encoder.layers.{}.layer_norm2"},
+      {"layers.{}.mlp", "encoder.layers.{}.mlp"}};
+  for (auto [ours, theirs] : parts)
+    addNames(model, std::string("vision.") + ours, prefixes, theirs);
+  for (const std::string &prefix : prefixes) {
+    model.add_ignored_tensors(prefix + "embeddings.position_ids");
+    model.add_ignored_tensors(prefix + "post_layernorm");
+    for (int64_t i = blocks; i < all; ++i)
+      model.add_ignored_tensors(prefix + "encoder.layers." + std::to_string(i));
+  }
+}
+
+static void addProjectorNames(spec::ModelSpec &model) {
+  const std::vector<std::string> prefixes = {"multi_modal_projector.",
+                                             "model.multi_modal_projector."};
+  addNames(model, "projector.layers.0", prefixes, "linear_1");
+  addNames(model, "projector.layers.1", prefixes, "linear_2");
+}
+
+//===----------------------------------------------------------------------===//
+// The whole
+//===----------------------------------------------------------------------===//
+
+static void readProjector(ConfigSection &top, const spec::ModelSpec &model,
+                          const Json &config, spec::Projector &projector) {
+  projector.set_tower("vision");
+  projector.set_layers(2);
+  int64_t width = model.components(1).decoder().hidden_size();
+  projector.set_input_size(
+      model.components(0).vision_transformer().blocks().hidden_size());
+  projector.set_hidden_size(width);
+  projector.set_output_size(width);
+  projector.set_activation(readActivation(top, "projector_hidden_act", "gelu"));
+  top.ignore("multimodal_projector_bias");
+  auto bias = config.find("multimodal_projector_bias");
+  projector.set_bias(bias == config.end() || *bias != false);
+}
+
+static void readGeneration(ConfigSection &top, const DecoderFacts &facts,
+                           const std::string &folder, ConfigLog &log,
+                           spec::Generation &generation) {
+  auto image = top.optionalInteger("image_token_index", 0, maxId);
+  auto renamed = top.optionalInteger("image_token_id", 0, maxId);
+  generation.set_image_token_id(renamed ? *renamed : image.value_or(32000));
+  std::vector<int64_t> ends = facts.endTokens;
+  std::optional<int64_t> pad = facts.padToken;
+  auto path = std::filesystem::path(folder) / "generation_config.json";
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) {
+    Result<Json> file = readJsonFile(path.string());
+    if (!file || !file->is_object()) {
+      log.errors.push_back(file ? path.string() + ": expected an object"
+                                : file.message());
+      return;
+    }
+    if (auto end = file->find("eos_token_id");
+        end != file->end() && !end->is_null()) {
+      ends.clear();
+      for (const Json &id : end->is_array() ? *end : Json::array({*end}))
+        if (id.is_number_integer())
+          ends.push_back(id.get<int64_t>());
+    }
+    if (auto given = file->find("pad_token_id");
+        given != file->end() && given->is_number_integer())
+      pad = given->get<int64_t>();
+    if (auto most = file->find("max_new_tokens");
+        most != file->end() && most->is_number_integer())
+      generation.set_max_new_tokens(most->get<int64_t>());
+  }
+  for (int64_t id : ends)
+    generation.add_end_token_ids(id);
+  if (pad && *pad >= 0)
+    generation.set_pad_token_id(*pad);
+}
+
+static void readImage(const CheckpointConfig &config, int64_t side,
+                      ConfigLog &log, spec::ModelSpec &model) {
+  ImageProcessorClass known{{"CLIPImageProcessor", "LlavaImageProcessor"},
+                            ImageProcessing()};
+  known.defaults.shortestEdge = side;
+  known.defaults.cropHeight = known.defaults.cropWidth = side;
+  readTowerImage(config.folder, known, side, log, model);
+}
+
+extern const Family familyLlava;
+
+static spec::ModelSpec readLlava(const CheckpointConfig &config,
+                                 ConfigLog &log) {
+  ConfigSection top(config.json, config.file, "", log);
+  spec::ModelSpec model;
+  model.set_family(std::string(familyLlava.name));
+  spec::Component *vision = model.add_components();
+  vision->set_name("vision");
+  const Json *tower = top.object("vision_config");
+  readTower(top, tower, config, log, *vision->mutable_vision_transformer());
+  Json counted = tower ? *tower : absentTower();
+  int64_t all = counted.value("num_hidden_layers", 12);
+
+  spec::Component *text = model.add_components();
+  text->set_name("text");
+  const Json *words = top.object("text_config");
+  top.ignore("tie_word_embeddings");
+  auto tie = config.json.find("tie_word_embeddings");
+  bool tied = tie != config.json.end() && *tie == true;
+  DecoderFacts facts =
+      readDecoder(words ? *words : Json::object(), config.file, "text_config",
+                  tied, log, *text->mutable_decoder());
+  text->mutable_decoder()->set_features("projector");
+
+  spec::Component *projector = model.add_components();
+  projector->set_name("projector");
+  readProjector(top, model, config.json, *projector->mutable_projector());
+  readGeneration(top, facts, config.folder, log, *model.mutable_generation());
+  top.ignore("image_seq_length");
+  top.ignore("ignore_index");
+  top.ignore("vocab_size");
+  top.finish();
+  addTowerNames(model, vision->vision_transformer().blocks().layers(), all);
+  addProjectorNames(model);
+  addDecoderRules(
+      model,
+      {"language_model.model.", "model.language_model.", "language_model."},
+      {"language_model.lm_head", "lm_head"});
+  if (text->decoder().tied_head()) {
+    model.add_ignored_tensors("language_model.lm_head");
+    model.add_ignored_tensors("lm_head");
+  }
+  model.mutable_text()->set_max_tokens(text->decoder().max_tokens());
+  if (log.errors.empty())
+    readImage(config, vision->vision_transformer().image_size(), log, model);
+  return model;
+}
+
+static std::string configKey(std::string_view component,
+                             std::string_view field) {
+  if (component == "text")
+    return decoderKey(field);
+  if (component == "projector")
+    return "text_config.hidden_size";
+  return towerKey(component, field);
+}
+
+const Family familyLlava = {"llava", readLlava, configKey};
+
+} // namespace vlmc
