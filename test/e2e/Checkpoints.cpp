@@ -76,13 +76,16 @@ std::string testName(const testing::TestParamInfo<Checkpoint> &info) {
 //===----------------------------------------------------------------------===//
 
 std::string tapsOf(const Checkpoint &checkpoint) {
-  const std::string suffix = "_features";
+  static const std::set<std::string> known = {
+      "hidden_states", "inputs_embeds", "text_features", "vision_features"};
   std::set<std::string> taps;
   for (const Requests &requests : checkpoint.requests) {
     Tensors golden(requests.golden);
-    for (const SafetensorsEntry &entry : golden.entries())
-      if (entry.name.ends_with(suffix))
-        taps.insert(entry.name.substr(entry.name.rfind('.') + 1));
+    for (const SafetensorsEntry &entry : golden.entries()) {
+      std::string value = entry.name.substr(entry.name.rfind('.') + 1);
+      if (known.count(value))
+        taps.insert(value);
+    }
   }
   std::string joined;
   for (const std::string &tap : taps)

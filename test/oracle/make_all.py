@@ -1,6 +1,6 @@
 """Makes every committed golden again: `make_all.py --out test/e2e/goldens`.
 
-`--only models|pictures|pixels|tokens|siglip` makes one part. The result is the same
+`--only PART` makes one part: pictures, models, pixels, tokens, siglip, llava. The result is the same
 bit for bit with the packages of requirements.txt.
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import common  # noqa: F401  (first: sets the environment that torch reads)
 
-PARTS = ["pictures", "models", "pixels", "tokens", "siglip"]
+PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava"]
 
 
 def main():
@@ -28,6 +28,11 @@ def main():
 
             siglip_models.make_all(Path(args.out) / "siglip")
             siglip_tokens.make_all(Path(args.out) / "siglip")
+            continue
+        if part == "llava":
+            import llava_models
+
+            llava_models.make_all(Path(args.out) / "llava")
             continue
         if part == "pictures":
             import pictures as module

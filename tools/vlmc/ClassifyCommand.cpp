@@ -30,7 +30,8 @@ public:
 
 private:
   std::optional<Fault> readLabels();
-  std::optional<Fault> classify(const vlm_model_t *model, Progress &progress);
+  std::optional<Fault> classify(const vlm_model_t *model, Progress &progress,
+                                OutputFile *dumped);
   void print(const vlm_model_t *model, size_t first,
              const HostTensor &logits) const;
   void printTable(const std::string &image, const float *probabilities) const;
@@ -135,10 +136,11 @@ void ClassifyCommand::print(const vlm_model_t *model, size_t first,
 }
 
 std::optional<Fault> ClassifyCommand::classify(const vlm_model_t *model,
-                                               Progress &progress) {
+                                               Progress &progress,
+                                               OutputFile *dumped) {
   // A dump holds all pictures; otherwise some at a time are enough.
   constexpr size_t batch = 32;
-  size_t step = dump.empty() ? batch : images.size();
+  size_t step = dumped ? images.size() : batch;
   HostTensor textEmbeds;
   for (size_t first = 0; first < images.size(); first += step) {
     size_t count = std::min(step, images.size() - first);
@@ -157,8 +159,8 @@ std::optional<Fault> ClassifyCommand::classify(const vlm_model_t *model,
     if (fault)
       return fault;
     textEmbeds = task.values().at("text_embeds");
-    if (!dump.empty())
-      if ((fault = dumpValues(dump, "classify", task)))
+    if (dumped)
+      if ((fault = dumpValues(*dumped, "classify", task)))
         return fault;
     print(model, first, task.values().at("logits_per_image"));
   }
@@ -168,12 +170,16 @@ std::optional<Fault> ClassifyCommand::classify(const vlm_model_t *model,
 ExitCode ClassifyCommand::run() {
   if (std::optional<Fault> fault = readLabels())
     return report(*fault);
+  Outcome<std::optional<OutputFile>> dumped = openOptional(dump);
+  if (!dumped)
+    return report(dumped.takeFault());
   Outcome<OpenModel> model = openModel(
       options, dump.empty() ? std::vector<std::string>() : embedTaps());
   if (!model)
     return report(model.takeFault());
   Progress progress;
-  if (std::optional<Fault> fault = classify(model->get(), progress))
+  if (std::optional<Fault> fault =
+          classify(model->get(), progress, *dumped ? &**dumped : nullptr))
     return report(*fault);
   return ExitCode::Done;
 }

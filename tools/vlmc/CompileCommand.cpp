@@ -1,6 +1,6 @@
 //===- CompileCommand.cpp - A checkpoint to a compiled model --------------===//
-#include "tools/driver/Compile.h"
 #include "frontend/Frontend.h"
+#include "tools/driver/Compile.h"
 #include "tools/vlmc/Command.h"
 #include "tools/vlmc/Progress.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -45,8 +45,8 @@ void CompileCommand::declare(CLI::App &app) {
                  "nothing for standard output")
       ->type_name("OUT");
   app.add_option("--target", request.targets,
-                 "instruction-set levels, best first (default: all of this "
-                 "machine's architecture)")
+                 "instruction-set levels, BASE[+FEATURE...] (default: all "
+                 "base levels of this machine's architecture)")
       ->delimiter(',')
       ->type_name("T,...");
   CLI::Option *checkpoint =
@@ -120,11 +120,10 @@ std::optional<Fault> CompileCommand::compile() {
 ExitCode CompileCommand::run() {
   if (!emit.empty())
     request.stage = *vlmc::findEmitStage(emit);
-  else if (request.output.empty()) {
-    std::cerr << "vlmc: error: no output is named; give -o NAME.vlm, or --emit "
-                 "STAGE to print a stage\n";
-    return ExitCode::Usage;
-  }
+  else if (request.output.empty())
+    return report(Fault("no output is named; give -o NAME.vlm, or --emit STAGE "
+                        "to print a stage",
+                        ExitCode::Usage));
   if (seedOption->count())
     request.randomSeed = seed;
   bool isPrinted =

@@ -19,7 +19,8 @@ public:
   ExitCode run() override;
 
 private:
-  std::optional<Fault> embed(const vlm_model_t *model, OutputFile &output);
+  std::optional<Fault> embed(const vlm_model_t *model, OutputFile &output,
+                             OutputFile *dumped);
 
   ModelOptions options;
   std::vector<std::string> images, texts;
@@ -48,7 +49,8 @@ void EmbedCommand::declare(CLI::App &app) {
 }
 
 std::optional<Fault> EmbedCommand::embed(const vlm_model_t *model,
-                                         OutputFile &output) {
+                                         OutputFile &output,
+                                         OutputFile *dumped) {
   Progress progress;
   EmbedTask task(model);
   std::optional<Fault> fault = task.addImages(images, [&](size_t done) {
@@ -58,8 +60,8 @@ std::optional<Fault> EmbedCommand::embed(const vlm_model_t *model,
     fault = task.addTexts(texts);
   if (!fault)
     fault = task.run();
-  if (!fault && !dump.empty())
-    fault = dumpValues(dump, "embed", task);
+  if (!fault && dumped)
+    fault = dumpValues(*dumped, "embed", task);
   if (fault)
     return fault;
   TensorMap embeddings;
@@ -74,14 +76,18 @@ ExitCode EmbedCommand::run() {
     return report(Fault("expected pictures or texts, found neither; give "
                         "--image FILE or --text TEXT",
                         ExitCode::Usage));
-  Outcome<OutputFile> output = OutputFile::open(outputs);
+  Outcome<OutputFile> output = openOutput(outputs);
   if (!output)
     return report(output.takeFault());
+  Outcome<std::optional<OutputFile>> dumped = openOptional(dump);
+  if (!dumped)
+    return report(dumped.takeFault());
   Outcome<OpenModel> model = openModel(
       options, dump.empty() ? std::vector<std::string>() : embedTaps());
   if (!model)
     return report(model.takeFault());
-  if (std::optional<Fault> fault = embed(model->get(), *output))
+  if (std::optional<Fault> fault =
+          embed(model->get(), *output, *dumped ? &**dumped : nullptr))
     return report(*fault);
   return ExitCode::Done;
 }

@@ -197,19 +197,15 @@ std::vector<std::string> EmbedTask::missingTaps() const {
   return missing;
 }
 
-std::optional<Fault> dumpValues(const std::string &path,
-                                const std::string &caseName,
+std::optional<Fault> dumpValues(OutputFile &file, const std::string &caseName,
                                 const EmbedTask &task) {
-  Outcome<OutputFile> file = OutputFile::open(path);
-  if (!file)
-    return file.takeFault();
   TensorMap named;
   for (auto &[name, tensor] : task.writtenValues())
     named[caseName + "." + name] = tensor;
   for (const std::string &tap : task.missingTaps())
     note("the model was compiled without the value '" + tap +
          "'; 'vlmc compile --taps " + tap + "' makes it an output");
-  return writeTensors(*file, named);
+  return writeTensors(file, named);
 }
 
 void toProbabilities(const vlm_model_t *model, HostTensor &logits) {

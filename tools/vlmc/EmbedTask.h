@@ -70,8 +70,7 @@ private:
 
 /// Writes what `vlmc run` writes for a case of that name; values that the model
 /// lacks are told on standard error.
-std::optional<Fault> dumpValues(const std::string &path,
-                                const std::string &caseName,
+std::optional<Fault> dumpValues(OutputFile &file, const std::string &caseName,
                                 const EmbedTask &task);
 
 /// Turns rows of logits into probabilities, as the model was trained.

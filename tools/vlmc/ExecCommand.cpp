@@ -178,7 +178,7 @@ std::optional<Fault> ExecCommand::execute(const OpenModel &model,
 }
 
 ExitCode ExecCommand::run() {
-  Outcome<OutputFile> output = OutputFile::open(outputs);
+  Outcome<OutputFile> output = openOutput(outputs);
   if (!output)
     return report(output.takeFault());
   Outcome<OpenModel> model = openModel(options);

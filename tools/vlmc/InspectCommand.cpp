@@ -256,10 +256,13 @@ static void printEntry(const OrderedJson &entry) {
 }
 
 static void printModel(const OrderedJson &model) {
-  std::printf("%s: family %s, compiled by vlmc %s, runs as %s%s\n",
+  std::string levels;
+  for (const OrderedJson &level : model["levels"])
+    levels += (levels.empty() ? "" : ", ") + level.get<std::string>();
+  std::printf("%s: family %s, compiled by vlmc %s for %s, runs as %s%s\n",
               model["name"].get<std::string>().c_str(),
               model["family"].get<std::string>().c_str(),
-              model["vlmc_version"].get<std::string>().c_str(),
+              model["vlmc_version"].get<std::string>().c_str(), levels.c_str(),
               model["isa"].get<std::string>().c_str(),
               model["reference"].get<bool>() ? ", by reference kernels" : "");
   const OrderedJson &weights = model["weights"];

@@ -49,6 +49,11 @@ void addModelOptions(CLI::App &app, ModelOptions &options) {
       ->type_name("N");
   addCacheFolder(app, options.cache);
   addCacheSize(app, options.cacheBytes);
+  app.add_option("--isa", options.isa,
+                 "the instruction-set level to run, one that the model has "
+                 "(default: the best one for this machine)")
+      ->envname("VLMC_ISA")
+      ->type_name("LEVEL");
   app.add_flag("--reference", options.reference,
                "compile a checkpoint to plain kernels, one for each op: slow, "
                "a second opinion");
@@ -103,7 +108,7 @@ static std::optional<Fault> checkCheckpoint(const std::string &path) {
 std::optional<Fault> OpenModel::load(const std::string &package,
                                      vlm_code_t &code) {
   vlm_load_options_t options{sizeof(vlm_load_options_t), pool.get(),
-                             imageBackend};
+                             imageBackend, isa.empty() ? nullptr : isa.c_str()};
   vlm_model_t *loaded = nullptr;
   vlm_status_t *status = vlm_model_load(package.c_str(), &options, &loaded);
   code = vlm_status_code(status);
@@ -123,6 +128,7 @@ Outcome<OpenModel> openModel(const ModelOptions &options,
     return *fault;
   result.pool.reset(pool);
   result.imageBackend = options.imageBackend;
+  result.isa = options.isa;
   vlm_code_t code = VLM_OK;
   if (isPackage(options.path)) {
     if (std::optional<Fault> fault = result.load(options.path, code))
@@ -152,8 +158,10 @@ Outcome<OpenModel> openModel(const ModelOptions &options,
       break;
     }
     // What lies in the cache may have been damaged; it can be made again.
-    bool canMend = code == VLM_CORRUPT || code == VLM_NOT_FOUND ||
-                   code == VLM_INCOMPATIBLE;
+    // But not for a level that was asked for and is not there.
+    bool canMend = code == VLM_CORRUPT ||
+                   (options.isa.empty() &&
+                    (code == VLM_NOT_FOUND || code == VLM_INCOMPATIBLE));
     if (isDamaged || !canMend)
       return *fault;
     warn(cached->package + ": damaged (" + fault->message +

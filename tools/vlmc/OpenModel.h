@@ -27,11 +27,12 @@ struct ModelOptions {
   std::string cache;
   uint64_t cacheBytes = CacheOptions::defaultBytes;
   int threads = 0;
+  std::string isa; ///< the level to run; "": the best
   bool reference = false;
   vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
 };
 
-/// Adds --threads, --cache-dir, --cache-size and --reference.
+/// Adds --threads, --cache-dir, --cache-size, --isa and --reference.
 void addModelOptions(CLI::App &app, ModelOptions &options);
 
 /// Adds --cache-dir.
@@ -59,6 +60,7 @@ private:
   std::optional<Fault> load(const std::string &package, vlm_code_t &code);
 
   vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
+  std::string isa;
   std::string folder;
   /// Of a model in the cache.
   std::optional<EntryLock> lock;

@@ -3,6 +3,7 @@
 
 #include "codegen/package/Error.h"
 #include "tools/vlmc/Progress.h"
+#include "llvm/Support/JSON.h"
 
 #include <cstdio>
 
@@ -27,11 +28,30 @@ std::optional<Fault> check(llvm::Error error) {
                isUser ? ExitCode::Input : ExitCode::Internal);
 }
 
+/// A line that a terminal shows as it stands: names from damaged files may hold
+/// anything. Broken UTF-8 becomes U+FFFD, a control character its number.
+static std::string printable(const std::string &line) {
+  std::string result;
+  for (char c : llvm::json::fixUTF8(line)) {
+    bool isC1 = result.ends_with('\xC2') && (c & 0xE0) == 0x80;
+    if (isC1)
+      result.pop_back();
+    if (!isC1 && (c & 0xE0) != 0 && c != 0x7F) {
+      result += c;
+      continue;
+    }
+    char number[8];
+    std::snprintf(number, sizeof(number), "\\x%02X", uint8_t(c));
+    result += number;
+  }
+  return result;
+}
+
 static void print(const char *kind, const std::string &message) {
   Progress::clear();
   for (size_t begin = 0; begin <= message.size();) {
     size_t end = std::min(message.find('\n', begin), message.size());
-    std::string line = message.substr(begin, end - begin);
+    std::string line = printable(message.substr(begin, end - begin));
     // Notes of the compiler are indented below what they explain.
     bool isDetail = line.starts_with("  ");
     std::fprintf(stderr, "%s%s%s\n",

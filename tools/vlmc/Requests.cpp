@@ -46,6 +46,7 @@ public:
 
   std::string string(const std::string &field);
   std::vector<std::string> strings(const std::string &field);
+  int64_t positive(const std::string &field);
   bool has(const std::string &field) const { return object.contains(field); }
   /// Takes a field that is not among `known` as a fault.
   void finish(const std::set<std::string> &known);
@@ -89,6 +90,16 @@ std::vector<std::string> FieldReader::strings(const std::string &field) {
   return result;
 }
 
+int64_t FieldReader::positive(const std::string &field) {
+  const Json *value = find(field);
+  constexpr int64_t most = INT32_MAX;
+  if (value && value->is_number_integer() && value->get<int64_t>() > 0 &&
+      value->get<int64_t>() <= most)
+    return value->get<int64_t>();
+  fail(wrong(where + ": " + field, "a positive integer", value));
+  return 1;
+}
+
 void FieldReader::finish(const std::set<std::string> &known) {
   std::string list;
   for (const std::string &field : known)
@@ -123,8 +134,11 @@ static void readTask(FieldReader &reader, RequestCase &request, bool isTensors,
     known = {"tensors", "prefix"};
     request.tensors = resolve(folder, reader.string("tensors"));
     request.prefix = reader.has("prefix") ? reader.string("prefix") : "";
-    if (request.task == "generate")
+    if (request.task == "generate") {
       known.insert("max_new_tokens");
+      if (reader.has("max_new_tokens"))
+        request.maxNewTokens = reader.positive("max_new_tokens");
+    }
   } else if (request.task != "generate") {
     if (reader.has("images"))
       for (const std::string &path : reader.strings("images"))

@@ -27,6 +27,7 @@ struct RequestCase {
   std::string tokenizer; ///< folder, relative to the model's; "" for its own
   std::string tensors;   ///< mode "tensors": a safetensors file
   std::string prefix;    ///< of the names in it
+  int64_t maxNewTokens = 0; ///< 0: the model's own number
   /// What is wrong with this case alone.
   std::optional<Fault> fault;
 };

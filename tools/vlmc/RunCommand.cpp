@@ -79,7 +79,7 @@ ExitCode RunCommand::run() {
   Outcome<RequestFile> requests = readRequests(inputs);
   if (!requests)
     return report(requests.takeFault());
-  Outcome<OutputFile> output = OutputFile::open(outputs);
+  Outcome<OutputFile> output = openOutput(outputs);
   if (!output)
     return report(output.takeFault());
   TensorMap all;

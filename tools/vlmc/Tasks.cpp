@@ -13,7 +13,9 @@ namespace fs = std::filesystem;
 std::optional<Fault> CaseRunner::openModelOnce() {
   if (model || modelFault)
     return modelFault;
-  Outcome<OpenModel> opened = openModel(options, embedTaps());
+  std::vector<std::string> taps = embedTaps();
+  taps.insert(taps.end(), generateTaps().begin(), generateTaps().end());
+  Outcome<OpenModel> opened = openModel(options, taps);
   if (opened)
     model = std::move(*opened);
   else
@@ -36,6 +38,8 @@ std::optional<Fault> CaseRunner::run(const RequestCase &request,
                  "' reads texts and pictures; give it in mode \"files\"");
   if (std::optional<Fault> fault = openModelOnce())
     return fault;
+  if (request.task == "generate" && isTensors && canGenerate(model->get()))
+    return generate(request, values);
   return Fault("task '" + request.task +
                "' is not supported by this model, which has the tasks embed, "
                "tokenize and decode");
@@ -45,9 +49,9 @@ std::optional<Fault> CaseRunner::run(const RequestCase &request,
 // embed
 //===----------------------------------------------------------------------===//
 
-/// The ready-made inputs of a case.
-static std::optional<Fault> readInputs(const RequestCase &request,
-                                       EmbedTask &task) {
+/// The ready-made inputs of a case, for any task that takes them.
+template <class Task>
+static std::optional<Fault> readInputs(const RequestCase &request, Task &task) {
   Result<SafetensorsFile> file = SafetensorsFile::open(request.tensors);
   if (!file)
     return Fault(file.takeFailure());
@@ -99,6 +103,17 @@ std::optional<Fault> CaseRunner::embed(const RequestCase &request,
     missingValues.insert(request.name + "." + tap);
   values = task.writtenValues();
   return std::nullopt;
+}
+
+std::optional<Fault> CaseRunner::generate(const RequestCase &request,
+                                          TensorMap &values) {
+  GenerateTask task(model->get());
+  std::optional<Fault> fault = readInputs(request, task);
+  if (!fault)
+    fault = task.run(request.maxNewTokens);
+  if (!fault)
+    values = task.writtenValues();
+  return fault;
 }
 
 //===----------------------------------------------------------------------===//

@@ -12,6 +12,7 @@
 #define VLMC_TOOLS_VLMC_TASKS_H
 
 #include "tools/vlmc/EmbedTask.h"
+#include "tools/vlmc/GenerateTask.h"
 #include "tools/vlmc/OpenModel.h"
 #include "tools/vlmc/Requests.h"
 
@@ -32,6 +33,7 @@ public:
 private:
   std::optional<Fault> openModelOnce();
   std::optional<Fault> embed(const RequestCase &request, TensorMap &values);
+  std::optional<Fault> generate(const RequestCase &request, TensorMap &values);
   std::optional<Fault> tokenize(const RequestCase &request, TensorMap &values);
   static std::optional<Fault> decode(const RequestCase &request,
                                      TensorMap &values);

@@ -4,17 +4,8 @@
 #include "frontend/support/Json.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
-#include <system_error>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace vlmc::tool {
-
-namespace fs = std::filesystem;
 
 //===----------------------------------------------------------------------===//
 // Types
@@ -32,13 +23,15 @@ size_t elementBytes(vlm_dtype_t dtype) {
     return 2;
   case VLM_U8:
     return 1;
+  case VLM_CACHE:
+    return 0;
   }
   return 0;
 }
 
 const char *dtypeName(vlm_dtype_t dtype) {
-  static constexpr const char *names[] = {"f32", "i64", "i32",
-                                          "u8",  "f16", "bf16"};
+  static constexpr const char *names[] = {"f32", "i64",  "i32",  "u8",
+                                          "f16", "bf16", "cache"};
   return names[dtype];
 }
 
@@ -101,72 +94,22 @@ Outcome<HostTensor> readTensor(const SafetensorsFile &file,
 // Writing
 //===----------------------------------------------------------------------===//
 
-static Fault cannotWrite(const std::string &path, int error) {
-  return Fault(
-      path + ": cannot be written: " + std::generic_category().message(error) +
-      "; choose a folder that exists and that you may write to");
+Outcome<OutputFile> openOutput(const std::string &path) {
+  llvm::Expected<OutputFile> file = OutputFile::open(path);
+  if (!file)
+    return *check(file.takeError());
+  return std::move(*file);
 }
 
-Outcome<OutputFile> OutputFile::open(const std::string &path) {
-  std::error_code ignored;
-  fs::file_status status = fs::status(path, ignored);
-  if (fs::is_directory(status))
-    return Fault(path + ": cannot be written: it is a folder; name a file");
-  if (fs::exists(status) && !fs::is_regular_file(status)) {
-    int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-    if (descriptor < 0)
-      return cannotWrite(path, errno);
-    return OutputFile(path, "", descriptor);
-  }
-  // A link is written through, not replaced.
-  fs::path target = path;
-  if (fs::exists(status))
-    target = fs::canonical(path, ignored);
-  std::string temporary =
-      (target.parent_path() / ("." + target.filename().string() + ".XXXXXX"))
-          .string();
-  int descriptor = ::mkostemp(temporary.data(), O_CLOEXEC);
-  if (descriptor < 0)
-    return cannotWrite(path, errno);
-  mode_t mask = ::umask(0);
-  ::umask(mask);
-  ::fchmod(descriptor, 0666 & ~mask);
-  return OutputFile(target.string(), temporary, descriptor);
-}
-
-OutputFile::OutputFile(OutputFile &&other) noexcept
-    : path(std::move(other.path)),
-      temporary(std::exchange(other.temporary, std::string())),
-      descriptor(std::exchange(other.descriptor, -1)) {}
-
-OutputFile::~OutputFile() {
-  if (descriptor >= 0)
-    ::close(descriptor);
-  if (!temporary.empty())
-    ::unlink(temporary.c_str());
-}
-
-std::optional<Fault> OutputFile::write(const void *data, size_t bytes) {
-  const char *from = static_cast<const char *>(data);
-  while (bytes > 0) {
-    ssize_t written = ::write(descriptor, from, bytes);
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written < 0)
-      return cannotWrite(path, errno);
-    from += written;
-    bytes -= size_t(written);
-  }
-  return std::nullopt;
-}
-
-std::optional<Fault> OutputFile::commit() {
-  if (::close(std::exchange(descriptor, -1)) != 0)
-    return cannotWrite(path, errno);
-  if (!temporary.empty() && ::rename(temporary.c_str(), path.c_str()) != 0)
-    return cannotWrite(path, errno);
-  temporary.clear();
-  return std::nullopt;
+Outcome<std::optional<OutputFile>> openOptional(const std::string &path) {
+  std::optional<OutputFile> result;
+  if (path.empty())
+    return result;
+  Outcome<OutputFile> file = openOutput(path);
+  if (!file)
+    return file.takeFault();
+  result.emplace(std::move(*file));
+  return result;
 }
 
 /// Wide elements first, so that each tensor is aligned; then by name.
@@ -206,13 +149,13 @@ makeHeader(const std::vector<const TensorMap::value_type *> &order) {
 std::optional<Fault> writeTensors(OutputFile &file, const TensorMap &tensors) {
   std::vector<const TensorMap::value_type *> order = orderOf(tensors);
   std::string header = makeHeader(order);
-  if (std::optional<Fault> fault = file.write(header.data(), header.size()))
-    return fault;
+  if (llvm::Error error = file.write(header.data(), header.size()))
+    return check(std::move(error));
   for (const auto *entry : order)
-    if (std::optional<Fault> fault =
+    if (llvm::Error error =
             file.write(entry->second.bytes.data(), entry->second.bytes.size()))
-      return fault;
-  return file.commit();
+      return check(std::move(error));
+  return check(file.commit());
 }
 
 } // namespace vlmc::tool

@@ -4,7 +4,7 @@
 //
 //   TensorMap tensors;
 //   tensors["a.ids"] = HostTensor::of<int64_t>(VLM_I64, {3}, ids);
-//   Outcome<OutputFile> file = OutputFile::open("out.safetensors");
+//   Outcome<OutputFile> file = openOutput("out.safetensors");
 //   ... // the work: an output that cannot be written is told before it
 //   if (std::optional<Fault> fault = writeTensors(*file, tensors))
 //
@@ -13,6 +13,7 @@
 #define VLMC_TOOLS_VLMC_TENSORS_H
 
 #include "frontend/checkpoint/Safetensors.h"
+#include "tools/driver/OutputFile.h"
 #include "tools/vlmc/Report.h"
 
 #include <cstring>
@@ -63,30 +64,11 @@ Outcome<HostTensor> readTensor(const SafetensorsFile &file,
                                const SafetensorsEntry &entry,
                                vlm_dtype_t wanted);
 
-/// A file that appears whole under its name or not at all. Devices and pipes
-/// are written in place.
-class OutputFile {
-public:
-  /// Errors: a folder that is missing or cannot be written, a path that is a
-  /// folder.
-  static Outcome<OutputFile> open(const std::string &path);
-  OutputFile(OutputFile &&other) noexcept;
-  OutputFile &operator=(OutputFile &&) = delete;
-  ~OutputFile();
-
-  std::optional<Fault> write(const void *data, size_t bytes);
-  /// Puts the file in its place.
-  std::optional<Fault> commit();
-
-private:
-  OutputFile(std::string path, std::string temporary, int descriptor)
-      : path(std::move(path)), temporary(std::move(temporary)),
-        descriptor(descriptor) {}
-
-  std::string path;
-  std::string temporary; ///< "" where the file is written in place
-  int descriptor;
-};
+/// Opens what a command writes.
+/// Errors: those of OutputFile::open.
+Outcome<OutputFile> openOutput(const std::string &path);
+/// The same for an output that need not be: nothing for "".
+Outcome<std::optional<OutputFile>> openOptional(const std::string &path);
 
 /// Writes a safetensors file and commits it.
 std::optional<Fault> writeTensors(OutputFile &file, const TensorMap &tensors);

@@ -1,0 +1,228 @@
+//===- SequencesTest.cpp - However sequences are cut and mixed ------------===//
+//
+// A language model's logits of a token depend on its own sequence alone: not on
+// the runs that it came in, nor on other sequences, nor on threads.
+//
+//===----------------------------------------------------------------------===//
+#include "runtime/vlm.h"
+#include "test/e2e/Checkpoints.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <numeric>
+#include <random>
+
+using namespace vlmc::e2e;
+
+namespace {
+
+/// Tokens of one sequence, in a call that may hold several.
+struct Run {
+  int32_t sequence;
+  int32_t first; ///< the place of the first token
+  std::vector<int64_t> ids;
+};
+
+/// A compiled language model with a cache of four sequences.
+class Decoder {
+public:
+  Decoder(const std::string &package, int threads) {
+    take(vlm_pool_create(threads, &pool));
+    vlm_load_options_t options{sizeof(vlm_load_options_t), pool};
+    take(vlm_model_load(package.c_str(), &options, &model));
+    take(vlm_cache_create(model, 4, 400, &cache));
+    take(vlm_model_entry(model, "decode", &entry));
+    vlm_tensor_t tensor;
+    take(vlm_entry_output(entry, 0, &tensor));
+    width = tensor.dims[2];
+    for (size_t i = 0; i < vlm_entry_input_count(entry); ++i) {
+      take(vlm_entry_input(entry, i, &tensor));
+      if (tensor.dtype == VLM_CACHE)
+        cacheInput = tensor;
+      if (std::strcmp(tensor.name, "features") == 0)
+        features.resize(size_t(tensor.dims[1]));
+    }
+    cacheInput.data = cache;
+  }
+  Decoder(const Decoder &) = delete;
+  Decoder &operator=(const Decoder &) = delete;
+  ~Decoder() {
+    vlm_cache_destroy(cache);
+    vlm_model_destroy(model);
+    vlm_pool_destroy(pool);
+  }
+
+  /// The logits of all tokens of a call, row by row.
+  std::vector<float> run(const std::vector<Run> &runs);
+  /// The same, cut into runs of the given lengths in sequence `sequence`.
+  std::vector<float> runInPieces(const std::vector<int64_t> &ids,
+                                 const std::vector<size_t> &lengths,
+                                 int32_t sequence);
+  int64_t words() const { return width; }
+  /// The message of the next call's failure, "" if there is none.
+  std::string failure(const Run &run);
+
+private:
+  static void take(vlm_status_t *status) {
+    EXPECT_EQ(status, nullptr) << vlm_status_message(status);
+    vlm_status_destroy(status);
+  }
+  vlm_status_t *call(const std::vector<Run> &runs, std::vector<float> &logits);
+
+  vlm_pool_t *pool = nullptr;
+  vlm_model_t *model = nullptr;
+  vlm_cache_t *cache = nullptr;
+  const vlm_entry_t *entry = nullptr;
+  vlm_tensor_t cacheInput{};
+  std::vector<float> features;
+  int64_t width = 0;
+};
+
+} // namespace
+
+static vlm_tensor_t view(const char *name, vlm_dtype_t dtype, int64_t rows,
+                         int64_t columns, void *data, size_t element) {
+  vlm_tensor_t tensor{};
+  tensor.name = name;
+  tensor.dtype = dtype;
+  tensor.rank = 2;
+  tensor.dims[0] = rows;
+  tensor.dims[1] = columns;
+  tensor.data = data;
+  tensor.bytes = size_t(rows * columns) * element;
+  return tensor;
+}
+
+vlm_status_t *Decoder::call(const std::vector<Run> &runs,
+                            std::vector<float> &logits) {
+  std::vector<int64_t> ids;
+  std::vector<int32_t> sequence, position;
+  for (const Run &run : runs)
+    for (int64_t id : run.ids) {
+      position.push_back(run.first + int32_t(&id - run.ids.data()));
+      ids.push_back(id);
+      sequence.push_back(run.sequence);
+    }
+  std::vector<int32_t> rows(ids.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  auto n = int64_t(ids.size());
+  std::vector<vlm_tensor_t> inputs = {
+      view("input_ids", VLM_I64, 1, n, ids.data(), sizeof(int64_t)),
+      view("sequence", VLM_I32, 1, n, sequence.data(), sizeof(int32_t)),
+      view("position", VLM_I32, 1, n, position.data(), sizeof(int32_t)),
+      view("rows", VLM_I32, 1, n, rows.data(), sizeof(int32_t)),
+      view("features", VLM_F32, 1, int64_t(features.size()), features.data(),
+           sizeof(float)),
+      cacheInput};
+  logits.assign(size_t(n * width), 0);
+  vlm_tensor_t output{};
+  output.name = "logits";
+  output.data = logits.data();
+  output.bytes = logits.size() * sizeof(float);
+  return vlm_entry_run(entry, inputs.data(), inputs.size(), &output, 1);
+}
+
+std::vector<float> Decoder::run(const std::vector<Run> &runs) {
+  for (const Run &run : runs)
+    take(vlm_cache_resize(cache, run.sequence,
+                          run.first + int64_t(run.ids.size())));
+  std::vector<float> logits;
+  take(call(runs, logits));
+  return logits;
+}
+
+std::vector<float> Decoder::runInPieces(const std::vector<int64_t> &ids,
+                                        const std::vector<size_t> &lengths,
+                                        int32_t sequence) {
+  std::vector<float> all;
+  size_t at = 0;
+  for (size_t length : lengths) {
+    auto begin = ids.begin() + std::ptrdiff_t(at);
+    std::vector<int64_t> piece(begin, begin + std::ptrdiff_t(length));
+    std::vector<float> logits = run({{sequence, int32_t(at), piece}});
+    all.insert(all.end(), logits.begin(), logits.end());
+    at += length;
+  }
+  EXPECT_EQ(at, ids.size());
+  return all;
+}
+
+std::string Decoder::failure(const Run &run) {
+  std::vector<float> logits;
+  vlm_status_t *status = call({run}, logits);
+  std::string message = vlm_status_message(status);
+  vlm_status_destroy(status);
+  return message;
+}
+
+static std::vector<int64_t> randomIds(size_t count, int64_t words,
+                                      unsigned seed) {
+  std::mt19937 generator(seed);
+  std::vector<int64_t> ids;
+  for (size_t i = 0; i < count; ++i)
+    ids.push_back(int64_t(generator() % uint64_t(words - 1)));
+  return ids;
+}
+
+static void expectSame(const std::vector<float> &got,
+                       const std::vector<float> &want, const char *what) {
+  ASSERT_EQ(got.size(), want.size()) << what;
+  for (size_t i = 0; i < got.size(); ++i)
+    ASSERT_EQ(std::memcmp(&got[i], &want[i], sizeof(float)), 0)
+        << what << ": element " << i << ": got " << got[i] << ", want "
+        << want[i];
+}
+
+/// The language models among the checkpoints.
+static std::vector<Checkpoint> findDecoders() {
+  std::vector<Checkpoint> found;
+  for (const Checkpoint &checkpoint : findCheckpoints())
+    if (checkpoint.family == "llava")
+      found.push_back(checkpoint);
+  return found;
+}
+
+using SequencesTest = CheckpointTest;
+INSTANTIATE_TEST_SUITE_P(E2E, SequencesTest, testing::ValuesIn(findDecoders()),
+                         testName);
+
+TEST_P(SequencesTest, DoNotDependOnRunsNeighboursAndThreads) {
+  std::string package = compile(GetParam(), {});
+  ASSERT_FALSE(package.empty());
+  Decoder decoder(package, 2), alone(package, 1), many(package, 5);
+  std::vector<int64_t> first = randomIds(150, decoder.words(), 1);
+  std::vector<int64_t> second = randomIds(71, decoder.words(), 2);
+  std::vector<float> whole = decoder.run({{0, 0, first}});
+  std::vector<float> other = decoder.run({{1, 0, second}});
+  expectSame(decoder.runInPieces(first, {1, 7, 64, 3, 74, 1}, 2), whole,
+             "in pieces");
+  expectSame(alone.run({{3, 0, first}}), whole, "one thread");
+  expectSame(many.run({{0, 0, first}}), whole, "five threads");
+  std::vector<float> both = whole;
+  both.insert(both.end(), other.begin(), other.end());
+  expectSame(many.run({{2, 0, first}, {1, 0, second}}), both, "two at once");
+  // A sequence that is used again starts anew.
+  expectSame(decoder.run({{2, 0, second}}), other, "used again");
+}
+
+TEST_P(SequencesTest, NeedRoom) {
+  std::string package = compile(GetParam(), {});
+  ASSERT_FALSE(package.empty());
+  Decoder decoder(package, 1);
+  std::string message = decoder.failure({1, 0, {5}});
+  EXPECT_NE(message.find("input 'cache': token 0 is at place 0 of sequence 1, "
+                         "for which no room was made; call vlm_cache_resize "
+                         "before"),
+            message.npos)
+      << message;
+  std::vector<int64_t> ids = randomIds(64, decoder.words(), 3);
+  decoder.run({{1, 0, ids}});
+  EXPECT_EQ(decoder.failure({1, 63, {5}}), "");
+  EXPECT_NE(decoder.failure({1, 64, {5}}).find("place 64 of sequence 1"),
+            message.npos);
+  EXPECT_NE(decoder.failure({4, 0, {5}}).find("sequence 4"), message.npos);
+  EXPECT_NE(decoder.failure({0, 0, {decoder.words()}}).find("'input_ids'"),
+            message.npos);
+}

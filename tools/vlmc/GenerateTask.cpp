@@ -1,0 +1,269 @@
+//===- GenerateTask.cpp - Language models: prompts to text ----------------===//
+#include "tools/vlmc/GenerateTask.h"
+
+#include "tools/vlmc/Entries.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace vlmc::tool {
+
+static constexpr const char *entryName = "decode";
+
+const std::vector<std::string> &generateTaps() {
+  static const std::vector<std::string> taps = {
+      "vision_features", "inputs_embeds", "hidden_states"};
+  return taps;
+}
+
+bool canGenerate(const vlm_model_t *model) {
+  return vlm_model_abi(model)->generation && hasEntry(model, entryName);
+}
+
+GenerateTask::GenerateTask(const vlm_model_t *model)
+    : model(model), facts(*vlm_model_abi(model)->generation) {}
+
+void GenerateTask::addInput(const std::string &name, HostTensor tensor) {
+  tensors[name] = std::move(tensor);
+}
+
+bool GenerateTask::isEnd(int64_t id) const {
+  const int64_t *end = facts.end_tokens + facts.n_end_tokens;
+  return std::find(facts.end_tokens, end, id) != end;
+}
+
+//===----------------------------------------------------------------------===//
+// Inputs
+//===----------------------------------------------------------------------===//
+
+/// The tower's features, as rows one behind the other. Without pictures there
+/// is one row that nobody reads.
+std::optional<Fault> GenerateTask::encodePictures() {
+  if (tensors.count("pixel_values")) {
+    TensorMap given{{"pixel_values", tensors["pixel_values"]}};
+    if (std::optional<Fault> fault =
+            runRows(model, "encode_image", given, tensors))
+      return fault;
+    features = tensors["image_features"];
+    int64_t width = features.shape.back();
+    features.shape = {features.shape[0] * features.shape[1], width};
+    return std::nullopt;
+  }
+  const vlm_entry_t *entry = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_model_entry(model, entryName, &entry)))
+    return fault;
+  for (size_t i = 0; i < vlm_entry_input_count(entry); ++i) {
+    vlm_tensor_t input;
+    if (!check(vlm_entry_input(entry, i, &input)) &&
+        std::string(input.name) == "features")
+      features = HostTensor::zeros(VLM_F32, {1, input.dims[1]});
+  }
+  return std::nullopt;
+}
+
+std::optional<Fault> GenerateTask::readPrompts() {
+  auto ids = tensors.find("input_ids");
+  if (ids == tensors.end() || ids->second.shape.size() != 2)
+    return Fault("input_ids: expected a tensor [batch, tokens], found " +
+                 std::string(ids == tensors.end() ? "none" : "another rank") +
+                 "; mend the file of tensors");
+  auto mask = tensors.find("attention_mask");
+  if (mask != tensors.end() && mask->second.shape != ids->second.shape)
+    return Fault("attention_mask: expected the shape of input_ids, found "
+                 "another; mend the file of tensors");
+  int64_t columns = ids->second.shape[1];
+  prompts.resize(size_t(ids->second.shape[0]));
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    Prompt &prompt = prompts[row];
+    for (int64_t column = 0; column < columns; ++column) {
+      int64_t at = int64_t(row) * columns + column;
+      if (mask != tensors.end() && !mask->second.data<int64_t>()[at])
+        continue;
+      prompt.ids.push_back(ids->second.data<int64_t>()[at]);
+      prompt.columns.push_back(column);
+    }
+    if (prompt.ids.empty())
+      return Fault("input_ids: row " + std::to_string(row) +
+                   " has no token; expected at least one");
+  }
+  return placeFeatures();
+}
+
+/// Gives each placeholder the next row of the features.
+std::optional<Fault> GenerateTask::placeFeatures() {
+  int32_t next = 0;
+  for (Prompt &prompt : prompts)
+    for (int64_t id : prompt.ids)
+      prompt.features.push_back(id == facts.image_token ? next++ : -1);
+  int64_t rows = tensors.count("pixel_values") ? features.shape.front() : 0;
+  if (next != rows)
+    return Fault("input_ids: expected as many picture tokens (id " +
+                 std::to_string(facts.image_token) +
+                 ") as the pictures have "
+                 "features, " +
+                 std::to_string(rows) + ", found " + std::to_string(next) +
+                 "; give each picture its tokens");
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// Running
+//===----------------------------------------------------------------------===//
+
+/// Runs tokens of one sequence; results are those of the last token, or of all.
+std::optional<Fault>
+GenerateTask::decode(const std::vector<int64_t> &ids,
+                     const std::vector<int32_t> &featureRows, int32_t sequence,
+                     int64_t position, bool allRows, TensorMap &results) {
+  const vlm_entry_t *entry = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_model_entry(model, entryName, &entry)))
+    return fault;
+  auto count = int64_t(ids.size());
+  if (std::optional<Fault> fault =
+          check(vlm_cache_resize(cache.get(), sequence, position + count)))
+    return fault;
+  std::vector<int32_t> places(ids.size()), sequences(ids.size(), sequence);
+  std::iota(places.begin(), places.end(), int32_t(position));
+  std::vector<int32_t> rows(allRows ? ids.size() : 1);
+  std::iota(rows.begin(), rows.end(), allRows ? 0 : int32_t(count - 1));
+  TensorMap inputs;
+  inputs["input_ids"] = HostTensor::of(VLM_I64, {1, count}, ids.data());
+  inputs["sequence"] = HostTensor::of(VLM_I32, {1, count}, sequences.data());
+  inputs["position"] = HostTensor::of(VLM_I32, {1, count}, places.data());
+  inputs["rows"] =
+      HostTensor::of(VLM_I32, {1, int64_t(rows.size())}, rows.data());
+  if (hasInput(entry, "features")) {
+    inputs["features"] = features;
+    inputs["feature_row"] =
+        HostTensor::of(VLM_I32, {1, count}, featureRows.data());
+  }
+  std::vector<vlm_tensor_t> in, out;
+  for (auto &[name, tensor] : inputs)
+    in.push_back(viewOf(name, tensor));
+  for (size_t i = 0; i < vlm_entry_input_count(entry); ++i) {
+    vlm_tensor_t input;
+    if (!check(vlm_entry_input(entry, i, &input)) && input.dtype == VLM_CACHE) {
+      input.data = cache.get();
+      in.push_back(input);
+    }
+  }
+  if (std::optional<Fault> fault = makeOutputs(entry, in, results))
+    return fault;
+  for (auto &[name, tensor] : results)
+    out.push_back(viewOf(name, tensor));
+  return check(
+      vlm_entry_run(entry, in.data(), in.size(), out.data(), out.size()));
+}
+
+/// Puts a prompt's rows into the tensor of the batch, at their columns.
+void GenerateTask::keepRows(const std::string &name, const HostTensor &rows,
+                            const Prompt &prompt, size_t number) {
+  const std::vector<int64_t> &shape = tensors["input_ids"].shape;
+  auto [it, isNew] = tensors.try_emplace(name);
+  if (isNew)
+    it->second =
+        HostTensor::zeros(rows.dtype, {shape[0], shape[1], rows.shape.back()});
+  size_t bytes = size_t(rows.shape.back()) * elementBytes(rows.dtype);
+  for (size_t i = 0; i < prompt.columns.size(); ++i)
+    std::memcpy(it->second.bytes.data() +
+                    (number * size_t(shape[1]) + size_t(prompt.columns[i])) *
+                        bytes,
+                rows.bytes.data() + i * bytes, bytes);
+}
+
+std::optional<Fault> GenerateTask::prefill(size_t number) {
+  Prompt &prompt = prompts[number];
+  TensorMap results;
+  if (std::optional<Fault> fault =
+          decode(prompt.ids, prompt.features, 0, 0, /*allRows=*/true, results))
+    return fault;
+  for (const auto &[name, rows] : results)
+    keepRows(name, rows, prompt, number);
+  const HostTensor &logits = results["logits"];
+  auto width = size_t(logits.shape.back());
+  const float *end = logits.data<float>() + prompt.ids.size() * width;
+  lastLogits.assign(end - width, end);
+  return std::nullopt;
+}
+
+/// Goes on from `lastLogits`, greedily.
+std::optional<Fault> GenerateTask::generate(size_t number, int64_t most) {
+  Prompt &prompt = prompts[number];
+  auto position = int64_t(prompt.ids.size());
+  while (int64_t(prompt.generated.size()) < most) {
+    auto best = std::max_element(lastLogits.begin(), lastLogits.end());
+    prompt.generated.push_back(best - lastLogits.begin());
+    if (isEnd(prompt.generated.back()) ||
+        int64_t(prompt.generated.size()) == most)
+      break;
+    TensorMap results;
+    if (std::optional<Fault> fault = decode({prompt.generated.back()}, {-1}, 0,
+                                            position++, false, results))
+      return fault;
+    const HostTensor &logits = results["logits"];
+    lastLogits.assign(logits.data<float>(),
+                      logits.data<float>() + logits.shape.back());
+  }
+  return std::nullopt;
+}
+
+/// Rows that ended early are filled with the pad token, or the end token.
+void GenerateTask::keepGenerated() {
+  size_t longest = 0;
+  for (const Prompt &prompt : prompts)
+    longest = std::max(longest, prompt.generated.size());
+  int64_t fill = facts.pad_token >= 0     ? facts.pad_token
+                 : facts.n_end_tokens > 0 ? facts.end_tokens[0]
+                                          : 0;
+  std::vector<int64_t> ids;
+  for (const Prompt &prompt : prompts) {
+    ids.insert(ids.end(), prompt.generated.begin(), prompt.generated.end());
+    ids.insert(ids.end(), longest - prompt.generated.size(), fill);
+  }
+  tensors["generated_ids"] = HostTensor::of(
+      VLM_I64, {int64_t(prompts.size()), int64_t(longest)}, ids.data());
+}
+
+std::optional<Fault> GenerateTask::run(int64_t maxNewTokens) {
+  constexpr int64_t usual = 20;
+  int64_t most = maxNewTokens           ? maxNewTokens
+                 : facts.max_new_tokens ? facts.max_new_tokens
+                                        : usual;
+  if (std::optional<Fault> fault = encodePictures())
+    return fault;
+  if (std::optional<Fault> fault = readPrompts())
+    return fault;
+  int64_t longest = 0;
+  for (const Prompt &prompt : prompts)
+    longest = std::max(longest, int64_t(prompt.ids.size()));
+  vlm_cache_t *made = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_cache_create(model, 1, longest + most, &made)))
+    return fault;
+  cache.reset(made);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (std::optional<Fault> fault = prefill(i))
+      return fault;
+    if (std::optional<Fault> fault = generate(i, most))
+      return fault;
+    if (std::optional<Fault> fault = check(vlm_cache_resize(cache.get(), 0, 0)))
+      return fault;
+  }
+  keepGenerated();
+  return std::nullopt;
+}
+
+TensorMap GenerateTask::writtenValues() const {
+  TensorMap written = tensors;
+  if (auto mask = written.find("attention_mask"); mask != written.end()) {
+    HostTensor bytes = HostTensor::zeros(VLM_U8, mask->second.shape);
+    for (size_t i = 0; i < bytes.bytes.size(); ++i)
+      bytes.bytes[i] = mask->second.data<int64_t>()[i] != 0;
+    mask->second = std::move(bytes);
+  }
+  return written;
+}
+
+} // namespace vlmc::tool

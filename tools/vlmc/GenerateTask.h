@@ -1,0 +1,78 @@
+//===- GenerateTask.h - Language models: prompts to text --------*- C++ -*-===//
+//
+// The task `generate` on ready-made inputs: runs the tower, puts its features
+// in the place of the picture tokens, runs the prompts through the decoder and
+// goes on greedily. Keeps every named value on the way.
+//
+//   GenerateTask task(model.get());
+//   task.addInput("input_ids", std::move(ids));
+//   if (std::optional<Fault> fault = task.run(/*maxNewTokens=*/16)) ...
+//   write(task.values());   // logits, generated_ids, image_features, ...
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_TOOLS_VLMC_GENERATETASK_H
+#define VLMC_TOOLS_VLMC_GENERATETASK_H
+
+#include "runtime/abi/vlm_abi.h"
+#include "tools/vlmc/Tensors.h"
+
+#include <memory>
+
+namespace vlmc::tool {
+
+/// The taps that are named values of the task.
+const std::vector<std::string> &generateTaps();
+
+/// Whether the model generates text.
+bool canGenerate(const vlm_model_t *model);
+
+class GenerateTask {
+public:
+  explicit GenerateTask(const vlm_model_t *model);
+
+  /// Takes pixel_values, input_ids or attention_mask.
+  void addInput(const std::string &name, HostTensor tensor);
+
+  /// Runs all prompts; a request's `maxNewTokens` of 0 stands for the model's
+  /// own number, or 20 where it has none, as in transformers.
+  std::optional<Fault> run(int64_t maxNewTokens);
+
+  /// Inputs and results by name; masks are bytes.
+  TensorMap writtenValues() const;
+
+private:
+  /// One row of the batch.
+  struct Prompt {
+    std::vector<int64_t> ids;     ///< without padding
+    std::vector<int64_t> columns; ///< where they stand in input_ids
+    std::vector<int32_t> features;
+    std::vector<int64_t> generated;
+  };
+
+  std::optional<Fault> encodePictures();
+  std::optional<Fault> readPrompts();
+  std::optional<Fault> placeFeatures();
+  std::optional<Fault> prefill(size_t number);
+  std::optional<Fault> generate(size_t number, int64_t most);
+  std::optional<Fault> decode(const std::vector<int64_t> &ids,
+                              const std::vector<int32_t> &features,
+                              int32_t sequence, int64_t position, bool allRows,
+                              TensorMap &results);
+  void keepRows(const std::string &name, const HostTensor &rows,
+                const Prompt &prompt, size_t number);
+  void keepGenerated();
+  bool isEnd(int64_t id) const;
+
+  const vlm_model_t *model;
+  const vlm_abi_generation &facts;
+  TensorMap tensors;
+  HostTensor features; ///< [M, D]
+  std::vector<Prompt> prompts;
+  std::vector<float> lastLogits; ///< of the prompt in work
+  std::unique_ptr<vlm_cache_t, decltype(&vlm_cache_destroy)> cache{
+      nullptr, vlm_cache_destroy};
+};
+
+} // namespace vlmc::tool
+
+#endif // VLMC_TOOLS_VLMC_GENERATETASK_H
