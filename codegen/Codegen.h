@@ -49,9 +49,22 @@ llvm::Error optimizeModule(llvm::Module &module, const Target &target);
 /// Emits a relocatable, position-independent ELF object, or assembly text.
 llvm::Expected<llvm::SmallVector<char, 0>> emitObject(llvm::Module &module, const Target &target, bool assembly = false);
 
-/// The target of that name, or null; `targetNames` lists all.
+/// The target of a name, `BASE[+FEATURE...]` or `cuda:CHIP`; it lives as long as
+/// the program, and one target is one address however its name is written.
+/// Errors: an unknown base or feature, one given twice; the message names those
+/// there are.
+llvm::Expected<const Target *> parseTarget(llvm::StringRef name);
+/// The same, or null.
 const Target *findTarget(llvm::StringRef name);
+/// The names of all base targets, sorted.
 std::vector<std::string> targetNames();
+/// All base levels of this machine's architecture, best first; they may need
+/// more than this CPU has. Empty: there are none.
+std::vector<const Target *> hostTargets();
+/// Sorts by architecture, then by level, then by the number of features.
+void sortBestFirst(std::vector<const Target *> &targets);
+/// A line for people: lanes, registers, tile, caches.
+std::string describeTarget(const Target &target);
 
 } // namespace vlmc
 

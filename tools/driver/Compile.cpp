@@ -1,6 +1,7 @@
 //===-- Compile.cpp - from a checkpoint to a compiled model ---------------===//
 #include "tools/driver/Compile.h"
 #include "codegen/Codegen.h"
+#include "codegen/cuda/Ptx.h"
 #include "codegen/halide/Halide.h"
 #include "codegen/package/Error.h"
 #include "codegen/package/Package.h"
@@ -16,8 +17,9 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/ThreadPool.h"
 #include "llvm/TargetParser/Host.h"
-#include "llvm/TargetParser/Triple.h"
+#include <map>
 
 using namespace llvm;
 
@@ -26,7 +28,7 @@ namespace vlmc {
 //===-- Stages ------------------------------------------------------------===//
 
 static constexpr StringLiteral stageNames[] = {
-    "spec", "graph", "kernels", "planned", "llvm", "asm", "obj"};
+    "spec", "graph", "kernels", "planned", "llvm", "asm", "obj", "ptx"};
 
 std::vector<std::string> emitStageNames() {
   return {std::begin(stageNames), std::end(stageNames)};
@@ -41,35 +43,73 @@ std::optional<EmitStage> findEmitStage(StringRef name) {
 
 //===-- Targets -----------------------------------------------------------===//
 
+/// The targets asked for, or all base levels of this machine's architecture, of
+/// which a printed stage takes the best; best first.
 static Expected<std::vector<const Target *>>
 findTargets(const CompileRequest &request) {
   std::vector<const Target *> targets;
   for (const std::string &name : request.targets) {
-    const Target *target = findTarget(name);
+    Expected<const Target *> target = parseTarget(name);
     if (!target)
-      return userError("target '" + name + "': expected one of " +
-                       join(targetNames(), ", "));
-    if (is_contained(targets, target))
+      return userError(toString(target.takeError()));
+    if (is_contained(targets, *target))
       return userError("target '" + name + "' is given twice");
-    targets.push_back(target);
+    targets.push_back(*target);
   }
-  if (!targets.empty())
-    return targets;
-  StringRef arch =
-      Triple::getArchTypeName(Triple(sys::getProcessTriple()).getArch());
-  for (const std::string &name : targetNames())
-    if (findTarget(name)->arch == arch)
-      targets.push_back(findTarget(name));
+  if (targets.empty()) {
+    targets = hostTargets();
+    // A printed stage is for one target.
+    if (request.stage != EmitStage::Package && targets.size() > 1)
+      targets.resize(1);
+  }
   if (targets.empty())
     return userError("vlmc has no target for this machine's architecture (" +
-                     arch + "); give --target, one of " +
+                     sys::getProcessTriple() + "); give --target, one of " +
                      join(targetNames(), ", "));
+  sortBestFirst(targets);
   return targets;
+}
+
+/// The name of a GPU's architecture.
+static constexpr StringLiteral cudaArch = "cuda";
+
+/// Whether the targets have the stage that is asked for.
+static Error checkStage(const CompileRequest &request,
+                        ArrayRef<const Target *> targets) {
+  for (const Target *target : targets) {
+    bool isCuda = target->arch == cudaArch;
+    if (isCuda && request.stage > EmitStage::Kernels &&
+        request.stage != EmitStage::Ptx)
+      return userError("target '" + target->name +
+                       "' has the stages graph, kernels and ptx only; give one "
+                       "of them with --emit, or the target of a CPU");
+    if (!isCuda && request.stage == EmitStage::Ptx)
+      return userError("target '" + target->name +
+                       "' has no stage ptx; give --target cuda:sm_80 or "
+                       "another GPU's");
+  }
+  if (request.stage == EmitStage::Package ||
+      request.stage <= EmitStage::Graph || targets.size() == 1)
+    return Error::success();
+  std::vector<std::string> names;
+  for (const Target *target : targets)
+    names.push_back(target->name);
+  return userError("a printed stage is for one target, not for " +
+                   join(names, ", ") + "; give one with --target");
 }
 
 //===-- The compilation ---------------------------------------------------===//
 
 namespace {
+/// The code of a level on its way to an object.
+struct LevelCode {
+  const Target *target = nullptr;
+  std::unique_ptr<LLVMContext> context;
+  std::unique_ptr<Module> module;
+  std::vector<KernelCode> kernels;
+  std::string object;
+};
+
 /// One request on its way.
 class Compilation {
 public:
@@ -92,12 +132,15 @@ private:
   Error print(function_ref<void(raw_ostream &)> write);
   Error printModule(mlir::ModuleOp module);
   Error printCode(const Target &target);
+  Error printPtx(const Target &target);
+  Expected<mlir::ModuleOp> formKernels(const Target &target);
   Expected<mlir::OwningOpRef<mlir::ModuleOp>> runPasses(const Target &target);
   Expected<std::unique_ptr<Module>> generate(mlir::ModuleOp planned,
                                              const Target &target,
                                              LLVMContext &llvmContext,
                                              std::vector<KernelCode> &kernels);
-  Error addLevel(const Target &target, PackageInputs &inputs);
+  Error addLevels(PackageInputs &inputs);
+  Error emitLevels(MutableArrayRef<LevelCode> levels);
   Error addImage(const Target &target, PackageInputs &inputs);
   Error addTokenizer();
   Error package();
@@ -107,6 +150,7 @@ private:
   DiagnosticLog log;
   CompileInput input;
   std::vector<const Target *> targets;
+  std::map<std::string, mlir::OwningOpRef<mlir::ModuleOp>> kernelsBorder;
   std::vector<mlir::OwningOpRef<mlir::ModuleOp>> planned;
   std::vector<uint8_t> tokenizer;
 };
@@ -144,21 +188,39 @@ Error Compilation::printModule(mlir::ModuleOp module) {
 
 //===-- Passes and code ---------------------------------------------------===//
 
+/// The kernels border of an architecture, which its levels share.
+Expected<mlir::ModuleOp> Compilation::formKernels(const Target &target) {
+  mlir::OwningOpRef<mlir::ModuleOp> &module = kernelsBorder[target.arch];
+  if (module)
+    return *module;
+  module = input.module->clone();
+  if (input.border == EmitStage::Graph) {
+    mlir::PassManager passes(&context);
+    buildKernelsPipeline(passes, PipelineOptions(target), request.reference);
+    report("optimising for " + target.arch);
+    if (failed(passes.run(*module)))
+      return takeErrors("optimising for " + target.arch);
+  }
+  return *module;
+}
+
+/// The module as far as the request's stage, at most planned.
 Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 Compilation::runPasses(const Target &target) {
-  mlir::OwningOpRef<mlir::ModuleOp> module(input.module->clone());
+  Expected<mlir::ModuleOp> kernels = formKernels(target);
+  if (!kernels)
+    return kernels.takeError();
+  mlir::OwningOpRef<mlir::ModuleOp> module(kernels->clone());
+  if (input.border == EmitStage::Planned || target.arch == cudaArch ||
+      request.stage == EmitStage::Kernels)
+    return std::move(module);
+  if (request.explain)
+    request.explain(describeTarget(target));
   mlir::PassManager passes(&context);
-  PipelineOptions options;
-  options.arch = target.arch;
-  options.tileRows = target.tileRows;
-  options.l2Bytes = target.l2Bytes;
-  if (input.border == EmitStage::Graph)
-    buildKernelsPipeline(passes, options, request.reference);
-  if (input.border != EmitStage::Planned && request.stage != EmitStage::Kernels)
-    buildPlannedPipeline(passes, options, request.reference);
-  report("optimising for " + target.name);
+  buildPlannedPipeline(passes, PipelineOptions(target), request.reference);
+  report("planning for " + target.name);
   if (failed(passes.run(*module)))
-    return takeErrors("optimising for " + target.name);
+    return takeErrors("planning for " + target.name);
   return std::move(module);
 }
 
@@ -175,8 +237,6 @@ Compilation::generate(mlir::ModuleOp planned, const Target &target,
                              llvmContext, kernels);
   if (failed(module))
     return takeErrors("generating code for " + target.name);
-  if (Error error = optimizeModule(**module, target))
-    return std::move(error);
   return std::move(*module);
 }
 
@@ -190,6 +250,8 @@ Error Compilation::printCode(const Target &target) {
   auto code = generate(**module, target, llvmContext, kernels);
   if (!code)
     return code.takeError();
+  if (Error error = optimizeModule(**code, target))
+    return error;
   if (request.stage == EmitStage::Llvm)
     return print([&](raw_ostream &os) { (*code)->print(os, nullptr); });
   auto object = emitObject(**code, target, request.stage == EmitStage::Asm);
@@ -198,30 +260,75 @@ Error Compilation::printCode(const Target &target) {
   return print([&](raw_ostream &os) { os << *object; });
 }
 
-//===-- Packages ----------------------------------------------------------===//
-
-Error Compilation::addLevel(const Target &target, PackageInputs &inputs) {
+Error Compilation::printPtx(const Target &target) {
   auto module = runPasses(target);
   if (!module)
     return module.takeError();
-  LLVMContext llvmContext;
-  std::vector<KernelCode> kernels;
-  auto code = generate(**module, target, llvmContext, kernels);
-  if (!code)
-    return code.takeError();
-  auto object = emitObject(**code, target);
+  report("generating code for " + target.name);
+  auto text = cuda::emitPtx(**module, target);
+  if (failed(text))
+    return takeErrors("generating code for " + target.name);
+  return print([&](raw_ostream &os) { os << *text; });
+}
+
+//===-- Packages ----------------------------------------------------------===//
+
+/// Turns the code of one level into its object.
+static Error emitLevel(LevelCode &level) {
+  if (Error error = optimizeModule(*level.module, *level.target))
+    return error;
+  auto object = emitObject(*level.module, *level.target);
   if (!object)
     return object.takeError();
-  inputs.reference =
-      !kernels.empty() && all_of(kernels, [](const KernelCode &kernel) {
-        return kernel.strategy == "reference";
+  level.object.assign(object->data(), object->size());
+  return Error::success();
+}
+
+/// LLVM takes most of the time and works on the levels side by side.
+Error Compilation::emitLevels(MutableArrayRef<LevelCode> levels) {
+  std::vector<std::string> problems(levels.size());
+  {
+    DefaultThreadPool pool(hardware_concurrency(request.jobs));
+    for (auto [level, problem] : zip_equal(levels, problems))
+      pool.async([&level, &problem] {
+        if (Error error = emitLevel(level))
+          problem = toString(std::move(error));
       });
-  planned.push_back(std::move(*module));
-  inputs.levels.push_back({&target,
-                           *planned.back(),
-                           std::move(kernels),
-                           {"kernels." + target.name,
-                            std::string(object->data(), object->size())}});
+  }
+  for (const std::string &problem : problems)
+    if (!problem.empty())
+      return internalError(problem);
+  return Error::success();
+}
+
+Error Compilation::addLevels(PackageInputs &inputs) {
+  std::vector<LevelCode> levels;
+  for (const Target *target : targets) {
+    auto module = runPasses(*target);
+    if (!module)
+      return module.takeError();
+    LevelCode &level = levels.emplace_back();
+    level.target = target;
+    level.context = std::make_unique<LLVMContext>();
+    auto code = generate(**module, *target, *level.context, level.kernels);
+    if (!code)
+      return code.takeError();
+    level.module = std::move(*code);
+    planned.push_back(std::move(*module));
+  }
+  if (Error error = emitLevels(levels))
+    return error;
+  for (auto [level, module] : zip_equal(levels, planned)) {
+    inputs.reference = !level.kernels.empty() &&
+                       all_of(level.kernels, [](const KernelCode &kernel) {
+                         return kernel.strategy == "reference";
+                       });
+    inputs.levels.push_back({level.target,
+                             *module,
+                             std::move(level.kernels),
+                             {"kernels." + level.target->name,
+                              std::move(level.object)}});
+  }
   return Error::success();
 }
 
@@ -230,7 +337,8 @@ Error Compilation::addImage(const Target &target, PackageInputs &inputs) {
   Result<ImageProcessing> image = fromSpec(input.spec.image());
   if (!image)
     return userError(request.model + ": " + image.message());
-  NormalisationTable pil = makeNormalisationTable(*image, ImageBackend::Pil);
+  NormalisationTable pil =
+      makeNormalisationTable(*image, ImageBackend::Pil);
   NormalisationTable torchvision =
       makeNormalisationTable(*image, ImageBackend::Torchvision);
   inputs.pilTable.assign(pil.begin(), pil.end());
@@ -242,7 +350,7 @@ Error Compilation::addImage(const Target &target, PackageInputs &inputs) {
     return userError("cannot make a temporary folder: " + code.message());
   llvm::scope_exit cleanUp([&] { (void)sys::fs::remove_directories(folder); });
   auto paths = generateImagePipelines(
-      target.name, inputs.name, folder,
+      target.isa, inputs.name, folder,
       request.vlmcHalide.empty() ? findVlmcHalide() : request.vlmcHalide);
   if (!paths)
     return paths.takeError();
@@ -317,14 +425,13 @@ Error Compilation::package() {
   if (Error error = addTokenizer())
     return error;
   inputs.tokenizer = tokenizer;
-  for (const Target *target : targets) {
-    if (Error error = addLevel(*target, inputs))
-      return error;
+  if (Error error = addLevels(inputs))
+    return error;
+  for (auto [i, target] : enumerate(targets)) {
     // The pipelines of an architecture's last level run on all of its levels.
-    erase_if(inputs.images, [&](const PackageImage &image) {
-      return image.arch == target->arch;
-    });
-    if (input.spec.has_image())
+    bool isLast =
+        i + 1 == targets.size() || targets[i + 1]->arch != target->arch;
+    if (isLast && input.spec.has_image())
       if (Error error = addImage(*target, inputs))
         return error;
   }
@@ -338,6 +445,8 @@ Error Compilation::run() {
   if (!found)
     return found.takeError();
   targets = std::move(*found);
+  if (Error error = checkStage(request, targets))
+    return error;
   if (request.stage == EmitStage::Package) {
     if (request.output.empty())
       return userError("no output is named; give -o NAME.vlm");
@@ -366,6 +475,8 @@ Error Compilation::run() {
     return printModule(*input.module);
   if (request.stage == EmitStage::Package)
     return package();
+  if (request.stage == EmitStage::Ptx)
+    return printPtx(*targets.front());
   if (request.stage > EmitStage::Planned)
     return printCode(*targets.front());
   auto module = runPasses(*targets.front());

@@ -26,7 +26,18 @@
 namespace vlmc {
 
 /// Where compiling stops, in the order of the data.
-enum class EmitStage { Spec, Graph, Kernels, Planned, Llvm, Asm, Obj, Package };
+/// Ptx follows Kernels and is for GPUs alone.
+enum class EmitStage {
+  Spec,
+  Graph,
+  Kernels,
+  Planned,
+  Llvm,
+  Asm,
+  Obj,
+  Ptx,
+  Package
+};
 
 /// "spec", "graph", ...: the stages that can be printed, in order.
 std::vector<std::string> emitStageNames();
@@ -40,8 +51,8 @@ struct CompileRequest {
   std::string checkpoint;
   /// Random weights instead of a checkpoint's.
   std::optional<uint64_t> randomSeed;
-  /// Instruction-set levels, best first; none: all of this machine's
-  /// architecture.
+  /// Instruction-set levels, in any order; none: all base levels of this
+  /// machine's architecture.
   std::vector<std::string> targets;
   /// One plain kernel per op, nothing fused.
   bool reference = false;

@@ -42,6 +42,12 @@ lint_packages=(
 sanitize_packages=(
   libclang-rt-22-dev
 )
+# For tests alone: AArch64 under an emulator.
+test_packages=(
+  libc6-dev-arm64-cross
+  libstdc++-12-dev-arm64-cross
+  qemu-user
+)
 oracle_packages=(
   python3
   python3-pip

@@ -132,6 +132,14 @@ TEST(Cpu, KnowsItsLevels) {
             bool(__builtin_cpu_supports("x86-64-v3")));
   EXPECT_EQ(supportsIsa("x86-64-v4"),
             bool(__builtin_cpu_supports("x86-64-v4")));
+  EXPECT_EQ(supportsIsa("x86-64-v4+vnni"),
+            supportsIsa("x86-64-v4") &&
+                bool(__builtin_cpu_supports("avx512vnni")));
+  EXPECT_EQ(supportsIsa("x86-64-v4+vnni+bf16"),
+            supportsIsa("x86-64-v4+vnni") &&
+                bool(__builtin_cpu_supports("avx512bf16")));
+  EXPECT_FALSE(supportsIsa("x86-64-v3+vnni"));
+  EXPECT_FALSE(supportsIsa("x86-64-v3+"));
   EXPECT_STREQ(archFolder(), "x86_64");
 #endif
   EXPECT_GE(usableCpus(), 1);

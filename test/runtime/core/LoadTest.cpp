@@ -99,7 +99,7 @@ TEST_F(LoadTest, RefusesBadArguments) {
   vlm_load_options_t options{3, nullptr};
   EXPECT_FAILS(load(&options), VLM_INVALID_ARGUMENT,
                "load options: 'struct_bytes' must be "
-               "sizeof(vlm_load_options_t), 24, found 3");
+               "sizeof(vlm_load_options_t), 32, found 3");
   options = {sizeof options, nullptr, static_cast<vlm_image_backend_t>(3)};
   EXPECT_FAILS(load(&options), VLM_INVALID_ARGUMENT,
                "load options: 'image_backend' must be a value of "
@@ -185,6 +185,30 @@ TEST_F(LoadTest, RefusesUnsupportedInstructionSet) {
                    "compiled for x86-64-v9, x86-64-v8, which this machine's "
                    "CPU or operating system does not support; compile with a "
                    "--target that it does");
+}
+
+TEST_F(LoadTest, RunsTheLevelThatIsAskedFor) {
+  addLibrary("fake");
+  ASSERT_OK(load());
+  std::string best = vlm_model_isa(model.get());
+  vlm_load_options_t options{};
+  options.struct_bytes = sizeof options;
+  options.isa = best.c_str();
+  ASSERT_OK(load(&options));
+  EXPECT_EQ(vlm_model_isa(model.get()), best);
+  options.isa = "x86-64-v9";
+  EXPECT_FAILS(load(&options), VLM_INCOMPATIBLE,
+               inLibrary() +
+                   "compiled for x86-64-v9, which this machine's CPU or "
+                   "operating system does not support; compile with a "
+                   "--target that it does");
+  options.isa = "mips";
+  EXPECT_FAILS(load(&options), VLM_NOT_FOUND,
+               inLibrary() +
+                   "expected code for 'mips', as the load options ask, found "
+                   "x86-64-v9, " +
+                   best +
+                   "; ask for one of them, or compile with that --target");
 }
 
 TEST_F(LoadTest, RefusesTruncatedWeights) {

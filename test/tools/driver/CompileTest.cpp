@@ -84,7 +84,8 @@ TEST_F(CompileTest, FusedEqualsReference) {
       stages,
       (std::vector<std::string>{
           "reading " + checkpoint, "reading the tokenizer",
-          "optimising for x86-64-v3", "generating code for x86-64-v3",
+          "optimising for x86_64", "planning for x86-64-v3",
+          "generating code for x86-64-v3",
           "generating image pipelines for x86-64-v3", "writing weights"}));
   std::vector<float> fused = encodeImage(request.output);
   request.output = folder.file("reference.vlm");
@@ -133,7 +134,7 @@ TEST_F(CompileTest, PrintsCode) {
                                                                       "ELF");
   EXPECT_EQ(emitStageNames(),
             (std::vector<std::string>{"spec", "graph", "kernels", "planned",
-                                      "llvm", "asm", "obj"}));
+                                      "llvm", "asm", "obj", "ptx"}));
   EXPECT_EQ(findEmitStage("planned"), EmitStage::Planned);
   EXPECT_FALSE(findEmitStage("package"));
 }
@@ -174,7 +175,10 @@ TEST_F(CompileTest, TellsOfWrongRequests) {
   };
   CompileRequest wrong = request;
   wrong.targets = {"z80"};
-  expect(wrong, "target 'z80': expected one of x86-64-v3");
+  expect(wrong, "target 'z80': unknown base 'z80'; expected one of aarch64, "
+                "cuda:sm_80, cuda:sm_86, cuda:sm_89, cuda:sm_90, cuda:sm_90a, "
+                "x86-64-v3, x86-64-v4, where a CPU's may be followed by "
+                "+FEATURE");
   wrong.targets = {"x86-64-v3", "x86-64-v3"};
   expect(wrong, "target 'x86-64-v3' is given twice");
   wrong = request;

@@ -1,5 +1,6 @@
-//===-- Interpreter.cpp - kernels evaluated in double precision, for tests -----------------------------------------------------------------===//
-#include "test/codegen/cpu/Interpreter.h"
+//===-- Interpreter.cpp - kernels evaluated in double precision, for tests
+//-----------------------------------------------------------------===//
+#include "test/codegen/conformance/Interpreter.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cfloat>
 #include <cmath>
@@ -13,8 +14,10 @@ namespace {
 
 class Interpreter {
 public:
-  std::vector<Tensor> run(vlm::KernelOp kernel, const std::vector<Tensor> &operands) {
-    for (auto [argument, operand] : llvm::zip_equal(kernel.getBody().getArguments(), operands))
+  std::vector<Tensor> run(vlm::KernelOp kernel,
+                          const std::vector<Tensor> &operands) {
+    for (auto [argument, operand] :
+         llvm::zip_equal(kernel.getBody().getArguments(), operands))
       values[argument] = operand;
     for (Operation &op : kernel.getBody().front().without_terminator())
       values[op.getResult(0)] = evaluate(&op);
@@ -27,7 +30,9 @@ public:
 private:
   llvm::DenseMap<Value, Tensor> values;
 
-  static Tensor make(std::vector<int64_t> shape, const std::function<double(int64_t row, int64_t column)> &element) {
+  static Tensor
+  make(std::vector<int64_t> shape,
+       const std::function<double(int64_t row, int64_t column)> &element) {
     Tensor tensor{std::move(shape), {}};
     for (int64_t row = 0; row < tensor.rows(); ++row)
       for (int64_t column = 0; column < tensor.width(); ++column)
@@ -37,13 +42,18 @@ private:
 
   Tensor evaluate(Operation *op) {
     return llvm::TypeSwitch<Operation *, Tensor>(op)
-        .Case([&](vlm::LinearOp o) { return linear(values[o.getInput()], values[o.getWeight()], o.getBias() ? &values[o.getBias()] : nullptr); })
+        .Case([&](vlm::LinearOp o) {
+          return linear(values[o.getInput()], values[o.getWeight()],
+                        o.getBias() ? &values[o.getBias()] : nullptr);
+        })
         .Case([&](vlm::PatchEmbedOp o) { return patchEmbed(o); })
         .Case([&](vlm::AttentionOp o) { return attention(o); })
         .Case([&](vlm::ContrastiveLogitsOp o) {
-          Tensor logits = linear(values[o.getImage()], values[o.getText()], nullptr);
+          Tensor logits =
+              linear(values[o.getImage()], values[o.getText()], nullptr);
           for (double &x : logits.data)
-            x = x * std::exp(values[o.getLogScale()].data[0]) + (o.getBias() ? values[o.getBias()].data[0] : 0);
+            x = x * std::exp(values[o.getLogScale()].data[0]) +
+                (o.getBias() ? values[o.getBias()].data[0] : 0);
           return logits;
         })
         .Case([&](vlm::LayerNormOp o) { return layerNorm(o); })
@@ -64,27 +74,40 @@ private:
         })
         .Case([&](vlm::AddOp o) {
           const Tensor &a = values[o.getLhs()], &c = values[o.getRhs()];
-          int64_t tokens = a.shape.size() > 2 ? a.shape[a.shape.size() - 2] : a.rows();
+          int64_t tokens =
+              a.shape.size() > 2 ? a.shape[a.shape.size() - 2] : a.rows();
           bool same = a.shape.size() == c.shape.size();
-          return make(a.shape, [&](int64_t r, int64_t k) { return a.at(r, k) + c.at(c.shape.size() == 1 ? 0 : same ? r : r % tokens, k); });
+          return make(a.shape, [&](int64_t r, int64_t k) {
+            return a.at(r, k) + c.at(c.shape.size() == 1 ? 0
+                                     : same              ? r
+                                                         : r % tokens,
+                                     k);
+          });
         })
         .Case([&](vlm::EmbeddingOp o) {
           const Tensor &ids = values[o.getIds()], &table = values[o.getTable()];
-          return make({ids.shape[0], ids.shape[1], table.width()}, [&](int64_t r, int64_t c) { return table.at(int64_t(ids.data[r]), c); });
+          return make({ids.shape[0], ids.shape[1], table.width()},
+                      [&](int64_t r, int64_t c) {
+                        return table.at(int64_t(ids.data[r]), c);
+                      });
         })
         .Case([&](vlm::PrependTokensOp o) {
-          const Tensor &front = values[o.getTokens()], &x = values[o.getInput()];
+          const Tensor &front = values[o.getTokens()],
+                       &x = values[o.getInput()];
           int64_t p = front.shape[0], t = x.shape[1];
-          return make({x.shape[0], p + t, x.width()}, [&](int64_t r, int64_t c) {
-            int64_t token = r % (p + t);
-            return token < p ? front.at(token, c) : x.at(r / (p + t) * t + token - p, c);
-          });
+          return make({x.shape[0], p + t, x.width()},
+                      [&](int64_t r, int64_t c) {
+                        int64_t token = r % (p + t);
+                        return token < p ? front.at(token, c)
+                                         : x.at(r / (p + t) * t + token - p, c);
+                      });
         })
         .Case([&](vlm::TakeTokensOp o) {
           const Tensor &x = values[o.getInput()];
           int64_t rows = o.getIndex() ? values[o.getIndex()].shape[1] : 1;
           return make({x.shape[0], rows, x.width()}, [&](int64_t r, int64_t c) {
-            int64_t token = o.getIndex() ? int64_t(values[o.getIndex()].data[r]) : int64_t(*o.getPosition());
+            int64_t token = o.getIndex() ? int64_t(values[o.getIndex()].data[r])
+                                         : int64_t(*o.getPosition());
             return x.at(r / rows * x.shape[1] + token, c);
           });
         })
@@ -98,7 +121,9 @@ private:
           const Tensor &x = values[o.getInput()];
           std::vector<int64_t> shape = x.shape;
           shape.back() = int64_t(o.getEnd() - o.getBegin());
-          return make(shape, [&](int64_t r, int64_t c) { return x.at(r, c + int64_t(o.getBegin())); });
+          return make(shape, [&](int64_t r, int64_t c) {
+            return x.at(r, c + int64_t(o.getBegin()));
+          });
         });
   }
 
@@ -115,53 +140,82 @@ private:
 
   Tensor patchEmbed(vlm::PatchEmbedOp o) {
     const Tensor &x = values[o.getPixels()], &w = values[o.getWeight()];
-    int64_t side = w.shape[2], down = x.shape[2] / side, across = x.shape[3] / side;
-    return make({x.shape[0], down * across, w.shape[0]}, [&](int64_t r, int64_t n) {
-      int64_t batch = r / (down * across), patch = r % (down * across);
-      double sum = o.getBias() ? values[o.getBias()].data[n] : 0;
-      for (int64_t c = 0; c < x.shape[1]; ++c)
-        for (int64_t i = 0; i < side; ++i)
-          for (int64_t j = 0; j < side; ++j)
-            sum += x.data[((batch * x.shape[1] + c) * x.shape[2] + patch / across * side + i) * x.shape[3] + patch % across * side + j] *
-                   w.data[((n * x.shape[1] + c) * side + i) * side + j];
-      return sum;
-    });
+    int64_t side = w.shape[2], down = x.shape[2] / side,
+            across = x.shape[3] / side;
+    return make(
+        {x.shape[0], down * across, w.shape[0]}, [&](int64_t r, int64_t n) {
+          int64_t batch = r / (down * across), patch = r % (down * across);
+          double sum = o.getBias() ? values[o.getBias()].data[n] : 0;
+          for (int64_t c = 0; c < x.shape[1]; ++c)
+            for (int64_t i = 0; i < side; ++i)
+              for (int64_t j = 0; j < side; ++j)
+                sum += x.data[((batch * x.shape[1] + c) * x.shape[2] +
+                               patch / across * side + i) *
+                                  x.shape[3] +
+                              patch % across * side + j] *
+                       w.data[((n * x.shape[1] + c) * side + i) * side + j];
+          return sum;
+        });
   }
 
   Tensor layerNorm(vlm::LayerNormOp o) {
-    const Tensor &x = values[o.getInput()], &w = values[o.getWeight()], &b = values[o.getBias()];
+    const Tensor &x = values[o.getInput()], &w = values[o.getWeight()],
+                 &b = values[o.getBias()];
     return make(x.shape, [&](int64_t r, int64_t c) {
       double mean = 0, squares = 0;
       for (int64_t k = 0; k < x.width(); ++k)
         mean += x.at(r, k) / double(x.width());
       for (int64_t k = 0; k < x.width(); ++k)
-        squares += (x.at(r, k) - mean) * (x.at(r, k) - mean) / double(x.width());
-      return (x.at(r, c) - mean) / std::sqrt(squares + o.getEpsilon().convertToDouble()) * w.data[c] + b.data[c];
+        squares +=
+            (x.at(r, k) - mean) * (x.at(r, k) - mean) / double(x.width());
+      return (x.at(r, c) - mean) /
+                 std::sqrt(squares + o.getEpsilon().convertToDouble()) *
+                 w.data[c] +
+             b.data[c];
     });
   }
 
   Tensor attention(vlm::AttentionOp o) {
-    const Tensor &q = values[o.getQuery()], &k = values[o.getKey()], &v = values[o.getValue()];
-    int64_t heads = o.getNumHeads(), size = q.width() / heads, group = heads / int64_t(o.getNumKvHeads());
+    const Tensor &q = values[o.getQuery()], &k = values[o.getKey()],
+                 &v = values[o.getValue()];
+    int64_t heads = o.getNumHeads(), size = q.width() / heads,
+            group = heads / int64_t(o.getNumKvHeads());
     int64_t queries = q.shape[1], keys = k.shape[1];
+    // Elements of one head come one after the other and share their weights.
+    std::vector<double> scores(keys);
+    double total = 0;
     return make(q.shape, [&](int64_t r, int64_t c) {
       int64_t batch = r / queries, head = c / size, keyHead = head / group;
-      int64_t position = o.getQueryPosition() ? int64_t(values[o.getQueryPosition()].data[r]) : r % queries;
-      std::vector<double> scores(keys);
-      double maximum = -DBL_MAX, total = 0, sum = 0;
+      auto weighted = [&] {
+        double sum = 0;
+        for (int64_t j = 0; j < keys; ++j)
+          sum += scores[j] * v.at(batch * keys + j, keyHead * size + c % size);
+        return sum / total;
+      };
+      if (c % size != 0)
+        return weighted();
+      int64_t position = o.getQueryPosition()
+                             ? int64_t(values[o.getQueryPosition()].data[r])
+                             : r % queries;
+      double maximum = -DBL_MAX;
       for (int64_t j = 0; j < keys; ++j) {
+        scores[j] = 0;
         for (int64_t d = 0; d < size; ++d)
-          scores[j] += q.at(r, head * size + d) * k.at(batch * keys + j, keyHead * size + d) * o.getScale().convertToDouble();
-        if ((o.getCausal() && j > position) || (o.getKeyValid() && values[o.getKeyValid()].data[batch * keys + j] == 0))
+          scores[j] += q.at(r, head * size + d) *
+                       k.at(batch * keys + j, keyHead * size + d) *
+                       o.getScale().convertToDouble();
+        if ((o.getCausal() && j > position) ||
+            (o.getKeyValid() &&
+             values[o.getKeyValid()].data[batch * keys + j] == 0))
           scores[j] = -FLT_MAX;
         maximum = std::max(maximum, scores[j]);
       }
-      for (int64_t j = 0; j < keys; ++j) {
-        double weight = std::exp(scores[j] - maximum);
-        total += weight;
-        sum += weight * v.at(batch * keys + j, keyHead * size + c % size);
+      total = 0;
+      for (double &score : scores) {
+        score = std::exp(score - maximum);
+        total += score;
       }
-      return sum / total;
+      return weighted();
     });
   }
 
@@ -170,8 +224,9 @@ private:
     return make({ids.shape[0], 1}, [&](int64_t r, int64_t) {
       int64_t found = -1;
       for (int64_t t = 0; t < ids.width(); ++t)
-        if (o.getKind() == vlm::TokenIndexKind::ArgMax ? found < 0 || ids.at(r, t) > ids.at(r, found)
-                                                       : found < 0 && ids.at(r, t) == double(int64_t(o.getId())))
+        if (o.getKind() == vlm::TokenIndexKind::ArgMax
+                ? found < 0 || ids.at(r, t) > ids.at(r, found)
+                : found < 0 && ids.at(r, t) == double(int64_t(o.getId())))
           found = t;
       return double(std::max<int64_t>(found, 0));
     });
@@ -196,7 +251,8 @@ private:
     case Kind::Gelu:
       return x / 2 * (1 + std::erf(x / std::sqrt(2.0)));
     case Kind::GeluTanh:
-      return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+      return x / 2 *
+             (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
     case Kind::Silu:
       return x * sigmoid(x);
     case Kind::Sigmoid:
@@ -212,4 +268,7 @@ private:
 
 } // namespace
 
-std::vector<Tensor> test::interpret(vlm::KernelOp kernel, const std::vector<Tensor> &operands) { return Interpreter().run(kernel, operands); }
+std::vector<Tensor> test::interpret(vlm::KernelOp kernel,
+                                    const std::vector<Tensor> &operands) {
+  return Interpreter().run(kernel, operands);
+}

@@ -1,0 +1,448 @@
+//===-- KernelTest.cpp - the conformance suite of targets -----------------===//
+//
+// Generated kernels against the interpreter, for every target whose code can
+// run here: natively, under qemu-user, a GPU's thread by thread.
+//
+//===----------------------------------------------------------------------===//
+#include "codegen/Codegen.h"
+#include "ir/Vlm/VlmOps.h"
+#include "ir/Vlm/VlmSize.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "passes/Passes.h"
+#include "test/codegen/conformance/Interpreter.h"
+#include "test/codegen/conformance/Machines.h"
+#include "llvm/ADT/StringExtras.h"
+#include <cmath>
+#include <gtest/gtest.h>
+#include <random>
+
+using namespace mlir;
+using namespace vlmc;
+using namespace vlmc::test;
+
+namespace {
+
+/// A kernel compiled for a target with one strategy.
+class Compiled {
+public:
+  Compiled(const std::string &text, const Target &target,
+           const std::string &strategy) {
+    context.loadDialect<vlm::VlmDialect>();
+    module = parseSourceString<ModuleOp>(text, &context);
+    if (!module)
+      return;
+    if (target.arch != "cuda") {
+      PassManager pm(&context);
+      pm.addPass(createTilePass({.strategy = strategy,
+                                 .tileRows = target.tileRows,
+                                 .tilePanels = target.tilePanels(),
+                                 .l2Bytes = target.l2Bytes}));
+      if (failed(pm.run(*module)))
+        return;
+    }
+    kernel = *(*module).getOps<vlm::KernelOp>().begin();
+    machine = makeMachine(target, *module);
+  }
+
+  /// A call with these operands, guards behind what it may write.
+  Job makeJob(const std::vector<Tensor> &operands, const Tensor &expected,
+              int64_t grain) {
+    Job job;
+    job.grain = grain;
+    llvm::StringMap<int64_t> symbols;
+    for (auto [argument, operand] :
+         llvm::zip_equal(kernel.getBody().getArguments(), operands)) {
+      job.buffers.push_back(bufferOf(argument, operand));
+      for (auto [i, size] : llvm::enumerate(
+               cast<RankedTensorType>(argument.getType()).getShape()))
+        if (ShapedType::isDynamic(size)) {
+          symbols["d" + std::to_string(job.dims.size())] = operand.shape[i];
+          job.dims.push_back(operand.shape[i]);
+        }
+    }
+    auto guarded = [](int64_t bytes) {
+      return std::vector<uint8_t>(bytes + guard, 0xEE);
+    };
+    job.buffers.push_back(
+        guarded(static_cast<int64_t>(expected.data.size()) * 4));
+    job.scratch = guarded(0);
+    if (DictionaryAttr tiles = kernel.getTilesAttr()) {
+      auto evaluate = [&](Attribute size) {
+        return vlm::Size::fromAttr(cast<vlm::SizeAttr>(size)).evaluate(symbols);
+      };
+      for (Attribute temp : tiles.getAs<ArrayAttr>("temps"))
+        job.buffers.push_back(guarded(evaluate(temp)));
+      job.scratch = guarded(evaluate(tiles.get("scratch")));
+    }
+    return job;
+  }
+
+  /// The result of a job that has run; nothing may have been written past the
+  /// planned sizes.
+  std::vector<float> takeResult(const Job &job, const Tensor &expected) {
+    size_t operands = kernel.getArgumentTypes().size();
+    auto checkGuard = [](const std::vector<uint8_t> &bytes,
+                         const std::string &what) {
+      EXPECT_TRUE(std::all_of(bytes.end() - guard, bytes.end(),
+                              [](uint8_t byte) { return byte == 0xEE; }))
+          << what << " is overrun";
+    };
+    for (size_t i = operands; i < job.buffers.size(); ++i)
+      checkGuard(job.buffers[i], "buffer " + std::to_string(i));
+    checkGuard(job.scratch, "the scratch");
+    const uint8_t *bytes = job.buffers[operands].data();
+    std::vector<float> result(expected.data.size());
+    if (cast<RankedTensorType>(kernel.getResultTypes()[0])
+            .getElementType()
+            .isInteger(32)) {
+      std::vector<int32_t> integers(result.size());
+      memcpy(integers.data(), bytes, integers.size() * 4);
+      std::copy(integers.begin(), integers.end(), result.begin());
+    } else {
+      memcpy(result.data(), bytes, result.size() * 4);
+    }
+    return result;
+  }
+
+  vlm::KernelOp kernel;
+  std::unique_ptr<Machine> machine;
+
+private:
+  static constexpr int64_t guard = 64;
+  MLIRContext context;
+  OwningOpRef<ModuleOp> module;
+
+  std::vector<uint8_t> bufferOf(BlockArgument argument, const Tensor &operand) {
+    Type element = cast<RankedTensorType>(argument.getType()).getElementType();
+    std::vector<uint8_t> bytes;
+    auto append = [&](auto value) {
+      bytes.insert(bytes.end(), reinterpret_cast<uint8_t *>(&value),
+                   reinterpret_cast<uint8_t *>(&value + 1));
+    };
+    bool packed = machine->code.strategy == "gemm" &&
+                  llvm::any_of(argument.getUsers(), [&](Operation *user) {
+                    return isa<vlm::LinearOp, vlm::PatchEmbedOp>(user) &&
+                           user->getOperand(1) == argument;
+                  });
+    if (packed) {
+      int64_t n = operand.shape[0], k = int64_t(operand.data.size()) / n;
+      for (int64_t panel = 0; panel < (n + 15) / 16; ++panel)
+        for (int64_t i = 0; i < k; ++i)
+          for (int64_t c = panel * 16; c < panel * 16 + 16; ++c)
+            append(c < n ? float(operand.data[c * k + i]) : 0.0f);
+      return bytes;
+    }
+    for (double value : operand.data)
+      if (element.isInteger(64))
+        append(int64_t(value));
+      else if (element.isInteger(32))
+        append(int32_t(value));
+      else
+        append(float(value));
+    // Vectors are padded to whole panels with zeros.
+    if (operand.shape.size() == 1)
+      bytes.resize((bytes.size() + 63) / 64 * 64);
+    return bytes;
+  }
+};
+
+Tensor random(std::vector<int64_t> shape, unsigned seed, double low = -1,
+              double high = 1, bool integers = false) {
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<double> distribution(low, high);
+  Tensor tensor{std::move(shape), {}};
+  int64_t count = 1;
+  for (int64_t size : tensor.shape)
+    count *= size;
+  for (int64_t i = 0; i < count; ++i) {
+    double value = distribution(generator);
+    tensor.data.push_back(integers ? std::floor(value) : double(float(value)));
+  }
+  return tensor;
+}
+
+using Operands = std::vector<Tensor>;
+
+/// Max|d| / std(reference) <= 1e-5: f32 sums of at most a few thousand terms.
+void compare(ArrayRef<float> got, const Tensor &expected) {
+  double count = static_cast<double>(expected.data.size());
+  double mean = 0, squares = 0;
+  for (double x : expected.data)
+    mean += x / count;
+  for (double x : expected.data)
+    squares += (x - mean) * (x - mean) / count;
+  double scale = squares > 0 ? std::sqrt(squares) : 1;
+  for (size_t i = 0; i < got.size(); ++i)
+    ASSERT_NEAR(got[i] / scale, expected.data[i] / scale, 1e-5)
+        << "element " << i << " of " << got.size();
+}
+
+/// Compares a kernel with the interpreter, and bit for bit with itself when its
+/// tasks are split otherwise.
+void checkStrategy(const std::string &text, const std::vector<Operands> &cases,
+                   const Target &target, const std::string &strategy) {
+  SCOPED_TRACE(strategy);
+  Compiled compiled(text, target, strategy);
+  ASSERT_TRUE(compiled.machine) << text;
+  std::vector<Tensor> expected;
+  std::vector<Job> jobs;
+  constexpr int64_t grains[] = {1 << 30, 1, 3};
+  for (const Operands &operands : cases) {
+    expected.push_back(interpret(compiled.kernel, operands)[0]);
+    for (int64_t grain : grains)
+      jobs.push_back(compiled.makeJob(operands, expected.back(), grain));
+  }
+  compiled.machine->run(jobs);
+  for (size_t number = 0; number < cases.size(); ++number) {
+    SCOPED_TRACE("case " + std::to_string(number));
+    size_t first = number * std::size(grains);
+    std::vector<float> whole =
+        compiled.takeResult(jobs[first], expected[number]);
+    compare(whole, expected[number]);
+    for (size_t i = 1; i < std::size(grains); ++i) {
+      std::vector<float> split =
+          compiled.takeResult(jobs[first + i], expected[number]);
+      ASSERT_EQ(memcmp(split.data(), whole.data(), whole.size() * 4), 0)
+          << "results depend on the split";
+    }
+  }
+}
+
+/// A test for every target whose code can run here.
+class Conformance : public testing::TestWithParam<std::string> {
+protected:
+  /// The plain kernels are the same for all targets; one shows them right.
+  void check(const std::string &text, const std::vector<Operands> &cases,
+             bool alsoReference = true) {
+    const Target &target = *findTarget(GetParam());
+    checkStrategy(text, cases, target, "auto");
+    if (alsoReference && target.name == "x86-64-v3")
+      checkStrategy(text, cases, target, "reference");
+  }
+};
+
+std::string nameOf(const testing::TestParamInfo<std::string> &info) {
+  std::string name = info.param;
+  for (char &c : name)
+    if (!llvm::isAlnum(c))
+      c = '_';
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(Kernels, Conformance,
+                         testing::ValuesIn(runnableTargets()), nameOf);
+
+/// Writes tensor<AxBxf32>; 0 stands for a dynamic size.
+std::string type(const std::vector<int64_t> &dims,
+                 const std::string &element = "f32") {
+  std::string text = "tensor<";
+  for (int64_t dim : dims)
+    text += (dim ? std::to_string(dim) : std::string("?")) + "x";
+  return text + element + ">";
+}
+
+/// A kernel of the given anchor, arguments ("%x: tensor<...>, ...") and body,
+/// which names its result %y.
+std::string kernelText(const std::string &anchor, const std::string &arguments,
+                       const std::string &result, const std::string &body) {
+  return "vlm.kernel @k(" + arguments + ") -> " + result +
+         " attributes {anchor = #vlm<anchor_kind " + anchor + ">} {\n" + body +
+         "\nvlm.yield %y : " + result + "\n}\n";
+}
+
+TEST_P(Conformance, GemmEveryTailOfRowsColumnsAndDepth) {
+  for (auto [n, k] : std::vector<std::pair<int64_t, int64_t>>{
+           {5, 1}, {16, 7}, {20, 20}, {48, 64}, {70, 33}, {100, 8}}) {
+    SCOPED_TRACE("n " + std::to_string(n) + " k " + std::to_string(k));
+    std::string x = type({0, k}), w = type({n, k}), b = type({n}),
+                y = type({0, n});
+    std::vector<Operands> cases;
+    for (int64_t m : {1, 2, 3, 4, 5, 6, 7, 13, 14, 27, 50})
+      cases.push_back({random({m, k}, 1), random({n, k}, 2), random({n}, 3)});
+    check(kernelText("gemm", "%x: " + x + ", %w: " + w + ", %b: " + b, y,
+                     "%y = vlm.linear %x, %w bias %b : (" + x + ", " + w +
+                         ", " + b + ") -> " + y),
+          cases);
+  }
+}
+
+TEST_P(Conformance, GemmDeepProductsInBlocks) {
+  std::string x = type({0, 2100}), w = type({24, 2100}), r = type({0, 24});
+  std::vector<Operands> cases;
+  for (int64_t m : {1, 8, 130})
+    cases.push_back(
+        {random({m, 2100}, 1), random({24, 2100}, 2), random({m, 24}, 3)});
+  check(kernelText("gemm", "%x: " + x + ", %w: " + w + ", %r: " + r, r,
+                   "%0 = vlm.linear %x, %w : (" + x + ", " + w + ") -> " + r +
+                       "\n%y = vlm.add %0, %r : " + r + ", " + r),
+        cases, /*alsoReference=*/false);
+}
+
+TEST_P(Conformance, GemmNormPrologueActivationAndResidual) {
+  for (const char *activation :
+       {"relu", "relu2", "relu6", "leaky_relu", "quick_gelu", "gelu",
+        "gelu_tanh", "silu", "sigmoid", "tanh", "mish"}) {
+    SCOPED_TRACE(activation);
+    std::string x = type({0, 0, 36}), v = type({36}), w = type({44, 36}),
+                b = type({44}), y = type({0, 0, 44});
+    std::vector<Operands> cases;
+    for (auto [batch, tokens] :
+         std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {2, 5}, {3, 17}})
+      cases.push_back({random({batch, tokens, 36}, 1, -3, 3), random({36}, 2),
+                       random({36}, 3), random({44, 36}, 4), random({44}, 5),
+                       random({batch, tokens, 44}, 6)});
+    check(kernelText(
+              "gemm",
+              "%x: " + x + ", %g: " + v + ", %o: " + v + ", %w: " + w +
+                  ", %b: " + b + ", %r: " + y,
+              y,
+              "%0 = vlm.layer_norm %x, %g, %o {epsilon = 1.0e-5 : f64} : " + x +
+                  ", " + v + ", " + v + "\n%1 = vlm.linear %0, %w bias %b : (" +
+                  x + ", " + w + ", " + b + ") -> " + y +
+                  "\n%2 = vlm.activation " + activation + " %1 : " + y +
+                  "\n%y = vlm.add %2, %r : " + y + ", " + y),
+          cases);
+  }
+}
+
+TEST_P(Conformance, GemmTakenRowsPositionsAndSqueeze) {
+  std::string x = type({0, 9, 20}), i = type({0, 1}, "i32"), w = type({33, 20}),
+              t = type({0, 1, 20}), l = type({0, 1, 33}), y = type({0, 33});
+  Tensor index{{3, 1}, {4, 0, 8}};
+  check(kernelText("gemm", "%x: " + x + ", %i: " + i + ", %w: " + w, y,
+                   "%0 = vlm.take_tokens %x index %i : (" + x + ", " + i +
+                       ") -> " + t + "\n%1 = vlm.linear %0, %w : (" + t + ", " +
+                       w + ") -> " + l + "\n%y = vlm.squeeze %1 : (" + l +
+                       ") -> " + y),
+        {{random({3, 9, 20}, 1), index, random({33, 20}, 2)}});
+  std::string z = type({0, 9, 33}), p = type({9, 33});
+  check(kernelText("gemm", "%x: " + x + ", %w: " + w + ", %p: " + p, z,
+                   "%0 = vlm.linear %x, %w : (" + x + ", " + w + ") -> " + z +
+                       "\n%y = vlm.add %0, %p : " + z + ", " + p),
+        {{random({2, 9, 20}, 1), random({33, 20}, 2), random({9, 33}, 3)}});
+}
+
+TEST_P(Conformance, GemmPatches) {
+  for (auto [side, size, channels, d] :
+       std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>>{
+           {7, 28, 3, 20}, {8, 30, 3, 36}, {14, 28, 1, 16}}) {
+    int64_t patches = (size / side) * (size / side);
+    std::string x = type({0, channels, size, size}),
+                w = type({d, channels, side, side}), b = type({d}),
+                y = type({0, patches, d});
+    check(kernelText("gemm", "%x: " + x + ", %w: " + w + ", %b: " + b, y,
+                     "%y = vlm.patch_embed %x, %w bias %b : (" + x + ", " + w +
+                         ", " + b + ") -> " + y),
+          {{random({1, channels, size, size}, 1),
+            random({d, channels, side, side}, 2), random({d}, 3)},
+           {random({3, channels, size, size}, 1),
+            random({d, channels, side, side}, 2), random({d}, 3)}});
+  }
+}
+
+TEST_P(Conformance, AttentionHeadsSizesAndMasks) {
+  for (auto [heads, kvHeads, size] :
+       std::vector<std::tuple<int64_t, int64_t, int64_t>>{
+           {1, 1, 5}, {3, 3, 7}, {4, 2, 16}, {2, 2, 64}, {5, 1, 20}})
+    for (bool causal : {false, true}) {
+      SCOPED_TRACE("heads " + std::to_string(heads) + " size " +
+                   std::to_string(size) + (causal ? " causal" : ""));
+      int64_t d = heads * size, kv = kvHeads * size;
+      std::string q = type({0, 0, d}), k = type({0, 0, kv}),
+                  m = type({0, 0}, "i64");
+      std::vector<Operands> cases;
+      for (auto [batch, tokens] : std::vector<std::pair<int64_t, int64_t>>{
+               {1, 1}, {2, 6}, {1, 17}, {2, 50}, {1, 101}}) {
+        Tensor valid = random({batch, tokens}, 9, 0.2, 1.9, true);
+        cases.push_back({random({batch, tokens, d}, 1, -2, 2),
+                         random({batch, tokens, kv}, 2, -2, 2),
+                         random({batch, tokens, kv}, 3), valid});
+      }
+      // A sequence without any valid key.
+      cases.push_back({random({1, 7, d}, 1), random({1, 7, kv}, 2),
+                       random({1, 7, kv}, 3),
+                       Tensor{{1, 7}, std::vector<double>(7, 0)}});
+      check(kernelText(
+                "attention",
+                "%q: " + q + ", %k: " + k + ", %v: " + k + ", %m: " + m, q,
+                "%y = vlm.attention %q, %k, %v key_valid %m {num_heads = " +
+                    std::to_string(heads) +
+                    " : i64, num_kv_heads = " + std::to_string(kvHeads) +
+                    " : i64, scale = 0.35 : f64" + (causal ? ", causal" : "") +
+                    "} : (" + q + ", " + k + ", " + k + ", " + m + ") -> " + q),
+            cases);
+    }
+}
+
+TEST_P(Conformance, AttentionFusedOperandAndTakenQuery) {
+  std::string qkv = type({0, 0, 36}), part = type({0, 0, 12});
+  std::string slices;
+  for (int i = 0; i < 3; ++i)
+    slices += "%" + std::to_string(i) + " = vlm.slice_features %x [" +
+              std::to_string(12 * i) + ", " + std::to_string(12 * i + 12) +
+              "] : (" + qkv + ") -> " + part + "\n";
+  check(kernelText("attention", "%x: " + qkv, part,
+                   slices +
+                       "%y = vlm.attention %0, %1, %2 {num_heads = 3 : i64, "
+                       "num_kv_heads = 3 : i64, scale = 0.5 : f64} : (" +
+                       part + ", " + part + ", " + part + ") -> " + part),
+        {{random({2, 10, 36}, 1)}, {random({1, 57, 36}, 2)}});
+  std::string q = type({0, 1, 12}), kv = type({0, 0, 24}),
+              i = type({0, 1}, "i32");
+  Tensor index{{2, 1}, {3, 7}};
+  check(kernelText("attention", "%q: " + q + ", %x: " + kv + ", %i: " + i, q,
+                   "%0 = vlm.slice_features %x [0, 12] : (" + kv + ") -> " +
+                       part + "\n%1 = vlm.slice_features %x [12, 24] : (" + kv +
+                       ") -> " + part +
+                       "\n%y = vlm.attention %q, %0, %1 query_position %i "
+                       "{causal, num_heads = 4 : i64, num_kv_heads = 4 : i64, "
+                       "scale = 0.5 : f64} : (" +
+                       q + ", " + part + ", " + part + ", " + i + ") -> " + q),
+        {{random({2, 1, 12}, 1), random({2, 9, 24}, 2), index}});
+}
+
+TEST_P(Conformance, RowsEmbeddingsNormsAndTokens) {
+  std::string ids = type({0, 0}, "i64"), table = type({50, 20}),
+              p = type({16, 20}), v = type({20}), y = type({0, 0, 20});
+  check(kernelText(
+            "rows",
+            "%ids: " + ids + ", %t: " + table + ", %p: " + p + ", %g: " + v +
+                ", %b: " + v,
+            y,
+            "%0 = vlm.embedding %ids, %t : (" + ids + ", " + table + ") -> " +
+                y + "\n%1 = vlm.add %0, %p : " + y + ", " + p +
+                "\n%y = vlm.layer_norm %1, %g, %b {epsilon = 1.0e-3 : f64} : " +
+                y + ", " + v + ", " + v),
+        {{random({2, 7}, 1, 0, 50, true), random({50, 20}, 2),
+          random({16, 20}, 3), random({20}, 4), random({20}, 5)}});
+  std::string c = type({1, 20}), x = type({0, 4, 20}), z = type({0, 5, 20}),
+              q = type({5, 20});
+  check(kernelText("rows", "%c: " + c + ", %x: " + x + ", %p: " + q, z,
+                   "%0 = vlm.prepend_tokens %c, %x : (" + c + ", " + x +
+                       ") -> " + z + "\n%1 = vlm.add %0, %p : " + z + ", " + q +
+                       "\n%y = vlm.l2_normalize %1 : " + z),
+        {{random({1, 20}, 1), random({3, 4, 20}, 2), random({5, 20}, 3)}});
+}
+
+TEST_P(Conformance, RowsTokenIndex) {
+  std::string ids = type({0, 0}, "i64"), y = type({0, 1}, "i32");
+  Tensor some{{3, 4}, {5, 9, 2, 9, 1, 1, 1, 1, 2, 3, 2, 0}};
+  for (const char *kind : {"first_equal", "argmax"})
+    check(kernelText("rows", "%ids: " + ids, y,
+                     std::string("%y = vlm.token_index ") + kind +
+                         " %ids {id = 2 : i64} : (" + ids + ") -> " + y),
+          {{some}});
+}
+
+TEST_P(Conformance, ContrastAllPairs) {
+  std::string i = type({0, 21}), t = type({0, 21}), s = type({1}),
+              y = type({0, 0});
+  check(kernelText("contrast",
+                   "%i: " + i + ", %t: " + t + ", %s: " + s + ", %b: " + s, y,
+                   "%y = vlm.contrastive_logits %i, %t, %s bias %b : (" + i +
+                       ", " + t + ", " + s + ", " + s + ") -> " + y),
+        {{random({2, 21}, 1), random({5, 21}, 2), Tensor{{1}, {2.6592}},
+          Tensor{{1}, {-1.5}}}});
+}
+
+} // namespace
