@@ -100,9 +100,9 @@ vlm_status_t *Decoder::call(const std::vector<Run> &runs,
   std::vector<int64_t> ids;
   std::vector<int32_t> sequence, position;
   for (const Run &run : runs)
-    for (int64_t id : run.ids) {
-      position.push_back(run.first + int32_t(&id - run.ids.data()));
-      ids.push_back(id);
+    for (size_t i = 0; i < run.ids.size(); ++i) {
+      position.push_back(run.first + int32_t(i));
+      ids.push_back(run.ids[i]);
       sequence.push_back(run.sequence);
     }
   std::vector<int32_t> rows(ids.size());
@@ -188,10 +188,8 @@ using SequencesTest = CheckpointTest;
 INSTANTIATE_TEST_SUITE_P(E2E, SequencesTest, testing::ValuesIn(findDecoders()),
                          testName);
 
-TEST_P(SequencesTest, DoNotDependOnRunsNeighboursAndThreads) {
-  std::string package = compile(GetParam(), {});
-  ASSERT_FALSE(package.empty());
-  Decoder decoder(package, 2), alone(package, 1), many(package, 5);
+static void checkBits(Decoder &decoder, const std::string &package) {
+  Decoder alone(package, 1), many(package, 5);
   std::vector<int64_t> first = randomIds(150, decoder.words(), 1);
   std::vector<int64_t> second = randomIds(71, decoder.words(), 2);
   std::vector<float> whole = decoder.run({{0, 0, first}});
@@ -207,22 +205,27 @@ TEST_P(SequencesTest, DoNotDependOnRunsNeighboursAndThreads) {
   expectSame(decoder.run({{2, 0, second}}), other, "used again");
 }
 
-TEST_P(SequencesTest, NeedRoom) {
-  std::string package = compile(GetParam(), {});
-  ASSERT_FALSE(package.empty());
-  Decoder decoder(package, 1);
-  std::string message = decoder.failure({1, 0, {5}});
-  EXPECT_NE(message.find("input 'cache': token 0 is at place 0 of sequence 1, "
+/// What has no room, or is out of range, is refused before anything runs.
+static void checkRefusals(Decoder &decoder) {
+  std::string message = decoder.failure({3, 0, {5}});
+  EXPECT_NE(message.find("input 'cache': token 0 is at place 0 of sequence 3, "
                          "for which no room was made; call vlm_cache_resize "
                          "before"),
             message.npos)
       << message;
-  std::vector<int64_t> ids = randomIds(64, decoder.words(), 3);
-  decoder.run({{1, 0, ids}});
-  EXPECT_EQ(decoder.failure({1, 63, {5}}), "");
-  EXPECT_NE(decoder.failure({1, 64, {5}}).find("place 64 of sequence 1"),
+  decoder.run({{3, 0, randomIds(64, decoder.words(), 3)}});
+  EXPECT_EQ(decoder.failure({3, 63, {5}}), "");
+  EXPECT_NE(decoder.failure({3, 64, {5}}).find("place 64 of sequence 3"),
             message.npos);
   EXPECT_NE(decoder.failure({4, 0, {5}}).find("sequence 4"), message.npos);
   EXPECT_NE(decoder.failure({0, 0, {decoder.words()}}).find("'input_ids'"),
             message.npos);
+}
+
+TEST_P(SequencesTest, DependOnThemselvesAlone) {
+  std::string package = compile(GetParam(), {});
+  ASSERT_FALSE(package.empty());
+  Decoder decoder(package, 2);
+  checkBits(decoder, package);
+  checkRefusals(decoder);
 }
