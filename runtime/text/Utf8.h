@@ -10,6 +10,7 @@
 #ifndef VLMC_RUNTIME_TEXT_UTF8_H
 #define VLMC_RUNTIME_TEXT_UTF8_H
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -27,27 +28,32 @@ inline size_t charBytes(char lead) {
   return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
 
-/// The character at `at`, which moves behind it. Well-formed text only.
+/// The character at `at`, which moves behind it. Of text that is not
+/// well-formed, as strings of damaged tables may be, any character; never
+/// beyond the end.
 inline char32_t nextChar(std::string_view text, size_t &at) {
   auto byte = [&](size_t i) {
-    return static_cast<char32_t>(static_cast<unsigned char>(text[i]));
+    return i < text.size()
+               ? static_cast<char32_t>(static_cast<unsigned char>(text[i]))
+               : 0;
   };
   char32_t lead = byte(at);
   if (lead < 0x80)
     return text[at++];
   size_t start = at;
   if (lead < 0xE0) {
-    at += 2;
+    at = std::min(at + 2, text.size());
     return (lead & 0x1F) << 6 | (byte(start + 1) & 0x3F);
   }
   if (lead < 0xF0) {
-    at += 3;
+    at = std::min(at + 3, text.size());
     return (lead & 0x0F) << 12 | (byte(start + 1) & 0x3F) << 6 |
            (byte(start + 2) & 0x3F);
   }
-  at += 4;
-  return (lead & 0x07) << 18 | (byte(start + 1) & 0x3F) << 12 |
-         (byte(start + 2) & 0x3F) << 6 | (byte(start + 3) & 0x3F);
+  at = std::min(at + 4, text.size());
+  char32_t c = (lead & 0x07) << 18 | (byte(start + 1) & 0x3F) << 12 |
+               (byte(start + 2) & 0x3F) << 6 | (byte(start + 3) & 0x3F);
+  return c <= 0x10FFFF ? c : U'\uFFFD';
 }
 
 /// Where the character before `at` begins; `at` > 0.

@@ -7,6 +7,7 @@ build_packages=(
   cmake
   dpkg-dev
   libbenchmark-dev
+  libclang-rt-22-dev
   libcli11-dev
   libgif-dev
   libgtest-dev
@@ -38,9 +39,6 @@ lint_packages=(
   python3-pip
   python3-venv
   shellcheck
-)
-sanitize_packages=(
-  libclang-rt-22-dev
 )
 # For tests alone: AArch64 under an emulator.
 test_packages=(

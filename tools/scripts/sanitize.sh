@@ -31,7 +31,7 @@ run_sanitize() {
   for one in "${chosen[@]}"; do
     [[ $one == asan || $one == tsan ]] || usage_error "expected asan or tsan, found '$one'"
   done
-  ensure_packages "${build_packages[@]}" "${sanitize_packages[@]}"
+  ensure_packages "${build_packages[@]}"
   logs="$(mktemp -d "${TMPDIR:-/tmp}/vlmc-sanitize.XXXXXX")"
   for one in "${chosen[@]}"; do
     with_lock "$root/build/$one.lock" sanitized_tests "$logs" "$one" || failed+=("$one")
