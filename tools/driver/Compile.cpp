@@ -12,6 +12,7 @@
 #include "passes/Pipelines.h"
 #include "tools/driver/CompileInput.h"
 #include "tools/driver/Explain.h"
+#include "tools/driver/OutputFile.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -129,6 +130,7 @@ private:
   /// The errors that passes and generators reported: on a module that the user
   /// handed in they are the user's.
   Error takeErrors(const Twine &doing);
+  Error openPrinted();
   Error print(function_ref<void(raw_ostream &)> write);
   Error printModule(mlir::ModuleOp module);
   Error printCode(const Target &target);
@@ -150,6 +152,7 @@ private:
   DiagnosticLog log;
   CompileInput input;
   std::vector<const Target *> targets;
+  std::optional<tool::OutputFile> printed; ///< where a stage is printed to
   std::map<std::string, mlir::OwningOpRef<mlir::ModuleOp>> kernelsBorder;
   std::vector<mlir::OwningOpRef<mlir::ModuleOp>> planned;
   std::vector<uint8_t> tokenizer;
@@ -166,16 +169,25 @@ Error Compilation::takeErrors(const Twine &doing) {
 
 //===-- Printing ----------------------------------------------------------===//
 
-Error Compilation::print(function_ref<void(raw_ostream &)> write) {
-  std::string path = request.output.empty() ? "-" : request.output;
-  Error error = writeToOutput(path, [&](raw_ostream &os) {
-    write(os);
+Error Compilation::openPrinted() {
+  if (request.output.empty() || request.output == "-") {
+    printed.emplace(tool::OutputFile::standardOutput());
     return Error::success();
-  });
-  if (error)
-    return userError("cannot write '" + path +
-                     "': " + toString(std::move(error)));
+  }
+  Expected<tool::OutputFile> file = tool::OutputFile::open(request.output);
+  if (!file)
+    return file.takeError();
+  printed.emplace(std::move(*file));
   return Error::success();
+}
+
+Error Compilation::print(function_ref<void(raw_ostream &)> write) {
+  std::string text;
+  raw_string_ostream os(text);
+  write(os);
+  if (Error error = printed->write(text.data(), text.size()))
+    return error;
+  return printed->commit();
 }
 
 Error Compilation::printModule(mlir::ModuleOp module) {
@@ -376,9 +388,8 @@ Error Compilation::addTokenizer() {
   if (!input.spec.has_text() || input.folder.empty())
     return Error::success();
   if (!hasTokenizer(input.folder)) {
-    warn(input.folder +
-         ": it has neither tokenizer.json nor vocab.json nor "
-         "spiece.model, so the compiled model takes token ids but no text");
+    warn(input.folder + ": it has neither tokenizer.json nor vocab.json nor "
+                        "spiece.model, so the compiled model takes token ids but no text");
     return Error::success();
   }
   report("reading the tokenizer");
@@ -452,9 +463,8 @@ Error Compilation::run() {
       return userError("no output is named; give -o NAME.vlm");
     if (Error error = checkPackageOutput(request.output))
       return error;
-  } else if (request.stage > EmitStage::Graph && targets.size() > 1) {
-    return userError("a printed stage is for one target; give one of " +
-                     join(targetNames(), ", ") + " with --target");
+  } else if (Error error = openPrinted()) {
+    return error;
   }
   if (request.explain)
     explainRemarks(context, request.explain);

@@ -117,7 +117,7 @@ static Error readModule(const CompileRequest &request,
                         mlir::MLIRContext &context, DiagnosticLog &log,
                         CompileInput &input) {
   if (!sys::fs::exists(request.model))
-    return userError(request.model + ": no such file");
+    return userError(request.model + ": no such file; check the path");
   context.loadDialect<vlm::VlmDialect, mlir::func::FuncDialect,
                       mlir::arith::ArithDialect>();
   input.module = mlir::parseSourceFile<mlir::ModuleOp>(request.model, &context);

@@ -11,12 +11,12 @@
 #ifndef VLMC_TOOLS_DRIVER_COMPILEINPUT_H
 #define VLMC_TOOLS_DRIVER_COMPILEINPUT_H
 
-#include "tools/driver/Compile.h"
 #include "frontend/spec/model_spec.pb.h"
 #include "ir/WeightSource.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "tools/driver/Compile.h"
 #include <memory>
 
 namespace vlmc {

@@ -76,7 +76,9 @@ TEST(Files, RefusesWhatIsInTheWay) {
   std::string deep = folder.file("no/where.vlm");
   EXPECT_EQ(messageOf(writeTwo(deep, "x")), "cannot write '" + deep +
                                                 "': there is no directory '" +
-                                                folder.file("no") + "'");
+                                                folder.file("no") +
+                                                "'; make it or choose another "
+                                                "output");
   EXPECT_EQ(readFile(file), "mine");
   EXPECT_EQ(folder.list(), (std::vector<std::string>{"file", "other"}));
 }
@@ -93,12 +95,13 @@ TEST(Files, TellsOfAFolderThatCannotBeWritten) {
 TEST(Files, TellsOfAFullDisk) {
   auto file = OutputFile::create("/dev/full", 0);
   EXPECT_EQ(messageOf(std::move(file)),
-            "cannot create '/dev/full': File exists");
+            "cannot create '/dev/full': File exists; choose a place that you "
+            "may write to");
   TemporaryFolder folder;
   std::string path = folder.file("big");
   EXPECT_EQ(messageOf(OutputFile::create(path, uint64_t(1) << 62)),
             "cannot reserve 4611686018427387904 bytes for '" + path +
-                "': File too large");
+                "': File too large; free some space or choose another place");
 }
 
 TEST(Files, ErrorsTellWhoseFaultTheyAre) {

@@ -131,5 +131,6 @@ TEST_F(WeightsFileTest, TellsOfAFileThatIsThere) {
   std::string path = folder.file("m.weights");
   writeText(path, "x");
   EXPECT_EQ(messageOf(plan->write(path, 1, {})),
-            "cannot create '" + path + "': File exists");
+            "cannot create '" + path +
+                "': File exists; choose a place that you may write to");
 }

@@ -199,7 +199,8 @@ TEST_F(Weights, TellSurplusTensors) {
       "these weights\n"
       "w: tensor 'v.head.weight' is not used, though the part 'v' is modelled: "
       "expected no tensors but those of the model; the checkpoint may be of "
-      "another architecture");
+      "another architecture, take the config that "
+      "belongs to these weights");
 }
 
 //===----------------------------------------------------------------------===//

@@ -99,7 +99,7 @@ TEST_F(CheckpointFolder, TellsWhatIsMissing) {
   auto file = Checkpoint::open(folder.path("pytorch_model.bin"), warnings);
   EXPECT_EQ(folder.relative(file.message()),
             "DIR/pytorch_model.bin: expected a checkpoint folder, found a "
-            "file");
+            "file; give the folder that model.safetensors is in");
 }
 
 TEST_F(CheckpointFolder, TellsWhatIsWrongInAnIndex) {

@@ -111,7 +111,8 @@ TEST(Safetensors, RefusesAHeaderThatIsNoObject) {
   std::string x = R"("x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})";
   EXPECT_EQ(messageOf(safetensors("{" + x + "," + x + "}", 1)),
             "DIR/m.safetensors: header: expected JSON, found a fault: the name "
-            "\"x\" stands twice in one object");
+            "\"x\" stands twice in one object; mend the file or fetch it "
+            "again");
 }
 
 TEST(Safetensors, RefusesMetadataThatIsNoStrings) {
@@ -244,7 +245,7 @@ TEST(Safetensors, RefusesHolesAndOverlaps) {
 TEST(Safetensors, RefusesWhatIsNoFile) {
   TestFolder folder;
   EXPECT_EQ(folder.relative(SafetensorsFile::open(folder.path()).message()),
-            "DIR: expected a regular file, found a folder");
+            "DIR: expected a regular file, found a folder; check the path");
   EXPECT_EQ(folder.relative(SafetensorsFile::open(folder.path("x")).message()),
             "DIR/x: cannot be opened: No such file or directory; check the "
             "path and its permissions");

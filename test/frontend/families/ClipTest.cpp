@@ -189,7 +189,8 @@ TEST_F(ClipConfig, KnowsTheNamesOfActivations) {
             "vlmc knows (gelu, gelu_accurate, gelu_fast, gelu_new, "
             "gelu_python, gelu_python_tanh, gelu_pytorch_tanh, leaky_relu, "
             "linear, mish, quick_gelu, relu, relu2, relu6, sigmoid, silu, "
-            "swish, tanh), found \"prelu\"");
+            "swish, tanh), found \"prelu\"; mend the file if it means one of "
+            "them");
 }
 
 TEST_F(ClipConfig, TakesKeysWithoutEffect) {
@@ -297,5 +298,6 @@ TEST_F(ClipConfig, TellsWhatIsMissing) {
             "config.json and model.safetensors");
   std::string file = folder.write("file", "x");
   EXPECT_EQ(folder.relative(importCheckpoint(file, warnings).message()),
-            "DIR/file: expected a checkpoint folder, found a file");
+            "DIR/file: expected a checkpoint folder, found a file; give the "
+            "folder that config.json is in");
 }

@@ -202,7 +202,7 @@ TEST_F(ImageProcessingTest, RefusesWrongValues) {
   expectError(R"({"image_std": [1, 0, 1]})",
               "image_std[1]: expected a finite number other than 0, found 0; "
               "mend the file");
-  expectError("[1]", "expected a JSON object, found [1]");
+  expectError("[1]", "expected a JSON object, found [1]; mend the file");
 }
 
 TEST_F(ImageProcessingTest, PassesOnWhatIsWrongWithTheFile) {

@@ -55,14 +55,14 @@ TEST(Json, RefusesBadText) {
 TEST(Json, RefusesANameThatStandsTwice) {
   EXPECT_EQ(messageOf(R"({"a": {"x": 1, "x": 1}})"),
             "f.json: expected JSON, found a fault: the name \"x\" stands twice "
-            "in one object");
+            "in one object; mend the file or fetch it again");
 }
 
 TEST(Json, RefusesAbsurdDepth) {
   EXPECT_EQ(messageOf(std::string(64, '[') + std::string(64, ']')), "");
   EXPECT_EQ(messageOf(std::string(1000000, '[')),
             "f.json: expected JSON, found a fault: more than 64 objects and "
-            "arrays inside each other");
+            "arrays inside each other; mend the file or fetch it again");
 }
 
 TEST(Json, ReadsFiles) {

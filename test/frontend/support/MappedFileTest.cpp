@@ -29,10 +29,12 @@ TEST(MappedFile, TakesAnEmptyFile) {
 TEST(MappedFile, RefusesWhatIsNoFile) {
   TestFolder folder;
   EXPECT_EQ(folder.relative(MappedFile::open(folder.path()).message()),
-            "DIR: expected a regular file, found a folder");
+            "DIR: expected a regular file, found a folder; check the path");
   ASSERT_EQ(mkfifo(folder.path("pipe").c_str(), 0600), 0);
-  EXPECT_EQ(folder.relative(MappedFile::open(folder.path("pipe")).message()),
-            "DIR/pipe: expected a regular file, found a special file");
+  EXPECT_EQ(
+      folder.relative(MappedFile::open(folder.path("pipe")).message()),
+      "DIR/pipe: expected a regular file, found a special file; check the "
+      "path");
 }
 
 TEST(MappedFile, RefusesAFileItMayNotRead) {

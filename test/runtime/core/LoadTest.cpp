@@ -158,7 +158,8 @@ TEST_F(LoadTest, RefusesLibraryOfAnotherName) {
   EXPECT_FAILS(load(), VLM_INCOMPATIBLE,
                "library '" + library("other").string() +
                    "': expected the symbol 'other_vlm_model', found none; the "
-                   "file is no compiled model or was renamed");
+                   "file is no compiled model or was renamed, compile the "
+                   "model again");
 }
 
 TEST_F(LoadTest, RefusesAnotherInterface) {
@@ -169,9 +170,8 @@ TEST_F(LoadTest, RefusesAnotherInterface) {
   addLibrary("fakeStruct");
   EXPECT_FAILS(load(), VLM_INCOMPATIBLE,
                inLibrary() + "expected a model table of " +
-                   std::to_string(sizeof(vlm_abi_model)) +
-                   " bytes, found 8; "
-                   "compile the model with the vlmc of this runtime");
+                   std::to_string(sizeof(vlm_abi_model)) + " bytes, found 8; "
+                             "compile the model with the vlmc of this runtime");
   addLibrary("fakeKernel");
   EXPECT_FAILS(load(), VLM_INCOMPATIBLE,
                inLibrary() + "entry point 'score' has invalid tables at step 0 "
@@ -252,18 +252,21 @@ TEST_F(LoadTest, RefusesWeightsOfAnotherCompilation) {
   std::string message = take(load(), &code);
   EXPECT_EQ(code, VLM_INCOMPATIBLE);
   EXPECT_TRUE(message.starts_with(
-      inWeights() + "belongs to another compilation: expected 960 bytes with "
-                    "header SHA-256 "))
+      inWeights() + "is damaged or belongs to another compilation: expected "
+                    "960 bytes with header SHA-256 "))
       << message;
   EXPECT_TRUE(message.ends_with(
-      "; keep library and weights of one compilation together"))
+      "; keep library and weights of one compilation together, or compile the "
+      "model again"))
       << message;
 }
 
 TEST_F(LoadTest, RefusesWeightsThatAreNoFile) {
   fs::remove(weights);
   fs::create_directory(weights);
-  EXPECT_FAILS(load(), VLM_IO, inWeights() + "expected a regular file");
+  EXPECT_FAILS(load(), VLM_IO,
+               inWeights() + "expected a regular file; copy it again, or "
+                             "compile the model again");
 }
 
 TEST_F(LoadTest, VerifiesWeights) {
