@@ -40,6 +40,9 @@ std::optional<Fault> CaseRunner::run(const RequestCase &request,
     return fault;
   if (request.task == "generate" && isTensors && canGenerate(model->get()))
     return generate(request, values);
+  if (request.task == "generate" && canGenerate(model->get()))
+    return Fault("task 'generate' takes token ids and pixel values that are "
+                 "ready made; give it in mode \"tensors\"");
   return Fault("task '" + request.task +
                "' is not supported by this model, which has the tasks embed, "
                "tokenize and decode");

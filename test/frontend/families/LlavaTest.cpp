@@ -1,0 +1,153 @@
+//===- LlavaTest.cpp - Tests of reading LLaVA's config.json ---------------===//
+//
+// Values and messages of config.json, of the decoder inside as well. What is
+// expected of values was read off transformers' LlavaConfig and the configs of
+// its decoders.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/Frontend.h"
+#include "frontend/support/Json.h"
+#include "test/frontend/support/TestFolder.h"
+
+#include <gtest/gtest.h>
+
+using namespace vlmc;
+
+namespace {
+class LlavaConfig : public testing::Test {
+protected:
+  void SetUp() override {
+    config = {{"model_type", "llava"},
+              {"vision_config",
+               {{"hidden_size", 16},
+                {"intermediate_size", 24},
+                {"num_attention_heads", 4},
+                {"num_hidden_layers", 3},
+                {"image_size", 32},
+                {"patch_size", 8}}},
+              {"text_config",
+               {{"model_type", "llama"},
+                {"hidden_size", 24},
+                {"intermediate_size", 20},
+                {"num_attention_heads", 4},
+                {"num_key_value_heads", 2},
+                {"num_hidden_layers", 2},
+                {"vocab_size", 100}}}};
+  }
+  Result<spec::ModelSpec> import() {
+    folder.write("config.json", config.dump());
+    return importCheckpoint(folder.path(), warnings);
+  }
+  spec::Decoder decoder() {
+    auto model = import();
+    EXPECT_TRUE(model) << model.message();
+    return model ? model->components(1).decoder() : spec::Decoder();
+  }
+  spec::VisionTransformer tower() {
+    auto model = import();
+    EXPECT_TRUE(model) << model.message();
+    return model ? model->components(0).vision_transformer()
+                 : spec::VisionTransformer();
+  }
+  std::string messageOf() {
+    auto result = import();
+    return result ? "" : folder.relative(result.message());
+  }
+
+  TestFolder folder;
+  std::vector<std::string> warnings;
+  Json config;
+};
+} // namespace
+
+TEST_F(LlavaConfig, HasTheDefaultsOfItsClasses) {
+  EXPECT_EQ(tower().blocks().layers(), 2); // -2 leaves the last block out
+  EXPECT_TRUE(tower().drop_class_token());
+  spec::Decoder llama = decoder();
+  EXPECT_EQ(llama.max_tokens(), 2048);
+  EXPECT_EQ(llama.head_size(), 6);
+  EXPECT_EQ(llama.rotary().size(), 6);
+  EXPECT_EQ(llama.rotary().theta(), 10000);
+  EXPECT_EQ(llama.window(), 0);
+  EXPECT_FALSE(llama.query_bias() || llama.head_norm() || llama.tied_head());
+  config["text_config"]["model_type"] = "mistral";
+  EXPECT_EQ(decoder().window(), 4096);
+  EXPECT_EQ(decoder().max_tokens(), 131072);
+  config["text_config"]["model_type"] = "qwen2";
+  EXPECT_TRUE(decoder().query_bias());
+  EXPECT_EQ(decoder().window(), 0); // use_sliding_window is false
+  config["text_config"]["model_type"] = "qwen3";
+  EXPECT_TRUE(decoder().head_norm());
+  EXPECT_EQ(decoder().head_size(), 128);
+}
+
+TEST_F(LlavaConfig, TakesKeysOfVersions4And5) {
+  Json &text = config["text_config"];
+  text["rope_theta"] = 5000;
+  text["rope_scaling"] = {{"type", "linear"}, {"factor", 4}};
+  spec::RotaryEmbedding old = decoder().rotary();
+  EXPECT_EQ(old.kind(), spec::RotaryEmbedding::LINEAR);
+  EXPECT_EQ(old.factor(), 4);
+  EXPECT_EQ(old.theta(), 5000);
+  text.erase("rope_theta");
+  text.erase("rope_scaling");
+  text["rope_parameters"] = {
+      {"rope_type", "linear"}, {"factor", 4}, {"rope_theta", 5000}};
+  EXPECT_EQ(decoder().rotary().SerializeAsString(), old.SerializeAsString());
+}
+
+TEST_F(LlavaConfig, TellsWhichLayersHaveTheWindow) {
+  Json &text = config["text_config"];
+  text["model_type"] = "qwen2";
+  text["use_sliding_window"] = true;
+  text["sliding_window"] = 7;
+  text["max_window_layers"] = 1;
+  ASSERT_EQ(decoder().window_layers_size(), 1);
+  EXPECT_EQ(decoder().window_layers(0), 1);
+  text["layer_types"] = {"sliding_attention", "full_attention"};
+  ASSERT_EQ(decoder().window_layers_size(), 1);
+  EXPECT_EQ(decoder().window_layers(0), 0);
+}
+
+TEST_F(LlavaConfig, TakesTokensOfTheGenerationConfig) {
+  config["image_token_index"] = 99;
+  folder.write("generation_config.json",
+               R"({"eos_token_id": [2, 7], "pad_token_id": 0})");
+  auto model = import();
+  ASSERT_TRUE(model) << model.message();
+  ASSERT_EQ(model->generation().end_token_ids_size(), 2);
+  EXPECT_EQ(model->generation().end_token_ids(1), 7);
+  EXPECT_EQ(model->generation().pad_token_id(), 0);
+  EXPECT_EQ(model->generation().image_token_id(), 99);
+}
+
+TEST_F(LlavaConfig, TellsWhatItDoesNotKnow) {
+  config["text_config"]["model_type"] = "gpt9";
+  EXPECT_EQ(messageOf(),
+            "DIR/config.json: text_config.model_type: expected a decoder that "
+            "vlmc knows (\"llama\", \"mistral\", \"qwen2\", \"qwen3\"), found "
+            "\"gpt9\"; other decoders are not supported");
+  SetUp();
+  config["text_config"]["rope_scaling"] = {{"rope_type", "dynamic"},
+                                           {"factor", 2}};
+  EXPECT_EQ(messageOf(),
+            "DIR/config.json: text_config.rope_scaling.rope_type: expected "
+            "\"default\", \"linear\", \"llama3\" or \"yarn\", found "
+            "\"dynamic\"; others are not supported");
+  SetUp();
+  config["vision_feature_layer"] = -5;
+  EXPECT_EQ(messageOf(),
+            "DIR/config.json: vision_feature_layer: expected a layer from -3 "
+            "to 3, other than 0, found -5; mend the file");
+  SetUp();
+  config["text_config"]["num_key_value_heads"] = 3;
+  EXPECT_EQ(messageOf(),
+            "DIR/config.json: text_config.num_key_value_heads: expected a "
+            "divisor of num_attention_heads 4, found 3; mend the file");
+  SetUp();
+  config["vision_config"]["model_type"] = "siglip_vision_model";
+  EXPECT_EQ(messageOf(),
+            "DIR/config.json: vision_config.model_type: expected "
+            "\"clip_vision_model\", found \"siglip_vision_model\"; other "
+            "towers are not supported yet");
+}
