@@ -85,7 +85,9 @@ static Error addLevel(mlir::ModuleOp graph, const Target &target,
     return internalError("the passes failed for " + target.name);
   LLVMContext context;
   std::vector<KernelCode> kernels;
-  auto code = lowerKernels(*planned.back(), target, "bench_", context, kernels);
+  auto code = lowerKernels(*planned.back(), target,
+                           "bench_" + toIdentifier(target.name) + "_", context,
+                           kernels);
   if (failed(code))
     return internalError("code generation failed for " + target.name);
   if (Error error = optimizeModule(**code, target))
@@ -101,7 +103,23 @@ static Error addLevel(mlir::ModuleOp graph, const Target &target,
   return Error::success();
 }
 
-static Error writeModel(StringRef graph, ArrayRef<std::string> targets,
+/// The targets of these names, or all of this machine's; best first.
+static Expected<std::vector<const Target *>>
+findTargets(ArrayRef<std::string> names) {
+  std::vector<const Target *> targets;
+  for (const std::string &name : names) {
+    Expected<const Target *> target = parseTarget(name);
+    if (!target)
+      return target.takeError();
+    targets.push_back(*target);
+  }
+  if (targets.empty())
+    targets = hostTargets();
+  sortBestFirst(targets);
+  return targets;
+}
+
+static Error writeModel(StringRef graph, ArrayRef<std::string> targetNames,
                         const std::string &output,
                         std::map<std::string, std::vector<float>> &storage) {
   mlir::MLIRContext context;
@@ -117,15 +135,13 @@ static Error writeModel(StringRef graph, ArrayRef<std::string> targets,
   inputs.name = "bench";
   inputs.spec = &spec;
   inputs.weights = &weights;
+  auto targets = findTargets(targetNames);
+  if (!targets)
+    return targets.takeError();
   std::vector<mlir::OwningOpRef<mlir::ModuleOp>> planned;
-  for (const std::string &name : targets) {
-    const Target *target = findTarget(name);
-    if (!target)
-      return userError("target '" + name + "': expected one of " +
-                       join(targetNames(), ", "));
+  for (const Target *target : *targets)
     if (Error error = addLevel(*module, *target, inputs, planned))
       return error;
-  }
   return writePackage(inputs);
 }
 

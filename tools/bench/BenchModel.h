@@ -28,7 +28,8 @@ namespace vlmc::bench {
 class BenchModel {
 public:
   /// `graph`: the entry and weights, read by recipes of their own names.
-  /// `targets`: names of instruction-set levels; the machine's best one runs.
+  /// `targets`: names of instruction-set levels, none: all of this
+  /// architecture; the machine's best one runs.
   BenchModel(llvm::StringRef graph, llvm::ArrayRef<std::string> targets);
   ~BenchModel();
   BenchModel(const BenchModel &) = delete;

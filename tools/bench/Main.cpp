@@ -1,12 +1,8 @@
 //===-- Main.cpp - the command line of a benchmark program ----------------===//
 #include "tools/bench/Main.h"
-#include "codegen/Codegen.h"
 #include "runtime/vlm.h"
-#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/raw_ostream.h"
-#include "llvm/TargetParser/Host.h"
-#include "llvm/TargetParser/Triple.h"
 
 using namespace llvm;
 
@@ -15,8 +11,8 @@ namespace vlmc::bench {
 void Options::printHelp(const char *program) const {
   outs() << "usage: " << program << " [FLAG...] [" << form << "...]\n"
          << "  --seconds=S      how long each shape is measured (0.3)\n"
-         << "  --target=NAME    only this instruction-set level, one of "
-         << join(targetNames(), ", ") << "\n"
+         << "  --target=NAME    only this instruction-set level; several may "
+            "be given, none is all\n"
          << flagsHelp
          << "and Google Benchmark's flags, of which --benchmark_filter=REGEX, "
             "--benchmark_repetitions=N,\n--benchmark_format=json are the "
@@ -68,14 +64,6 @@ static std::vector<int> threadCounts() {
   return all == 1 ? std::vector{1} : std::vector{1, all};
 }
 
-/// The levels of this machine's architecture, best first.
-static std::vector<std::string> hostTargetNames() {
-  std::vector<std::string> names;
-  for (const Target *target : hostTargets())
-    names.push_back(target->name);
-  return names;
-}
-
 bool Options::parse(int argc, char **argv) {
   for (int i = 1; i < argc; ++i)
     if (StringRef(argv[i]) == "--help") {
@@ -91,8 +79,6 @@ bool Options::parse(int argc, char **argv) {
     }
   if (!given.empty())
     shapes = given;
-  if (targets.empty())
-    targets = hostTargetNames();
   threads = threadCounts();
   return true;
 }

@@ -34,7 +34,8 @@ struct Options {
   bool parse(int argc, char **argv);
 
   std::vector<Shape> shapes;
-  /// Instruction-set levels to compile for; the machine's best one runs.
+  /// Instruction-set levels to compile for, none: all of this architecture;
+  /// the machine's best one runs.
   std::vector<std::string> targets;
   /// One, and all that the process may use.
   std::vector<int> threads;

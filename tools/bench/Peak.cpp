@@ -42,9 +42,9 @@ loopAvx512(int64_t iterations) {
 }
 
 PeakLoop findPeakLoop(std::string_view isa) {
-  if (isa == "x86-64-v3")
+  if (isa.starts_with("x86-64-v3"))
     return loopAvx2;
-  if (isa == "x86-64-v4")
+  if (isa.starts_with("x86-64-v4"))
     return loopAvx512;
   return nullptr;
 }

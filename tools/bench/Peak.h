@@ -20,7 +20,8 @@ namespace vlmc::bench {
 /// Runs `iterations` of the loop and returns its floating-point operations.
 using PeakLoop = double (*)(int64_t iterations);
 
-/// The loop for an instruction-set level, or null if there is none.
+/// The loop for an instruction-set level, "x86-64-v4+vnni", or null if there is
+/// none.
 PeakLoop findPeakLoop(std::string_view isa);
 
 } // namespace vlmc::bench
