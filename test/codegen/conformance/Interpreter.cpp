@@ -112,6 +112,30 @@ private:
           });
         })
         .Case([&](vlm::TokenIndexOp o) { return tokenIndex(o); })
+        .Case([&](vlm::RmsNormOp o) { return rmsNorm(o); })
+        .Case([&](vlm::MultiplyOp o) {
+          Tensor x = values[o.getLhs()];
+          for (auto [i, v] : llvm::enumerate(x.data))
+            v *= values[o.getRhs()].data[i];
+          return x;
+        })
+        .Case([&](vlm::RopeTableOp o) { return ropeTable(o); })
+        .Case([&](vlm::RopeOp o) { return rope(o); })
+        .Case([&](vlm::MergeTokensOp o) {
+          const Tensor &x = values[o.getInput()], &row = values[o.getRow()];
+          const Tensor &features = values[o.getFeatures()];
+          return make(x.shape, [&](int64_t r, int64_t c) {
+            auto from = int64_t(row.data[r]);
+            return from < 0 ? x.at(r, c) : features.at(from, c);
+          });
+        })
+        .Case([&](vlm::SliceTokensOp o) {
+          const Tensor &x = values[o.getInput()];
+          int64_t begin = o.getBegin(), kept = int64_t(o.getEnd()) - begin;
+          return make({x.shape[0], kept, x.width()}, [&](int64_t r, int64_t c) {
+            return x.at(r / kept * x.shape[1] + begin + r % kept, c);
+          });
+        })
         .Case([&](vlm::SqueezeOp o) {
           Tensor x = values[o.getInput()];
           x.shape.erase(x.shape.begin() + 1);
@@ -230,6 +254,51 @@ private:
           found = t;
       return double(std::max<int64_t>(found, 0));
     });
+  }
+
+  Tensor rmsNorm(vlm::RmsNormOp o) {
+    const Tensor &x = values[o.getInput()], &weight = values[o.getWeight()];
+    int64_t group = weight.width();
+    return make(x.shape, [&](int64_t r, int64_t c) {
+      double squares = 0;
+      for (int64_t k = c / group * group; k < c / group * group + group; ++k)
+        squares += x.at(r, k) * x.at(r, k);
+      double root =
+          std::sqrt(squares / double(group) + o.getEpsilon().convertToDouble());
+      return x.at(r, c) / root *
+             (weight.data[c % group] + o.getOffset().convertToDouble());
+    });
+  }
+
+  Tensor ropeTable(vlm::RopeTableOp o) {
+    const Tensor &position = values[o.getPosition()];
+    llvm::ArrayRef<float> frequencies = o.getFrequencies();
+    int64_t half = frequencies.size();
+    return make({position.shape[0], position.shape[1], 2 * half},
+                [&](int64_t r, int64_t c) {
+                  // The angle itself is an f32.
+                  float angle = float(position.data[r]) * frequencies[c % half];
+                  return o.getScale().convertToDouble() *
+                         (c < half ? std::cos(double(angle))
+                                   : std::sin(double(angle)));
+                });
+  }
+
+  Tensor rope(vlm::RopeOp o) {
+    const Tensor &x = values[o.getInput()], &table = values[o.getTable()];
+    int64_t head = x.width() / int64_t(o.getNumHeads());
+    int64_t half = table.width() / 2;
+    Tensor result = x;
+    for (int64_t r = 0; r < x.rows(); ++r)
+      for (int64_t first = 0; first < x.width(); first += head)
+        for (int64_t i = 0; i < half; ++i) {
+          int64_t a = first + (o.getInterleaved() ? 2 * i : i);
+          int64_t b = o.getInterleaved() ? a + 1 : a + half;
+          double c = table.at(r, i), s = table.at(r, half + i);
+          result.data[r * x.width() + a] = x.at(r, a) * c - x.at(r, b) * s;
+          result.data[r * x.width() + b] = x.at(r, b) * c + x.at(r, a) * s;
+        }
+    return result;
   }
 
   static double activate(vlm::ActivationKind kind, double x) {

@@ -424,6 +424,71 @@ TEST_P(Conformance, RowsEmbeddingsNormsAndTokens) {
         {{random({1, 20}, 1), random({3, 4, 20}, 2), random({5, 20}, 3)}});
 }
 
+/// GPUs have no kernels for decoders yet.
+using DecoderConformance = Conformance;
+std::vector<std::string> decoderTargets() {
+  std::vector<std::string> targets;
+  for (const std::string &target : runnableTargets())
+    if (findTarget(target)->arch != "cuda")
+      targets.push_back(target);
+  return targets;
+}
+INSTANTIATE_TEST_SUITE_P(Kernels, DecoderConformance,
+                         testing::ValuesIn(decoderTargets()), nameOf);
+
+TEST_P(DecoderConformance, RowsNormsAndProducts) {
+  for (auto [features, group] : std::vector<std::pair<int64_t, int64_t>>{
+           {40, 40}, {37, 37}, {48, 16}, {30, 5}}) {
+    SCOPED_TRACE(std::to_string(features) + " by " + std::to_string(group));
+    std::string x = type({1, 0, features}), w = type({group});
+    check(kernelText("rows", "%x: " + x + ", %u: " + x + ", %w: " + w, x,
+                     "%0 = vlm.rms_norm %x, %w {epsilon = 1.0e-3 : f64, offset "
+                     "= 0.5 : f64} : " +
+                         x + ", " + w + "\n%y = vlm.multiply %0, %u : " + x),
+          {{random({1, 5, features}, 1, -3, 3), random({1, 5, features}, 2),
+            random({group}, 3)}});
+  }
+}
+
+TEST_P(DecoderConformance, RowsRotations) {
+  for (auto [head, half] : std::vector<std::pair<int64_t, int64_t>>{
+           {32, 16}, {16, 4}, {24, 12}, {7, 2}, {64, 16}})
+    for (const char *kind : {"", "interleaved, "}) {
+      SCOPED_TRACE(std::to_string(head) + ", " + std::to_string(half) + kind);
+      std::string x = type({1, 0, 3 * head}), t = type({1, 0, 2 * half});
+      check(kernelText("rows", "%x: " + x + ", %t: " + t, x,
+                       std::string("%y = vlm.rope %x, %t {") + kind +
+                           "num_heads = 3 : i64} : " + x + ", " + t),
+            {{random({1, 4, 3 * head}, 1), random({1, 4, 2 * half}, 2)}});
+    }
+}
+
+TEST_P(DecoderConformance, RopeTable) {
+  std::string p = type({1, 0}, "i32"), y = type({1, 0, 22});
+  std::string frequencies = "1.0";
+  for (int i = 1; i < 11; ++i)
+    frequencies += ", " + std::to_string(std::pow(0.43, i));
+  Tensor positions{{1, 7}, {0, 1, 2, 77, 4095, 131071, 1000000}};
+  check(kernelText(
+            "rows", "%p: " + p, y,
+            "%y = vlm.rope_table %p {frequencies = array<f32: " + frequencies +
+                ">, scale = 1.25 : f64} : (" + p + ") -> " + y),
+        {{positions}});
+}
+
+TEST_P(DecoderConformance, RowsMergedAndSlicedTokens) {
+  std::string x = type({1, 0, 21}), f = type({0, 21}), r = type({1, 0}, "i32");
+  check(kernelText("rows", "%x: " + x + ", %f: " + f + ", %r: " + r, x,
+                   "%y = vlm.merge_tokens %x, %f, %r : " + x + ", " + f + ", " +
+                       r),
+        {{random({1, 5, 21}, 1), random({2, 21}, 2),
+          Tensor{{1, 5}, {-1, 1, 0, -1, 1}}}});
+  std::string z = type({0, 6, 21}), y = type({0, 4, 21});
+  check(kernelText("rows", "%x: " + z, y,
+                   "%y = vlm.slice_tokens %x [1, 5] : (" + z + ") -> " + y),
+        {{random({3, 6, 21}, 1)}});
+}
+
 TEST_P(Conformance, RowsTokenIndex) {
   std::string ids = type({0, 0}, "i64"), y = type({0, 1}, "i32");
   Tensor some{{3, 4}, {5, 9, 2, 9, 1, 1, 1, 1, 2, 3, 2, 0}};
