@@ -7,13 +7,11 @@
 #include "frontend/families/DecoderConfig.h"
 
 #include "frontend/families/Activations.h"
+#include "frontend/families/DualEncoder.h"
 
 #include <cmath>
 
 namespace vlmc {
-
-static constexpr int64_t maxFeatures = 1 << 20;
-static constexpr int64_t maxId = INT32_MAX;
 
 namespace {
 /// A decoder class of transformers.
@@ -277,20 +275,11 @@ DecoderFacts readDecoder(const Json &config, const std::string &file,
 // Names
 //===----------------------------------------------------------------------===//
 
-static void addNames(spec::ModelSpec &model, const std::string &canonical,
-                     const std::vector<std::string> &prefixes,
-                     const std::string &name) {
-  spec::WeightRule *rule = model.add_weights();
-  rule->set_canonical(canonical);
-  for (const std::string &prefix : prefixes)
-    rule->add_names(prefix + name);
-}
-
 void addDecoderRules(spec::ModelSpec &model,
                      const std::vector<std::string> &bodies,
                      const std::vector<std::string> &heads) {
-  addNames(model, "text.tokens", bodies, "embed_tokens");
-  addNames(model, "text.final_norm", bodies, "norm");
+  addRule(model, "text.tokens", bodies, "embed_tokens");
+  addRule(model, "text.final_norm", bodies, "norm");
   const char *parts[][2] = {{"norm1", "input_layernorm"},
                             {"norm2", "post_attention_layernorm"},
                             {"attention.query", "self_attn.q_proj"},
@@ -303,9 +292,9 @@ void addDecoderRules(spec::ModelSpec &model,
                             {"mlp.up", "mlp.up_proj"},
                             {"mlp.down", "mlp.down_proj"}};
   for (auto [ours, theirs] : parts)
-    addNames(model, std::string("text.layers.{}.") + ours, bodies,
-             std::string("layers.{}.") + theirs);
-  addNames(model, "text.head", heads, "");
+    addRule(model, std::string("text.layers.{}.") + ours, bodies,
+            std::string("layers.{}.") + theirs);
+  addRule(model, "text.head", heads, "");
   for (const std::string &body : bodies)
     model.add_ignored_tensors(body + "layers.{}.self_attn.rotary_emb");
 }

@@ -84,6 +84,15 @@ void addRule(spec::ModelSpec &model, const std::string &canonical,
   rule->add_names(name);
 }
 
+void addRule(spec::ModelSpec &model, const std::string &canonical,
+             const std::vector<std::string> &prefixes,
+             const std::string &name) {
+  spec::WeightRule *rule = model.add_weights();
+  rule->set_canonical(canonical);
+  for (const std::string &prefix : prefixes)
+    rule->add_names(prefix + name);
+}
+
 void addTowerRules(spec::ModelSpec &model, const std::string &tower) {
   const std::string canonical = tower + ".layers.{}.";
   const std::string name = tower + "_model.encoder.layers.{}.";

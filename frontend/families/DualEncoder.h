@@ -43,6 +43,9 @@ addSimilarity(spec::ModelSpec &model,
 
 void addRule(spec::ModelSpec &model, const std::string &canonical,
              const std::string &name);
+/// The same for a weight that may have any of the prefixes.
+void addRule(spec::ModelSpec &model, const std::string &canonical,
+             const std::vector<std::string> &prefixes, const std::string &name);
 /// The rules of a tower's positions and blocks, and its ignored buffers.
 void addTowerRules(spec::ModelSpec &model, const std::string &tower);
 

@@ -96,15 +96,6 @@ static const std::vector<std::string> &towerPrefixes() {
   return prefixes;
 }
 
-static void addNames(spec::ModelSpec &model, const std::string &canonical,
-                     const std::vector<std::string> &prefixes,
-                     const std::string &name) {
-  spec::WeightRule *rule = model.add_weights();
-  rule->set_canonical(canonical);
-  for (const std::string &prefix : prefixes)
-    rule->add_names(prefix + name);
-}
-
 /// `blocks` of `all` run; the weights of the others are in the file too.
 static void addTowerNames(spec::ModelSpec &model, int64_t blocks, int64_t all) {
   const auto &prefixes = towerPrefixes();
@@ -121,7 +112,7 @@ static void addTowerNames(spec::ModelSpec &model, int64_t blocks, int64_t all) {
       {"layers.{}.norm2", "encoder.layers.{}.layer_norm2"},
       {"layers.{}.mlp", "encoder.layers.{}.mlp"}};
   for (auto [ours, theirs] : parts)
-    addNames(model, std::string("vision.") + ours, prefixes, theirs);
+    addRule(model, std::string("vision.") + ours, prefixes, theirs);
   for (const std::string &prefix : prefixes) {
     model.add_ignored_tensors(prefix + "embeddings.position_ids");
     model.add_ignored_tensors(prefix + "post_layernorm");
@@ -133,8 +124,8 @@ static void addTowerNames(spec::ModelSpec &model, int64_t blocks, int64_t all) {
 static void addProjectorNames(spec::ModelSpec &model) {
   const std::vector<std::string> prefixes = {"multi_modal_projector.",
                                              "model.multi_modal_projector."};
-  addNames(model, "projector.layers.0", prefixes, "linear_1");
-  addNames(model, "projector.layers.1", prefixes, "linear_2");
+  addRule(model, "projector.layers.0", prefixes, "linear_1");
+  addRule(model, "projector.layers.1", prefixes, "linear_2");
 }
 
 //===----------------------------------------------------------------------===//
