@@ -35,6 +35,13 @@ static llvm::Error failure(const llvm::Twine &message) {
   return llvm::createStringError(message);
 }
 
+/// Whether a folder's disk has no room for even small files.
+static bool isFull(StringRef folder) {
+  llvm::ErrorOr<llvm::sys::fs::space_info> space =
+      llvm::sys::fs::disk_space(folder);
+  return space && space->available < (1 << 20);
+}
+
 /// What the program wrote to its error stream, without the last line end.
 static std::string readMessage(StringRef path) {
   auto buffer = llvm::MemoryBuffer::getFile(path);
@@ -62,6 +69,12 @@ generateImagePipelines(StringRef target, StringRef prefix, StringRef outDir,
   int code = llvm::sys::ExecuteAndWait(vlmcHalide, arguments, std::nullopt,
                                        redirects, /*SecondsToWait=*/0,
                                        /*MemoryLimit=*/0, &problem);
+  if (code != 0 && isFull(outDir))
+    return llvm::createStringError(
+        std::make_error_code(std::errc::no_space_on_device),
+        "cannot write the image pipelines to '" + outDir +
+            "': the disk is full; free some space or set TMPDIR to another "
+            "folder");
   if (code != 0)
     return failure("vlmc-halide for target " + target + " failed: " +
                    (problem.empty() ? readMessage(messages) : problem));

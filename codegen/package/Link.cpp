@@ -60,6 +60,21 @@ static Error checkOpenSymbols(const LinkRequest &request) {
                        "': no object defines " + missing);
 }
 
+/// LLD maps its output, so that a disk which fills up ends the process: sees to
+/// it that there is room for the library, which is no larger than its objects
+/// and some tables.
+static Error checkRoom(const LinkRequest &request, const std::string &output) {
+  uint64_t bytes = 64 << 10;
+  for (const NamedObject &object : request.objects)
+    bytes += object.bytes.size();
+  Expected<OutputFile> file = OutputFile::create(output, bytes);
+  if (!file)
+    return file.takeError();
+  if (std::error_code code = sys::fs::remove(output))
+    return userError("cannot remove '" + output + "': " + code.message());
+  return Error::success();
+}
+
 /// One call of LLD at a time; it keeps its state in globals.
 static Error runLinker(ArrayRef<std::string> arguments, StringRef soname) {
   static std::mutex mutex;
@@ -125,6 +140,8 @@ Error linkSharedLibrary(const LinkRequest &request, const std::string &folder) {
       request.imports.empty() ? "defs" : "undefs"};
   if (Error error = writeObjects(request, folder, arguments))
     return error;
+  if (Error error = checkRoom(request, request.output))
+    return error;
   return runLinker(arguments, request.soname);
 }
 
@@ -165,6 +182,8 @@ Error linkArchive(const LinkRequest &request, const std::string &folder) {
   std::vector<std::string> arguments = {"ld.lld", "-r", "--fatal-warnings",
                                         "-o", linked};
   if (Error error = writeObjects(request, folder, arguments))
+    return error;
+  if (Error error = checkRoom(request, linked))
     return error;
   if (Error error = runLinker(arguments, request.soname))
     return error;
