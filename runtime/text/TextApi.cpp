@@ -46,7 +46,8 @@ vlm_status_t *vlm_tokenizer_of_model(const vlm_model_t *model,
     return makeStatus(
         VLM_UNSUPPORTED,
         std::string("model '") + abi->name +
-            "' takes no text: it was compiled without a tokenizer");
+            "' takes no text: it was compiled without a tokenizer; compile it "
+            "from a folder with tokenizer.json");
   size_t bytes = 0;
   auto *weights = static_cast<const char *>(vlm_model_weights(model, &bytes));
   if (abi->tokenizer.offset > bytes ||

@@ -335,11 +335,11 @@ Error Compilation::addLevels(PackageInputs &inputs) {
                        all_of(level.kernels, [](const KernelCode &kernel) {
                          return kernel.strategy == "reference";
                        });
-    inputs.levels.push_back({level.target,
-                             *module,
-                             std::move(level.kernels),
-                             {"kernels." + level.target->name,
-                              std::move(level.object)}});
+    inputs.levels.push_back(
+        {level.target,
+         *module,
+         std::move(level.kernels),
+         {"kernels." + level.target->name, std::move(level.object)}});
   }
   return Error::success();
 }
@@ -349,8 +349,7 @@ Error Compilation::addImage(const Target &target, PackageInputs &inputs) {
   Result<ImageProcessing> image = fromSpec(input.spec.image());
   if (!image)
     return userError(request.model + ": " + image.message());
-  NormalisationTable pil =
-      makeNormalisationTable(*image, ImageBackend::Pil);
+  NormalisationTable pil = makeNormalisationTable(*image, ImageBackend::Pil);
   NormalisationTable torchvision =
       makeNormalisationTable(*image, ImageBackend::Torchvision);
   inputs.pilTable.assign(pil.begin(), pil.end());
@@ -388,8 +387,9 @@ Error Compilation::addTokenizer() {
   if (!input.spec.has_text() || input.folder.empty())
     return Error::success();
   if (!hasTokenizer(input.folder)) {
-    warn(input.folder + ": it has neither tokenizer.json nor vocab.json nor "
-                        "spiece.model, so the compiled model takes token ids but no text");
+    warn(input.folder +
+         ": it has neither tokenizer.json nor vocab.json nor "
+         "spiece.model, so the compiled model takes token ids but no text");
     return Error::success();
   }
   report("reading the tokenizer");
@@ -478,7 +478,8 @@ Error Compilation::run() {
     return userError(request.model + " is at stage '" +
                      stageNames[static_cast<size_t>(input.border)] +
                      "', behind '" +
-                     stageNames[static_cast<size_t>(request.stage)] + "'");
+                     stageNames[static_cast<size_t>(request.stage)] +
+                     "'; start from an earlier stage");
   if (request.stage == EmitStage::Spec)
     return print([&](raw_ostream &os) { os << printSpec(input.spec); });
   if (request.stage == EmitStage::Graph)

@@ -122,7 +122,9 @@ static Error readModule(const CompileRequest &request,
                       mlir::arith::ArithDialect>();
   input.module = mlir::parseSourceFile<mlir::ModuleOp>(request.model, &context);
   if (!input.module)
-    return userError(log.take());
+    return userError(log.take() +
+                     "\n  note: print the stage again with vlmc compile "
+                     "--emit");
   if (!request.taps.empty())
     return userError(request.model + ": taps are chosen when the graph is "
                                      "made; give them with --emit graph");

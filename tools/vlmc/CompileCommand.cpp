@@ -55,6 +55,7 @@ void CompileCommand::declare(CLI::App &app) {
           ->type_name("DIR");
   seedOption = app.add_option("--random-weights", seed,
                               "random weights instead of a checkpoint's")
+                   ->check(CLI::Range(int64_t(0), INT64_MAX))
                    ->type_name("SEED");
   CLI::Option *none =
       app.add_flag("--no-weights", noWeights, "no weights: for --emit only");

@@ -78,6 +78,18 @@ EmbedTask::addImages(const std::vector<std::string> &paths,
 // Texts
 //===----------------------------------------------------------------------===//
 
+/// The beginning of a text, on one line.
+static std::string excerpt(const std::string &text) {
+  constexpr size_t most = 40;
+  size_t end = std::min(text.size(), most);
+  while (end < text.size() && (text[end] & 0xC0) == 0x80)
+    --end;
+  std::string result = text.substr(0, end);
+  std::ranges::replace_if(
+      result, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  return "\"" + result + (end < text.size() ? "..." : "") + "\"";
+}
+
 static std::optional<Fault> encodeText(const vlm_tokenizer_t *tokenizer,
                                        const std::string &text,
                                        size_t maxTokens,
@@ -89,8 +101,8 @@ static std::optional<Fault> encodeText(const vlm_tokenizer_t *tokenizer,
     return fault;
   out.assign(ids.ids, ids.ids + ids.count);
   if (ids.truncated)
-    warn("text \"" + text.substr(0, 40) + (text.size() > 40 ? "..." : "") +
-         "\" is longer than the model takes and is cut to " +
+    warn("text " + excerpt(text) +
+         " is longer than the model takes and is cut to " +
          std::to_string(maxTokens) + " tokens, as transformers does");
   vlm_ids_destroy(&ids);
   return std::nullopt;

@@ -61,10 +61,10 @@ void ExecCommand::declare(CLI::App &app) {
       ->required()
       ->type_name("OUT.safetensors");
   app.add_option("--warmup", warmup, "runs before those that are timed")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 1000000))
       ->type_name("W");
   app.add_option("--repeat", repeat, "timed runs")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1000000))
       ->type_name("R");
   app.add_flag("--json", json, "print times as JSON lines");
   addModelOptions(app, options);
@@ -162,7 +162,7 @@ std::optional<Fault> ExecCommand::execute(const OpenModel &model,
   for (auto &[name, tensor] : tensors)
     in.push_back(viewOf(name, tensor));
   if (std::optional<Fault> fault = makeOutputs(entry, in, results))
-    return fault;
+    return Fault(inputs + ": " + fault->message, fault->code);
   for (auto &[name, tensor] : results)
     out.push_back(viewOf(name, tensor));
   size_t memory = 0;
@@ -170,8 +170,9 @@ std::optional<Fault> ExecCommand::execute(const OpenModel &model,
       check(vlm_entry_memory(entry, in.data(), in.size(), 0, &memory));
   if (!fault)
     fault = measure(entry, in, out);
-  if (!fault)
-    fault = writeTensors(output, results);
+  if (fault)
+    return Fault(inputs + ": " + fault->message, fault->code);
+  fault = writeTensors(output, results);
   if (!fault)
     print(model, memory);
   return fault;

@@ -282,7 +282,7 @@ static void printModel(const OrderedJson &model) {
     printEntry(entry);
   std::printf("kernels\n");
   for (const OrderedJson &kernel : model["kernels"])
-    std::printf("  %-10s %4s calls  %s\n",
+    std::printf("  %-11s %4s calls  %s\n",
                 kernel["strategy"].get<std::string>().c_str(),
                 kernel["calls"].dump().c_str(),
                 kernel["name"].get<std::string>().c_str());

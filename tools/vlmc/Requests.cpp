@@ -199,8 +199,8 @@ Outcome<RequestFile> readRequests(const std::string &path) {
     file.cases.push_back(readCase(value, where, file.isTensors, folder));
     RequestCase &added = file.cases.back();
     if (!added.fault && !names.insert(added.name).second)
-      added.fault = Fault(where + ": name: stands twice; its tensors could not "
-                                  "be told apart");
+      added.fault = Fault(where + ": name: stands twice, its tensors could not "
+                                  "be told apart; rename the case");
   }
   return file;
 }

@@ -165,7 +165,7 @@ TEST_F(CompileTest, RandomWeightsAndTaps) {
 }
 
 TEST_F(CompileTest, TellsOfWrongRequests) {
-  auto expect = [this](const CompileRequest &wrong, const std::string &want) {
+  auto expect = [](const CompileRequest &wrong, const std::string &want) {
     bool isUser = false;
     llvm::Error error = compileModel(wrong);
     ASSERT_TRUE(bool(error));
@@ -203,7 +203,8 @@ TEST_F(CompileTest, TellsOfWrongRequests) {
                               "--random-weights SEED");
   wrong.model = printStage(EmitStage::Planned, "m.planned.mlir");
   wrong.stage = EmitStage::Graph;
-  expect(wrong, wrong.model + " is at stage 'planned', behind 'graph'");
+  expect(wrong, wrong.model + " is at stage 'planned', behind 'graph'; "
+                              "start from an earlier stage");
   wrong.stage = EmitStage::Planned;
   wrong.taps = {"all"};
   expect(wrong, wrong.model + ": taps are chosen when the graph is made; give "
