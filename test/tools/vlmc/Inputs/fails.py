@@ -1,8 +1,8 @@
 """fails.py CODE [--writes NAME] COMMAND...: runs a command that must fail, and cleanly.
 
 It must end with exit code CODE, print nothing to standard output and leave nothing behind: no new or changed file in the
-current folder (except NAME), nothing in the folder for temporary files, nothing half-written in the cache. Prints the
-command and then its standard error, for FileCheck.
+current folder (except NAME), nothing in the folder for temporary files, nothing half-written in the cache. Prints its
+standard error, for FileCheck.
 """
 
 import os
@@ -39,7 +39,6 @@ def main(code, command):
     left += [path for path in after if after[path] != before.get(path) and path != written]
     left += [path for path in before if path not in after]
     left += half_written(os.environ.get("VLMC_CACHE_DIR"))
-    print("$", shlex.join(command))
     print(done.stderr.decode(errors="backslashreplace"), end="", flush=True)
     faults = [f"made, changed or removed: {path}" for path in left]
     if done.returncode != code:

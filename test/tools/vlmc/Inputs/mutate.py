@@ -14,6 +14,7 @@ Copies the file or folder SRC to DST and changes FILE in it ('.': DST itself):
     header-bytes N               safetensors: the header says that it has N bytes, and the file is long enough (sparse)
     add-tensor NAME DTYPE N      safetensors: a tensor of N zeros more; DTYPE has 32 or 64 bits
     drop-tensor NAME             safetensors: a tensor less
+    strip PREFIX                 safetensors: only the tensors whose names begin with PREFIX, without it
     png-sides W H                PNG: the header gives these sides
     jpeg-sides W H               JPEG: the header gives these sides
 """
@@ -63,6 +64,11 @@ def drop_tensor(data, name):
     return tensors.write({key: value for key, value in tensors.read(data).items() if key != name})
 
 
+def strip(data, prefix):
+    kept = {name: value for name, value in tensors.read(data).items() if name.startswith(prefix)}
+    return tensors.write({name.removeprefix(prefix): value for name, value in kept.items()})
+
+
 def png_sides(data, width, height):
     chunk = b"IHDR" + struct.pack(">II", width, height) + data[24:29]
     return data[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
@@ -85,6 +91,7 @@ ACTIONS = {
     "header-bytes": lambda data, count: struct.pack("<Q", int(count)) + data[8:],
     "add-tensor": lambda data, name, dtype, count: add_tensor(data, name, dtype, int(count)),
     "drop-tensor": drop_tensor,
+    "strip": strip,
     "png-sides": lambda data, *sides: png_sides(data, *map(int, sides)),
     "jpeg-sides": lambda data, *sides: jpeg_sides(data, *map(int, sides)),
 }
