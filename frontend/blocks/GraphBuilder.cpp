@@ -3,8 +3,6 @@
 
 #include <cassert>
 
-#include <cassert>
-
 using namespace mlir;
 
 namespace vlmc {

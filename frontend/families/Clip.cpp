@@ -11,20 +11,7 @@
 
 namespace vlmc {
 
-/// The defaults of CLIPVisionConfig and CLIPTextConfig.
-static const Json &visionDefaults() {
-  static const Json defaults = {{"hidden_act", "quick_gelu"},
-                                {"hidden_size", 768},
-                                {"image_size", 224},
-                                {"intermediate_size", 3072},
-                                {"layer_norm_eps", 1e-5},
-                                {"num_attention_heads", 12},
-                                {"num_channels", 3},
-                                {"num_hidden_layers", 12},
-                                {"patch_size", 32}};
-  return defaults;
-}
-
+/// The defaults of CLIPTextConfig.
 static const Json &textDefaults() {
   static const Json defaults = {
       {"eos_token_id", 49407},    {"hidden_act", "quick_gelu"},
@@ -129,7 +116,7 @@ static spec::ModelSpec readClip(const CheckpointConfig &config,
   int64_t projection = top.integer("projection_dim", 512, 1, maxFeatures);
   // The learned value is in the weights.
   top.ignore("logit_scale_init_value");
-  Tower visionTower = findTower(top, "vision_config", visionDefaults());
+  Tower visionTower = findTower(top, "vision_config", clipVisionDefaults());
   Tower textTower = findTower(top, "text_config", textDefaults());
   top.finish();
 

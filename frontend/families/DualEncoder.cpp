@@ -24,6 +24,19 @@ void checkArchitecture(ConfigSection &top, const std::string &name) {
 // Towers
 //===----------------------------------------------------------------------===//
 
+const Json &clipVisionDefaults() {
+  static const Json defaults = {{"hidden_act", "quick_gelu"},
+                                {"hidden_size", 768},
+                                {"image_size", 224},
+                                {"intermediate_size", 3072},
+                                {"layer_norm_eps", 1e-5},
+                                {"num_attention_heads", 12},
+                                {"num_channels", 3},
+                                {"num_hidden_layers", 12},
+                                {"patch_size", 32}};
+  return defaults;
+}
+
 void readBlocks(ConfigSection &section, spec::TransformerBlocks &blocks) {
   blocks.set_hidden_size(section.integer("hidden_size", 1, 1, maxFeatures));
   blocks.set_intermediate_size(

@@ -25,6 +25,9 @@ inline constexpr int64_t maxId = INT32_MAX;
 /// class that holds both.
 void checkArchitecture(ConfigSection &top, const std::string &name);
 
+/// The defaults of CLIPVisionConfig: CLIP's own tower, and that of LLaVA.
+const Json &clipVisionDefaults();
+
 /// hidden_size, intermediate_size, num_hidden_layers, num_attention_heads,
 /// hidden_act, layer_norm_eps; the section has all of them.
 void readBlocks(ConfigSection &section, spec::TransformerBlocks &blocks);

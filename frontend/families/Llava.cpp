@@ -14,21 +14,7 @@
 
 namespace vlmc {
 
-/// The defaults of CLIPVisionConfig, and of the tower where there is no
-/// vision_config at all.
-static const Json &towerDefaults() {
-  static const Json defaults = {{"hidden_act", "quick_gelu"},
-                                {"hidden_size", 768},
-                                {"image_size", 224},
-                                {"intermediate_size", 3072},
-                                {"layer_norm_eps", 1e-5},
-                                {"num_attention_heads", 12},
-                                {"num_channels", 3},
-                                {"num_hidden_layers", 12},
-                                {"patch_size", 32}};
-  return defaults;
-}
-
+/// The tower where there is no vision_config at all.
 static const Json &absentTower() {
   static const Json tower = {
       {"hidden_size", 1024},       {"image_size", 336},
@@ -55,10 +41,11 @@ static int64_t readFeatureLayer(ConfigSection &top, int64_t layers) {
   return layers;
 }
 
-static void readTower(ConfigSection &top, const Json *given,
-                      const CheckpointConfig &config, ConfigLog &log,
-                      spec::VisionTransformer &vision) {
-  Json values = towerDefaults();
+/// Reads the tower as far as it runs; returns how many blocks the file has.
+static int64_t readTower(ConfigSection &top, const Json *given,
+                         const CheckpointConfig &config, ConfigLog &log,
+                         spec::VisionTransformer &vision) {
+  Json values = clipVisionDefaults();
   values.update(given ? *given : absentTower());
   ConfigSection section(values, config.file, "vision_config", log);
   std::string type = section.string("model_type", "clip_vision_model");
@@ -74,8 +61,12 @@ static void readTower(ConfigSection &top, const Json *given,
   vision.set_class_token(true);
   vision.set_pre_norm(true);
   vision.set_pool(spec::VisionTransformer::TOKENS);
-  vision.mutable_blocks()->set_layers(
-      readFeatureLayer(top, vision.blocks().layers()));
+  const int64_t all = vision.blocks().layers();
+  // A wrong number of blocks says nothing of the layer.
+  if (log.errors.empty())
+    vision.mutable_blocks()->set_layers(readFeatureLayer(top, all));
+  else
+    top.ignore("vision_feature_layer");
   std::string strategy =
       top.string("vision_feature_select_strategy", "default");
   if (strategy != "default" && strategy != "full")
@@ -83,6 +74,7 @@ static void readTower(ConfigSection &top, const Json *given,
               "expected \"default\" or \"full\", found \"" + strategy +
                   "\"; mend the file");
   vision.set_drop_class_token(strategy == "default");
+  return all;
 }
 
 //===----------------------------------------------------------------------===//
@@ -203,9 +195,8 @@ static spec::ModelSpec readLlava(const CheckpointConfig &config,
   spec::Component *vision = model.add_components();
   vision->set_name("vision");
   const Json *tower = top.object("vision_config");
-  readTower(top, tower, config, log, *vision->mutable_vision_transformer());
-  Json counted = tower ? *tower : absentTower();
-  int64_t all = counted.value("num_hidden_layers", 12);
+  const int64_t all =
+      readTower(top, tower, config, log, *vision->mutable_vision_transformer());
 
   spec::Component *text = model.add_components();
   text->set_name("text");

@@ -135,6 +135,11 @@ TEST_F(LlavaConfig, TellsWhatItDoesNotKnow) {
             "\"default\", \"linear\", \"llama3\" or \"yarn\", found "
             "\"dynamic\"; others are not supported");
   SetUp();
+  config["vision_config"]["num_hidden_layers"] = "3";
+  EXPECT_EQ(messageOf(),
+            "DIR/config.json: vision_config.num_hidden_layers: expected an "
+            "integer from 1 to 4096, found \"3\"; mend the file");
+  SetUp();
   config["vision_feature_layer"] = -5;
   EXPECT_EQ(messageOf(),
             "DIR/config.json: vision_feature_layer: expected a layer from -3 "
