@@ -53,6 +53,8 @@ static std::vector<std::string> listTaps(const spec::Component &component) {
   listEncoderTaps(component.name(), component.text_transformer().blocks(),
                   taps);
   taps.emplace_back(features);
+  if (component.text_transformer().normalize())
+    taps.push_back(component.name() + ".projection");
   return taps;
 }
 
@@ -98,10 +100,13 @@ static void build(const spec::ModelSpec &, const spec::Component &component,
   value = builder.squeeze(value, name + ".pool");
   if (text.has_projection_size())
     value = builder.linear(value, name + ".projection", text.projection_bias());
+  Value projected = value;
   if (text.normalize())
     value = builder.l2Normalize(value, name + ".normalize");
   builder.result("text_embeds", value);
   builder.tap(features, normed);
+  if (text.normalize())
+    builder.tap(name + ".projection", projected);
   builder.endEntry();
 }
 

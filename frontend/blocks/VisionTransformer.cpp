@@ -76,6 +76,8 @@ static std::vector<std::string> listTaps(const spec::Component &component) {
   listEncoderTaps(component.name(), component.vision_transformer().blocks(),
                   taps);
   taps.emplace_back(features);
+  if (component.vision_transformer().normalize())
+    taps.push_back(component.name() + ".projection");
   return taps;
 }
 
@@ -152,10 +154,13 @@ static void build(const spec::ModelSpec &, const spec::Component &component,
   value = builder.squeeze(value, name + ".pool");
   if (vision.has_projection_size())
     value = builder.linear(value, name + ".projection", /*bias=*/false);
+  Value projected = value;
   if (vision.normalize())
     value = builder.l2Normalize(value, name + ".normalize");
   builder.result("image_embeds", value);
   builder.tap(features, tapped);
+  if (vision.normalize())
+    builder.tap(name + ".projection", projected);
   builder.endEntry();
 }
 

@@ -147,13 +147,15 @@ TEST_F(Graph, MakesTapsOutputs) {
   EXPECT_EQ(resultNames("encode_image"),
             (std::vector<std::string>{"image_embeds", "vision.embeddings",
                                       "vision.layers.0", "vision.layers.1",
-                                      "vision_features"}));
+                                      "vision_features",
+                                      "vision.projection"}));
   EXPECT_FALSE(build({.taps = {"vision.layers.2"}}));
   EXPECT_EQ(errors, std::vector<std::string>{
                         "unknown tap 'vision.layers.2'; this model has "
                         "vision.embeddings, vision.layers.0, vision.layers.1, "
-                        "vision_features, text.embeddings, text.layers.0, "
-                        "text_features, and all for all of them"});
+                        "vision_features, vision.projection, "
+                        "text.embeddings, text.layers.0, text_features, "
+                        "text.projection, and all for all of them"});
 }
 
 TEST_F(Graph, PoolsTextAsTheSpecSays) {
