@@ -32,6 +32,15 @@ void Emitter::function(StringRef name, ArrayRef<Type> arguments, ArrayRef<Type> 
   func::ReturnOp::create(b, loc, values);
 }
 
+void Emitter::ensure(StringRef name, ArrayRef<Type> arguments, llvm::function_ref<void(ValueRange)> body) {
+  if (!ensured.insert(name).second)
+    return;
+  function(name, arguments, {}, /*exported=*/false, [&](ValueRange values) {
+    body(values);
+    return SmallVector<Value>();
+  });
+}
+
 Value Emitter::call(StringRef name, ArrayRef<Value> arguments, Type result) {
   auto call = func::CallOp::create(b, loc, name, result ? TypeRange{result} : TypeRange{}, arguments);
   return result ? call.getResult(0) : Value();

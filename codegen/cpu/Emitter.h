@@ -18,6 +18,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/StringSet.h"
 #include <functional>
 
 namespace vlmc::cpu {
@@ -42,6 +43,9 @@ public:
   /// Makes a function of the given arguments and results and fills its body. Exported functions keep their name in the object.
   void function(llvm::StringRef name, llvm::ArrayRef<Type> arguments, llvm::ArrayRef<Type> results, bool exported,
                 llvm::function_ref<llvm::SmallVector<Value>(ValueRange)> body);
+  /// Makes a private function without results where it does not exist yet; its
+  /// calls are not inlined.
+  void ensure(llvm::StringRef name, llvm::ArrayRef<Type> arguments, llvm::function_ref<void(ValueRange)> body);
   Value call(llvm::StringRef name, llvm::ArrayRef<Value> arguments, Type result = {});
   void loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body);
   /// A loop that carries values; `body` gives the next ones.
@@ -107,6 +111,7 @@ public:
 
 private:
   mlir::ModuleOp module;
+  llvm::StringSet<> ensured;
   void exchangeHalves(Value &x, Value &y, int64_t distance);
   void transposeFours(llvm::MutableArrayRef<Value> vectors);
   Value halves(Value vector, llvm::function_ref<Value(Value, Value)> join);

@@ -3,6 +3,7 @@
 // C[M,N] = epilogue(prologue(A)[M,K] * W[N,K]^T). W is packed ahead of time as panels of 16 columns ([N/16][K][16]); phase 0 packs A in panels of
 // `mr` rows ([M/mr][K][mr]) with the prologue applied; phase 1 multiplies. A task of phase 1 is one panel of columns of one block of rows, claimed in
 // runs. Every element is one chain of fused multiply-adds in ascending k, continued through memory between k blocks, so that its bits depend on K alone.
+// The micro-kernels only multiply, and all kernels of a module share them; the sums of the last k block go by a buffer to the kernel's epilogue.
 //
 //===----------------------------------------------------------------------------------------------------------------------------------===//
 #include "codegen/cpu/Generators.h"
@@ -14,13 +15,14 @@ using namespace vlmc::cpu;
 
 namespace {
 
-/// What a micro-kernel does beside multiplying: which k block it stands in, and how many columns of its last panel count.
+/// What a micro-kernel's sums begin with, and what becomes of them.
 struct Variant {
   int64_t rows;
   int64_t panels;
   bool first; ///< starts at zero, else at what the result holds
-  bool last;  ///< applies bias and epilogue
+  bool last;  ///< bias and epilogue follow
   bool edge;  ///< the panel holds fewer than 16 columns
+  int64_t columns() const { return panels * panelColumns; }
 };
 
 class GemmGenerator {
@@ -156,6 +158,7 @@ private:
 
   void emitMultiply(Value args, Value begin, Value end) {
     KernelFrame frame(e, kernel, args);
+    makeBuffers();
     Value rows = rowsOf(frame.dims);
     Blocks blocks = blocksOf(rows);
     int64_t groups = groupCount();
@@ -255,8 +258,26 @@ private:
 
   //===-- Micro-kernels ---------------------------------------------------------------------------------------------------------------===//
 
-  void callTile(Value args, KernelFrame &frame, const Variant &variant, const Piece &piece, Value row, Value above, Value panel, Value part) {
-    std::string name = ensureTile(variant);
+  /// Where sums stand that are not, or not yet, the result's; and zeros.
+  Value sumsBuffer, zeros;
+
+  void makeBuffers() {
+    int64_t columns = np * panelColumns, sums = mr * columns;
+    for (int64_t rows = 1; rows < mr; ++rows) {
+      int64_t wide = panelsForRows(rows) * panelColumns;
+      columns = std::max(columns, wide);
+      sums = std::max(sums, rows * wide);
+    }
+    auto make = [&](int64_t size) -> Value { return LLVM::AllocaOp::create(e.b, e.loc, e.ptr, e.f32, e.constant(size), /*alignment=*/64); };
+    sumsBuffer = make(sums);
+    zeros = make(columns);
+    for (int64_t c = 0; c < columns; c += e.lanes())
+      e.store(e.fconstant(e.vector, 0), e.at(zeros, c));
+  }
+
+  /// Multiplies one tile by the micro-kernel that all products of the module
+  /// share; bias and epilogue are a function of this kernel's own.
+  void callTile(Value args, KernelFrame &frame, const Variant &v, const Piece &piece, Value row, Value above, Value panel, Value part) {
     int64_t at = piece.at, count = piece.count;
     Value left = e.at(frame.temporary(0), e.add(e.add(e.mul(row, k), above), at * mr));
     row = e.add(row, above);
@@ -266,73 +287,111 @@ private:
     Value next = e.at(right, e.add(e.add(quarter, e.mul(ahead, k * panelColumns)), np * k * panelColumns));
     Value column = e.mul(panel, panelColumns);
     Value out = e.at(frame.result(0), e.add(e.mul(row, n), column));
-    e.call(name, {args, e.constant(count), left, right, next, out, row, column});
+    Value wide = e.constant(v.columns()), features = e.constant(n), rows = e.constant(v.rows);
+    // The result's next tile is fetched while this one is multiplied.
+    if (v.rows == mr && kc < k)
+      e.loop(e.constant(0), rows, 1, [&](Value i) {
+        for (int64_t p = 0; p < v.panels; ++p)
+          e.prefetch(e.at(out, e.add(e.mul(e.add(i, mr), n), p * panelColumns)), /*write=*/false, 3);
+      });
+    if (v.edge && !v.first)
+      e.call(ensureEdgeCopy(/*back=*/false), {out, rows, sumsBuffer});
+    bool buffered = v.last || v.edge;
+    Value initial = v.first ? zeros : v.edge ? sumsBuffer : out, sums = buffered ? sumsBuffer : out;
+    Value initialStride = v.first ? e.constant(0) : v.edge ? wide : features;
+    e.call(ensureTile(v), {e.constant(count), left, right, e.constant(k * panelColumns), next, initial, initialStride, sums,
+                           buffered ? wide : features});
+    if (v.last)
+      e.call(ensureEpilogue(v.edge), {args, rows, row, column, wide, sumsBuffer, out});
+    else if (v.edge)
+      e.call(ensureEdgeCopy(/*back=*/true), {out, rows, sumsBuffer});
   }
 
-  /// Makes the micro-kernel where it does not exist yet.
+  /// (count, left, right, panel stride, next, initial, its stride, sums, their
+  /// stride): the micro-kernel. Nothing in it is of one kernel, so that a module
+  /// has few of them, however many layers, towers and epilogues it has.
   std::string ensureTile(const Variant &v) {
-    std::string name = (prefix + kernel.getSymName() + "_tile" + Twine(v.rows) + "x" + Twine(v.panels * panelColumns) + (v.first ? "_first" : "") +
-                        (v.last ? "_last" : "") + (v.edge ? "_edge" : ""))
-                           .str();
-    if (made.insert(name).second)
-      e.function(name, {e.ptr, e.i64, e.ptr, e.ptr, e.ptr, e.ptr, e.i64, e.i64}, {}, /*exported=*/false, [&](ValueRange a) {
-        emitTile(v, a);
-        return SmallVector<Value>();
-      });
+    std::string name = (prefix + "tile" + Twine(v.rows) + "x" + Twine(v.columns()) + "_panel" + Twine(mr)).str();
+    e.ensure(name, {e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.i64}, [&](ValueRange a) {
+      int64_t perRow = v.columns() / e.lanes();
+      auto address = [&](Value base, Value stride, int64_t i, int64_t c) { return e.at(e.at(base, e.mul(stride, i)), c * e.lanes()); };
+      SmallVector<Value> sums;
+      for (int64_t i = 0; i < v.rows; ++i)
+        for (int64_t c = 0; c < perRow; ++c)
+          sums.push_back(e.load(e.vector, address(a[5], a[6], i, c)));
+      ProductTile tile;
+      tile.rows = v.rows;
+      tile.panels = v.panels;
+      tile.count = a[0];
+      tile.left = [&](int64_t i, Value at, int64_t step) { return e.at(e.at(a[1], e.mul(at, mr)), step * mr + i); };
+      tile.right = a[2];
+      tile.panelStride = a[3];
+      tile.next = v.rows == mr ? a[4] : Value();
+      sums = emitProduct(e, tile, sums);
+      for (int64_t i = 0; i < v.rows; ++i)
+        for (int64_t c = 0; c < perRow; ++c)
+          e.store(sums[i * perRow + c], address(a[7], a[8], i, c));
+    });
     return name;
   }
-  llvm::StringSet<> made;
 
-  void emitTile(const Variant &v, ValueRange a) {
-    Value args = a[0], left = a[2], out = a[5], row = a[6], column = a[7];
-    int64_t perRow = v.panels * (panelColumns / e.lanes());
-    auto valid = [&](int64_t c) { return v.edge ? std::clamp<int64_t>(n % panelColumns - c * e.lanes(), 0, e.lanes()) : e.lanes(); };
-    auto address = [&](int64_t i, int64_t c) { return e.at(out, i * n + c * e.lanes()); };
-    SmallVector<Value> sums;
-    for (int64_t i = 0; i < v.rows; ++i)
-      for (int64_t c = 0; c < perRow; ++c)
-        sums.push_back(v.first ? e.fconstant(e.vector, 0) : e.loadMasked(e.vector, address(i, c), valid(c)));
-    // The result's next tile is fetched while this one is multiplied.
-    if (v.rows == mr)
-      for (int64_t i = 0; i < mr; ++i)
-        for (int64_t p = 0; p < v.panels; ++p)
-          e.prefetch(address(mr + i, p * panelColumns / e.lanes()), /*write=*/false, 3);
-    ProductTile tile;
-    tile.rows = v.rows;
-    tile.panels = v.panels;
-    tile.count = a[1];
-    tile.left = [&](int64_t i, Value at, int64_t step) { return e.at(e.at(left, e.mul(at, mr)), step * mr + i); };
-    tile.right = a[3];
-    tile.panelStride = e.constant(k * panelColumns);
-    tile.next = v.rows == mr ? a[4] : Value();
-    sums = emitProduct(e, tile, sums);
-    if (v.last)
-      return emitEpilogue(args, v, row, column, sums, out, valid);
-    for (int64_t i = 0; i < v.rows; ++i)
-      for (int64_t c = 0; c < perRow; ++c)
-        e.storeMasked(sums[i * perRow + c], address(i, c), valid(c));
+  /// How many lanes of vector `c` of a panel count.
+  int64_t validLanes(bool edge, int64_t c) const {
+    return edge ? std::clamp<int64_t>(n % panelColumns - c * e.lanes(), 0, e.lanes()) : e.lanes();
   }
 
-  /// Bias, activation, residual and the like on the accumulators, then the stores.
-  void emitEpilogue(Value args, const Variant &v, Value row, Value column, ArrayRef<Value> sums, Value out,
-                    llvm::function_ref<int64_t(int64_t)> valid) {
-    KernelFrame frame(e, kernel, args);
+  /// (result, rows, sums): copies the sums of the last columns between the
+  /// result and a whole panel.
+  std::string ensureEdgeCopy(bool back) {
+    std::string name = (prefix + kernel.getSymName() + (back ? "_store_edge" : "_load_edge")).str();
+    e.ensure(name, {e.ptr, e.i64, e.ptr}, [&](ValueRange a) {
+      e.loop(e.constant(0), a[1], 1, [&](Value i) {
+        for (int64_t c = 0; c < panelColumns / e.lanes(); ++c) {
+          Value out = e.at(e.at(a[0], e.mul(i, n)), c * e.lanes());
+          Value sums = e.at(e.at(a[2], e.mul(i, panelColumns)), c * e.lanes());
+          if (back)
+            e.storeMasked(e.load(e.vector, sums), out, validLanes(/*edge=*/true, c));
+          else
+            e.store(e.loadMasked(e.vector, out, validLanes(/*edge=*/true, c)), sums);
+        }
+      });
+    });
+    return name;
+  }
+
+  /// (args, rows, row, column, columns, sums, result): bias, activation,
+  /// residual and the like on the sums of a tile, which are in the first-level
+  /// cache. It is a function of its own and a loop, since it is short beside the
+  /// product and long as code.
+  std::string ensureEpilogue(bool edge) {
+    std::string name = (prefix + kernel.getSymName() + (edge ? "_epilogue_edge" : "_epilogue")).str();
+    e.ensure(name, {e.ptr, e.i64, e.i64, e.i64, e.i64, e.ptr, e.ptr}, [&](ValueRange a) { emitEpilogue(a, edge); });
+    return name;
+  }
+
+  void emitEpilogue(ValueRange a, bool edge) {
+    KernelFrame frame(e, kernel, a[0]);
     RowEmitter emitter(e, frame);
-    int64_t perRow = v.panels * (panelColumns / e.lanes());
+    Value row = a[2], column = a[3], columns = a[4], source, at;
     Value bias = anchor->getNumOperands() > 2 ? e.at(frame.operand(anchor->getOperand(2)), column) : Value();
-    int64_t i = 0, c = 0;
+    int64_t c = 0;
     emitter.setAnchor(anchor->getResult(0), [&](Value) -> Row {
       return [&](Value, Type, int64_t) {
-        Value sum = sums[i * perRow + c];
-        return bias ? e.fadd(sum, e.load(e.vector, e.at(bias, c * e.lanes()))) : sum;
+        Value sum = e.load(e.vector, e.at(e.at(source, at), c * e.lanes()));
+        return bias ? e.fadd(sum, e.load(e.vector, e.at(e.at(bias, at), c * e.lanes()))) : sum;
       };
     });
-    for (i = 0; i < v.rows; ++i) {
+    e.loop(e.constant(0), a[1], 1, [&](Value i) {
+      source = e.at(a[5], e.mul(i, columns));
+      Value out = e.at(a[6], e.mul(i, n));
       Row finished = emitter.prepare(kernel.getYielded()[0], e.add(row, i));
-      for (c = 0; c < perRow; ++c)
-        if (valid(c) > 0)
-          e.storeMasked(finished(e.add(column, c * e.lanes()), e.vector, valid(c)), e.at(out, i * n + c * e.lanes()), valid(c));
-    }
+      e.loop(e.constant(0), columns, panelColumns, [&](Value panel) {
+        at = panel;
+        for (c = 0; c < panelColumns / e.lanes(); ++c)
+          if (int64_t valid = validLanes(edge, c))
+            e.storeMasked(finished(e.add(e.add(column, at), c * e.lanes()), e.vector, valid), e.at(e.at(out, at), c * e.lanes()), valid);
+      });
+    });
   }
 };
 

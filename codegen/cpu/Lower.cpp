@@ -117,6 +117,10 @@ FailureOr<std::unique_ptr<llvm::Module>> vlmc::lowerKernels(ModuleOp planned, co
       return failure();
     kernels.push_back(std::move(entry));
   }
+  llvm::StringSet<> privates;
+  for (auto function : code->getOps<func::FuncOp>())
+    if (function.isPrivate())
+      privates.insert(function.getName());
   if (failed(verify(*code)))
     return planned.emitError("internal: the generated kernel code does not verify"), failure();
   PassManager pm(&mlirContext);
@@ -134,8 +138,7 @@ FailureOr<std::unique_ptr<llvm::Module>> vlmc::lowerKernels(ModuleOp planned, co
     function.addFnAttr("prefer-vector-width", std::to_string(target.vectorBits));
     function.addFnAttr(llvm::Attribute::NoUnwind);
     // Micro-kernels stay functions of their own: inlined, the register allocator would see all tiles at once.
-    if (function.hasLocalLinkage() || function.getName().contains("_tile") || function.getName().contains("_scores") ||
-        function.getName().contains("_values") || function.getName().contains("_softmax")) {
+    if (privates.contains(function.getName())) {
       function.setLinkage(llvm::GlobalValue::InternalLinkage);
       function.addFnAttr(llvm::Attribute::NoInline);
     }
