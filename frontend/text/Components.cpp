@@ -139,20 +139,25 @@ static void decodeStrip(const Fields &fields, std::vector<Stage> &out) {
   out.push_back(stage);
 }
 
-static void readSplit(const Fields &fields, std::vector<Stage> &out) {
+static uint32_t readBehavior(const Fields &fields, const char *usual) {
   static const std::string_view behaviors[] = {"Removed", "Isolated",
                                                "MergedWithPrevious",
                                                "MergedWithNext", "Contiguous"};
-  Stage stage;
-  stage.kind = VLM_TEXT_SPLIT;
-  readPattern(fields, stage);
-  std::string behavior = fields.string("behavior");
+  std::string behavior =
+      usual && !fields.find("behavior") ? usual : fields.string("behavior");
   auto at = std::find(std::begin(behaviors), std::end(behaviors), behavior);
   if (at == std::end(behaviors))
     fields.fail("behavior", "expected Removed, Isolated, MergedWithPrevious, "
                             "MergedWithNext or Contiguous, found \"" +
                                 behavior + "\"");
-  stage.number = at - std::begin(behaviors);
+  return at - std::begin(behaviors);
+}
+
+static void readSplit(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_SPLIT;
+  readPattern(fields, stage);
+  stage.number = readBehavior(fields, /*usual=*/nullptr);
   stage.flags |= fields.boolean("invert") ? VLM_TEXT_FLAG_INVERT : 0;
   out.push_back(stage);
 }
@@ -167,6 +172,61 @@ static void readByteLevel(const Fields &fields, std::vector<Stage> &out) {
   out.push_back(stage);
 }
 
+/// A split at single characters of a class, which become words.
+static void splitAt(const char *characters, bool joins,
+                    std::vector<Stage> &out) {
+  out.push_back({VLM_TEXT_SPLIT, VLM_TEXT_FLAG_REGEX,
+                 joins ? uint32_t(VLM_TEXT_BEHAVIOR_CONTIGUOUS)
+                       : uint32_t(VLM_TEXT_BEHAVIOR_ISOLATED),
+                 characters, ""});
+}
+
+static void readDigits(const Fields &fields, std::vector<Stage> &out) {
+  // Numbers of Unicode 17, which the class does not have yet.
+  splitAt("[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]",
+          !fields.boolean("individual_digits", false), out);
+}
+
+/// The class P of Unicode 8, which `tokenizers` has here and nowhere else, and
+/// ASCII's symbols: P without the characters that came later, and those that
+/// have left it.
+static constexpr const char *punctuation =
+    "(?!["
+    "\\x{61D}\\x{9FD}\\x{A76}\\x{C77}\\x{C84}\\x{1B4E}-\\x{1B4F}"
+    "\\x{1B7D}-\\x{1B7F}\\x{2E43}-\\x{2E4F}\\x{2E52}-\\x{2E5D}\\x{10D6E}"
+    "\\x{10EAD}\\x{10F55}-\\x{10F59}\\x{10F86}-\\x{10F89}"
+    "\\x{113D4}-\\x{113D5}\\x{113D7}-\\x{113D8}\\x{1144B}-\\x{1144F}"
+    "\\x{1145A}-\\x{1145B}\\x{1145D}\\x{11660}-\\x{1166C}\\x{116B9}"
+    "\\x{1183B}\\x{11944}-\\x{11946}\\x{119E2}\\x{11A3F}-\\x{11A46}"
+    "\\x{11A9A}-\\x{11A9C}\\x{11A9E}-\\x{11AA2}\\x{11B00}-\\x{11B09}"
+    "\\x{11BE1}\\x{11C41}-\\x{11C45}\\x{11C70}-\\x{11C71}"
+    "\\x{11EF7}-\\x{11EF8}\\x{11F43}-\\x{11F4F}\\x{11FFF}"
+    "\\x{12FF1}-\\x{12FF2}\\x{16D6D}-\\x{16D6F}\\x{16E97}-\\x{16E9A}"
+    "\\x{16FE2}\\x{1E5FF}\\x{1E95E}-\\x{1E95F}"
+    "])[\\p{P}!-/:-@\\[-`{-~\\x{166D}\\x{111C9}]";
+
+static void readPunctuation(const Fields &fields, std::vector<Stage> &out) {
+  splitAt(punctuation, /*joins=*/false, out);
+  out.back().number = readBehavior(fields, "Isolated");
+}
+
+static void readBertWords(const Fields &, std::vector<Stage> &out) {
+  out.push_back({VLM_TEXT_WHITESPACE_SPLIT, 0, 0, "", ""});
+  splitAt(punctuation, /*joins=*/false, out);
+}
+
+static void readWords(const Fields &, std::vector<Stage> &out) {
+  out.push_back({VLM_TEXT_SPLIT, VLM_TEXT_FLAG_REGEX | VLM_TEXT_FLAG_INVERT,
+                 VLM_TEXT_BEHAVIOR_REMOVED, "\\w+|[^\\w\\s]+", ""});
+}
+
+static void readDelimiter(const Fields &fields, std::vector<Stage> &out) {
+  out.push_back({VLM_TEXT_SPLIT, 0, VLM_TEXT_BEHAVIOR_REMOVED,
+                 fields.string("delimiter"), ""});
+  if (out.back().pattern.empty())
+    fields.fail("delimiter", "expected a character, found none");
+}
+
 static constexpr Kind normalizers[] = {
     {"Lowercase", readPlain<VLM_TEXT_NORMALIZE_LOWERCASE>},
     {"NFC", readPlain<VLM_TEXT_NORMALIZE_NFC>},
@@ -179,9 +239,14 @@ static constexpr Kind normalizers[] = {
     {"Strip", readStrip},
 };
 static constexpr Kind preTokenizers[] = {
+    {"BertPreTokenizer", readBertWords},
     {"ByteLevel", readByteLevel},
+    {"CharDelimiterSplit", readDelimiter},
+    {"Digits", readDigits},
     {"Metaspace", readMetaspace},
+    {"Punctuation", readPunctuation},
     {"Split", readSplit},
+    {"Whitespace", readWords},
     {"WhitespaceSplit", readPlain<VLM_TEXT_WHITESPACE_SPLIT>},
 };
 static constexpr Kind decoders[] = {
@@ -256,7 +321,8 @@ static uint32_t readTokenPair(const Fields &fields, const char *name) {
   return good ? pair[1].get<uint32_t>() : 0;
 }
 
-static std::vector<PostPiece> readRoberta(const Fields &fields) {
+/// A token before the text and one behind it.
+static std::vector<PostPiece> readClassified(const Fields &fields) {
   return {{VLM_TEXT_PIECE_TOKEN, readTokenPair(fields, "cls")},
           {VLM_TEXT_PIECE_TEXT, 0},
           {VLM_TEXT_PIECE_TOKEN, readTokenPair(fields, "sep")}};
@@ -296,16 +362,17 @@ static std::vector<PostPiece> readTemplate(const Fields &fields) {
 
 static std::vector<PostPiece> readProcessor(const Fields &fields) {
   std::string type = fields.string("type");
-  if (type == "RobertaProcessing")
-    return readRoberta(fields);
+  if (type == "RobertaProcessing" || type == "BertProcessing")
+    return readClassified(fields);
   if (type == "TemplateProcessing")
     return readTemplate(fields);
   if (type == "ByteLevel") // moves offsets, not ids
     return {};
   if (type != "Sequence") {
     fields.failUnsupported(
-        "type", "expected a post-processor that vlmc supports (ByteLevel, "
-                "RobertaProcessing, Sequence, TemplateProcessing), found \"" +
+        "type", "expected a post-processor that vlmc supports (BertProcessing, "
+                "ByteLevel, RobertaProcessing, Sequence, TemplateProcessing), "
+                "found \"" +
                     type + "\"");
     return {};
   }

@@ -8,6 +8,7 @@
 #include "frontend/text/BpeFiles.h"
 #include "frontend/text/CaptionSentencePiece.h"
 #include "frontend/text/Components.h"
+#include "frontend/text/DecoderBpe.h"
 #include "frontend/text/EndOfWordBpe.h"
 #include "frontend/text/SentencePieceFile.h"
 #include "frontend/text/SpaceBpe.h"
@@ -29,7 +30,9 @@ enum class Pipeline {
   CaptionSentencePiece,
   EndOfWordBpe,
   LowerSpaceBpe,
-  SpaceBpe
+  MetaspaceBpe,
+  SpaceBpe,
+  WordBpe
 };
 
 /// A JSON file of the folder that need not be there.
@@ -103,6 +106,16 @@ bool Reader::openAll() {
          open(added, "added_tokens.json") && open(model, "config.json");
 }
 
+/// Whether a component of that type stands anywhere.
+static bool namesByteLevel(const Json &json) {
+  for (const char *section :
+       {"normalizer", "pre_tokenizer", "post_processor", "decoder"})
+    if (json.is_object() && json.contains(section) &&
+        json[section].dump().find("\"ByteLevel\"") != std::string::npos)
+      return true;
+  return false;
+}
+
 /// The class that transformers takes, without the "Fast" of old files.
 Pipeline Reader::choosePipeline() {
   std::string name;
@@ -114,10 +127,18 @@ Pipeline Reader::choosePipeline() {
   std::string type =
       model.fields ? model.fields->optionalString("model_type").value_or("")
                    : "";
+#define TOKENIZER_AS_IN_FILE(MODEL_TYPE)                                       \
+  if (tokenizer.json && type == (MODEL_TYPE))                                  \
+    return Pipeline::AsInFile;
+#include "frontend/families/TokenizerClasses.def"
 #define TOKENIZER_OF_MODEL(MODEL_TYPE, NAME)                                   \
   if (name.empty() && type == MODEL_TYPE)                                      \
     name = NAME;
 #include "frontend/families/TokenizerClasses.def"
+  // Llama 3's files name the class of its forerunners, which has no bytes.
+  if (name == "LlamaTokenizer" && tokenizer.json &&
+      namesByteLevel(*tokenizer.json))
+    return Pipeline::AsInFile;
   std::string known;
 #define TOKENIZER_CLASS(NAME, PIPELINE)                                        \
   if (name == NAME)                                                            \
@@ -338,6 +359,17 @@ void Reader::startStages(Pipeline pipeline, SpecialTokens &special) {
   case Pipeline::SpaceBpe:
     defaultPadding = "left";
     startSpaceBpe(out, special, pipeline == Pipeline::LowerSpaceBpe);
+    if (tokenizer.fields)
+      out.post = readPostProcessor(*tokenizer.fields);
+    return;
+  case Pipeline::MetaspaceBpe:
+  case Pipeline::WordBpe:
+    if (pipeline == Pipeline::MetaspaceBpe) {
+      defaultPadding = "left";
+      startMetaspaceBpe(out, special, config.get());
+    } else {
+      startWordBpe(out, special, config.get());
+    }
     if (tokenizer.fields)
       out.post = readPostProcessor(*tokenizer.fields);
     return;

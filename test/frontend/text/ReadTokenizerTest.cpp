@@ -57,8 +57,8 @@ TEST(ReadTokenizer, MissingFiles) {
   Folder empty;
   EXPECT_EQ(readMessage(empty),
             "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
-            "knows (CLIPTokenizer, GemmaTokenizer, Siglip2Tokenizer, "
-            "SiglipTokenizer) in "
+            "knows (CLIPTokenizer, GemmaTokenizer, LlamaTokenizer, "
+            "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer) in "
             "tokenizer_config.json, found neither");
   Folder config;
   config.write("config.json", R"({"model_type": "clip"})");
@@ -71,8 +71,8 @@ TEST(ReadTokenizer, MissingFiles) {
   other.write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer"})");
   EXPECT_EQ(readMessage(other),
             "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
-            "knows (CLIPTokenizer, GemmaTokenizer, Siglip2Tokenizer, "
-            "SiglipTokenizer) in "
+            "knows (CLIPTokenizer, GemmaTokenizer, LlamaTokenizer, "
+            "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer) in "
             "tokenizer_config.json, found the class T5Tokenizer");
 }
 
@@ -240,10 +240,21 @@ TEST(ReadTokenizer, UnknownComponents) {
           kModel,
           R"("normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": 3}]})"),
       file + "normalizer.normalizers[1].type: expected a string, found 3");
-  EXPECT_EQ(withJson(kModel, R"("pre_tokenizer": {"type": "Digits"})"),
+  EXPECT_EQ(withJson(kModel, R"("pre_tokenizer": {"type": "UnicodeScripts"})"),
             file + "pre_tokenizer.type: expected a pre-tokenizer that vlmc "
-                   "supports (ByteLevel, Metaspace, Split, WhitespaceSplit, "
-                   "Sequence), found \"Digits\"");
+                   "supports (BertPreTokenizer, ByteLevel, CharDelimiterSplit, "
+                   "Digits, Metaspace, Punctuation, Split, Whitespace, "
+                   "WhitespaceSplit, Sequence), found \"UnicodeScripts\"");
+  EXPECT_EQ(
+      withJson(kModel,
+               R"("pre_tokenizer": {"type": "Punctuation", "behavior": "x"})"),
+      file + "pre_tokenizer.behavior: expected Removed, Isolated, "
+             "MergedWithPrevious, MergedWithNext or Contiguous, found \"x\"");
+  EXPECT_EQ(
+      withJson(
+          kModel,
+          R"("pre_tokenizer": {"type": "CharDelimiterSplit", "delimiter": ""})"),
+      file + "pre_tokenizer.delimiter: expected a character, found none");
   EXPECT_EQ(
       withJson(
           kModel,
@@ -282,10 +293,11 @@ TEST(ReadTokenizer, UnknownComponents) {
             file + "decoder.type: expected a decoder that vlmc supports "
                    "(ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Strip, "
                    "Sequence), found \"CTC\"");
-  EXPECT_EQ(withJson(kModel, R"("post_processor": {"type": "BertProcessing"})"),
-            file + "post_processor.type: expected a post-processor that vlmc "
-                   "supports (ByteLevel, RobertaProcessing, Sequence, "
-                   "TemplateProcessing), found \"BertProcessing\"");
+  EXPECT_EQ(
+      withJson(kModel, R"("post_processor": {"type": "OtherProcessing"})"),
+      file + "post_processor.type: expected a post-processor that vlmc "
+             "supports (BertProcessing, ByteLevel, RobertaProcessing, "
+             "Sequence, TemplateProcessing), found \"OtherProcessing\"");
   EXPECT_EQ(
       withJson(
           kModel,
@@ -346,6 +358,79 @@ TEST(ReadTokenizer, TakesTheClassesStages) {
             "warning: DIR/tokenizer_config.json: tokenizer_class: "
             "SomeTokenizer is not known to vlmc; tokenizer.json is "
             "used as it stands\n");
+}
+
+/// A folder of a language model's class; the file's own stages are others.
+static Folder classFolder(const std::string &config,
+                          const std::string &decoder = "Fuse") {
+  Folder folder;
+  folder.write(
+      "tokenizer.json",
+      tokenizerJson(
+          R"("vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, "▁": 3, "a": 4, "1": 5, "▁a": 6, "<0x31>": 7, "Ġ": 8, "11": 9},
+             "merges": ["▁ a", "1 1"])",
+          R"("added_tokens": [{"id": 1, "content": "<s>", "special": true}, {"id": 2, "content": "</s>", "special": true}],
+             "normalizer": {"type": "Lowercase"}, "decoder": {"type": ")" +
+              decoder +
+              R"("},
+             "post_processor": {"type": "BertProcessing", "cls": ["<s>", 1], "sep": ["</s>", 2]})"));
+  folder.write("tokenizer_config.json", config);
+  return folder;
+}
+
+TEST(ReadTokenizer, ClassesOfLanguageModels) {
+  using Ids = std::vector<int32_t>;
+  Folder llama = classFolder(R"({"tokenizer_class": "LlamaTokenizerFast"})");
+  EXPECT_EQ(readMessage(llama), "");
+  Opened first(llama.path());
+  // A blank before the text alone, and bytes for what is not known.
+  EXPECT_EQ(first.encode("a a</s>a"), (Ids{1, 6, 6, 2, 4, 2}));
+  EXPECT_EQ(first.decode({6, 6, 7}), "a a1");
+  EXPECT_TRUE(vlm_tokenizer_pads_left(first.tokenizer));
+  Folder legacy =
+      classFolder(R"({"tokenizer_class": "LlamaTokenizer", "legacy": true})");
+  EXPECT_EQ(Opened(legacy.path()).encode("a</s>a", false), (Ids{6, 2, 6}));
+  Folder bare = classFolder(
+      R"({"tokenizer_class": "LlamaTokenizer", "add_prefix_space": false})");
+  EXPECT_EQ(Opened(bare.path()).encode("a", false), (Ids{4}));
+  EXPECT_EQ(Opened(bare.path()).decode({6, 4}), " aa");
+  Folder qwen = classFolder(R"({"tokenizer_class": "Qwen2Tokenizer"})");
+  // One digit at a time.
+  EXPECT_EQ(Opened(qwen.path()).encode("11 a", false), (Ids{5, 5, 8, 4}));
+  // Bytes in the file, or a model type whose folders name wrong classes: the
+  // file's own stages, here lower case.
+  Folder bytes =
+      classFolder(R"({"tokenizer_class": "LlamaTokenizer"})", "ByteLevel");
+  EXPECT_EQ(Opened(bytes.path()).encode("A11", false), (Ids{4, 9}));
+  Folder wrong = classFolder(R"({"tokenizer_class": "LlamaTokenizer"})");
+  wrong.write("config.json", R"({"model_type": "llava"})");
+  EXPECT_EQ(readMessage(wrong), "");
+  EXPECT_EQ(Opened(wrong.path()).encode("A", false), (Ids{4}));
+}
+
+TEST(ReadTokenizer, PreTokenizersOfCharacterClasses) {
+  using Ids = std::vector<int32_t>;
+  auto encode = [](const std::string &preTokenizer, const std::string &text) {
+    Folder folder;
+    folder.write(
+        "tokenizer.json",
+        tokenizerJson(
+            R"("vocab": {"a": 0, "1": 1, ".": 2, "a1": 3, "11": 4, "a.": 5, "..": 6, "؝": 7, "a؝": 8, " ": 9},
+               "merges": ["a 1", "1 1", "a .", ". .", "a ؝"])",
+            R"("pre_tokenizer": {"type": )" + preTokenizer + "}"));
+    return Opened(folder.path()).encode(text);
+  };
+  EXPECT_EQ(encode(R"("Digits")", "a11"), (Ids{0, 4}));
+  EXPECT_EQ(encode(R"("Digits", "individual_digits": true)", "a11"),
+            (Ids{0, 1, 1}));
+  // The last one is punctuation since Unicode 14.
+  EXPECT_EQ(encode(R"("Punctuation")", "a..a؝"), (Ids{0, 2, 2, 8}));
+  EXPECT_EQ(encode(R"("Punctuation", "behavior": "Contiguous")", "a..a"),
+            (Ids{0, 6, 0}));
+  EXPECT_EQ(encode(R"("BertPreTokenizer")", "a. a"), (Ids{0, 2, 0}));
+  EXPECT_EQ(encode(R"("Whitespace")", "a1 a..a"), (Ids{3, 0, 6, 0}));
+  EXPECT_EQ(encode(R"("CharDelimiterSplit", "delimiter": "1")", "a1a."),
+            (Ids{0, 5}));
 }
 
 TEST(ReadTokenizer, TokensComeFromAllFiles) {
