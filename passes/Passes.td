@@ -52,6 +52,17 @@ def FoldPass : Vlm_Pass<"vlm-fold"> {
   }];
 }
 
+def TrimPaddingPass : Vlm_Pass<"vlm-trim-padding"> {
+  let summary = "Tell the runtime which tokens no result depends on";
+  let description = [{
+    Before: an entry that picks a token of each sequence by its id (`token_index`) and is causal up to there.
+    After: the same, with `vlm.trim` on the entry. The runtime then cuts the inputs behind the last picked token of the batch before it runs
+    anything: a text padded to 77 tokens costs what its own tokens cost. Where a key mask is given the first token of each sequence has to be
+    valid, else nothing is cut, since a query without any key looks at all of them. Exact but for the order of sums over more keys.
+    Stays where a result (a tap) has a row for each token, or an op but attention reads several.
+  }];
+}
+
 def DropUnreadRowsPass : Vlm_Pass<"vlm-drop-unread-rows"> {
   let summary = "Compute only the rows that are read";
   let description = [{

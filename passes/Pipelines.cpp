@@ -12,6 +12,7 @@ static void addGraphPasses(OpPassManager &pm) {
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createFoldPass());
+  pm.addPass(createTrimPaddingPass());
   pm.addPass(createDropUnreadRowsPass());
   pm.addPass(createFuseQKVPass());
   pm.addPass(createFusePatchEmbedPass());

@@ -87,6 +87,12 @@ static constexpr AbiField symbolFields[] = {
     FIELD(vlm_abi_symbol, likely), FIELD(vlm_abi_symbol, max)};
 STRUCT(symbol, vlm_abi_symbol)
 
+static constexpr AbiField trimFields[] = {
+    FIELD(vlm_abi_trim, kind), FIELD(vlm_abi_trim, input),
+    FIELD(vlm_abi_trim, symbol), FIELD(vlm_abi_trim, reserved),
+    FIELD(vlm_abi_trim, id)};
+STRUCT(trim, vlm_abi_trim)
+
 static constexpr AbiField entryFields[] = {
     FIELD(vlm_abi_entry, name),          FIELD(vlm_abi_entry, symbols),
     FIELD(vlm_abi_entry, inputs),        FIELD(vlm_abi_entry, outputs),
@@ -94,7 +100,8 @@ static constexpr AbiField entryFields[] = {
     FIELD(vlm_abi_entry, scratch.sizes), FIELD(vlm_abi_entry, scratch.n_sizes),
     FIELD(vlm_abi_entry, n_symbols),     FIELD(vlm_abi_entry, n_inputs),
     FIELD(vlm_abi_entry, n_outputs),     FIELD(vlm_abi_entry, n_slots),
-    FIELD(vlm_abi_entry, n_steps),       FIELD(vlm_abi_entry, reserved)};
+    FIELD(vlm_abi_entry, n_steps),       FIELD(vlm_abi_entry, reserved),
+    FIELD(vlm_abi_entry, trim)};
 STRUCT(entry, vlm_abi_entry)
 
 static constexpr AbiField levelFields[] = {

@@ -164,6 +164,14 @@ Expected<Constant *> EntryWriter::write() {
   for (const StepTable &step : entry.steps)
     steps.push_back(writeStep(step));
   Constant *scratch = writeSizes("scratch", entry.scratch);
+  SmallVector<Constant *> trim;
+  if (entry.trim)
+    trim.push_back(AbiRow(writer, abi::trim)
+                       .set("kind", entry.trim->kind)
+                       .set("input", entry.trim->input)
+                       .set("symbol", entry.trim->symbol)
+                       .set("id", entry.trim->id)
+                       .build());
   if (!problem.empty())
     return internalError(problem);
   return AbiRow(writer, abi::entry)
@@ -173,6 +181,7 @@ Expected<Constant *> EntryWriter::write() {
       .set("outputs", writer.array("outputs", outputs))
       .set("slots", writer.array("slots", slots))
       .set("steps", writer.array("steps", steps))
+      .set("trim", writer.array("trim", trim))
       .set("scratch.sizes", scratch)
       .set("scratch.n_sizes", entry.scratch.size())
       .set("n_symbols", symbols.size())

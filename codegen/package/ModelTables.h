@@ -47,6 +47,14 @@ struct StepTable {
   std::vector<vlm::Size> dims;
 };
 
+/// `vlm_abi_trim`; input and symbol by their places.
+struct TrimTable {
+  uint32_t kind = VLM_ABI_TRIM_ARGMAX;
+  uint32_t input = 0;
+  uint32_t symbol = 0;
+  int64_t id = 0;
+};
+
 /// `vlm_abi_entry`. Sizes are over the names of `symbols`.
 struct EntryTable {
   std::string name;
@@ -56,6 +64,7 @@ struct EntryTable {
   std::vector<std::vector<vlm::Size>> slots;
   std::vector<vlm::Size> scratch;
   std::vector<StepTable> steps;
+  std::optional<TrimTable> trim;
 };
 
 /// `vlm_abi_level`.

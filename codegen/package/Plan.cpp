@@ -53,6 +53,7 @@ private:
   llvm::Error readInputs();
   llvm::Error readOutputs();
   llvm::Error readSlots();
+  llvm::Error readTrim();
   llvm::Error readCall(CallOp call);
   llvm::Error readOp(Operation &op);
   void addScratch(const Size &size);
@@ -132,6 +133,36 @@ llvm::Error EntryReader::readSlots() {
     for (Attribute size : cast<ArrayAttr>(slot))
       sizes.push_back(Size::fromAttr(cast<SizeAttr>(size)));
   }
+  return llvm::Error::success();
+}
+
+/// Reads `vlm.trim`, whose names are those of an input and of a symbol that
+/// its last dimension has.
+llvm::Error EntryReader::readTrim() {
+  auto trim = entry->getAttrOfType<DictionaryAttr>(names::trim);
+  if (!trim)
+    return llvm::Error::success();
+  auto symbol = trim.getAs<StringAttr>("symbol");
+  auto input = trim.getAs<StringAttr>("input");
+  auto kind = trim.getAs<StringAttr>("kind");
+  auto id = trim.getAs<IntegerAttr>("id");
+  if (!symbol || !input || !kind || !id)
+    return fail(names::trim + " must have symbol, input, kind and id");
+  std::optional<TokenIndexKind> pick = symbolizeTokenIndexKind(kind.getValue());
+  auto ids = llvm::find_if(table.inputs, [&](const TensorTable &tensor) {
+    return tensor.name == input.getValue() && tensor.dims.size() == 2 &&
+           tensor.dims[1] == Size::symbol(symbol.getValue());
+  });
+  auto place = llvm::find_if(table.symbols, [&](const SizeSymbolTable &known) {
+    return known.name == symbol.getValue();
+  });
+  if (!pick || ids == table.inputs.end() || place == table.symbols.end())
+    return fail(names::trim + " names no input of [B, symbol], or no kind");
+  table.trim = TrimTable{*pick == TokenIndexKind::ArgMax
+                             ? uint32_t(VLM_ABI_TRIM_ARGMAX)
+                             : uint32_t(VLM_ABI_TRIM_FIRST_EQUAL),
+                         uint32_t(ids - table.inputs.begin()),
+                         uint32_t(place - table.symbols.begin()), id.getInt()};
   return llvm::Error::success();
 }
 
@@ -226,6 +257,8 @@ Expected<EntryTable> EntryReader::read() {
   if (llvm::Error error = readOutputs())
     return std::move(error);
   if (llvm::Error error = readSlots())
+    return std::move(error);
+  if (llvm::Error error = readTrim())
     return std::move(error);
   for (Operation &op : entry.getBody().front())
     if (llvm::Error error = readOp(op))

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { VLM_ABI_VERSION = 2, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
+enum { VLM_ABI_VERSION = 3, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
 
 /* Alignment in bytes of arena slots, per-thread scratch and packed weights. */
 enum { VLM_ABI_ALIGNMENT = 64 };
@@ -123,6 +123,17 @@ typedef struct vlm_abi_symbol {
   int64_t max;
 } vlm_abi_symbol;
 
+/* Tokens that no result depends on: of each sequence of ids, input `input` of dims [B, symbol], one token is picked; those behind the last one
+ * picked may be cut off all inputs of dims [B, symbol], if the first token of each sequence is not 0 in those that are not the ids. */
+enum { VLM_ABI_TRIM_ARGMAX = 0, VLM_ABI_TRIM_FIRST_EQUAL = 1 }; /* the first of the largest id; the first `id`, or token 0 */
+typedef struct vlm_abi_trim {
+  uint32_t kind;
+  uint32_t input;
+  uint32_t symbol;
+  uint32_t reserved;
+  int64_t id;
+} vlm_abi_trim;
+
 typedef struct vlm_abi_entry {
   const char *name;
   const vlm_abi_symbol *symbols;
@@ -137,6 +148,7 @@ typedef struct vlm_abi_entry {
   uint32_t n_slots;
   uint32_t n_steps;
   uint32_t reserved;
+  const vlm_abi_trim *trim; /* NULL: all tokens count */
 } vlm_abi_entry;
 
 /* The code of one instruction-set level. */
@@ -229,7 +241,8 @@ static_assert(sizeof(vlm_abi_buffer) == 16, "codegen/package writes this layout"
 static_assert(sizeof(vlm_abi_step) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_tensor) == 128, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_symbol) == 32, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_entry) == 88, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_trim) == 24, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_entry) == 96, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_image) == 80, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_generation) == 96, "codegen/package writes this layout");

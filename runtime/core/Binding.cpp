@@ -192,11 +192,11 @@ vlm_status_t *Binding::checkMemory(const char *kind,
                                    const vlm_abi_tensor &expected,
                                    const vlm_tensor_t &given) const {
   // Inputs may be narrower than what the model computes with.
-  size_t element =
-      elementBytes(givenDtype(given) == VLM_I32 && expected.dtype == VLM_ABI_I64 &&
-                           std::strcmp(kind, "input") == 0
-                       ? uint32_t(VLM_ABI_I32)
-                       : expected.dtype);
+  size_t element = elementBytes(givenDtype(given) == VLM_I32 &&
+                                        expected.dtype == VLM_ABI_I64 &&
+                                        std::strcmp(kind, "input") == 0
+                                    ? uint32_t(VLM_ABI_I32)
+                                    : expected.dtype);
   int64_t needed;
   if (!elements(expected, needed) ||
       __builtin_mul_overflow(needed, int64_t(element), &needed))
@@ -251,11 +251,10 @@ vlm_status_t *Binding::checkRange(const vlm_abi_tensor &expected,
       at.insert(0,
                 (axis ? ", " : "") + std::to_string(rest % given.dims[axis]));
     }
-    return failTensor("input", expected,
-                      "element [" + at + "] must be " +
-                          std::to_string(expected.min) + " to " +
-                          std::to_string(max) + ", found " +
-                          std::to_string(value));
+    return failTensor(
+        "input", expected,
+        "element [" + at + "] must be " + std::to_string(expected.min) +
+            " to " + std::to_string(max) + ", found " + std::to_string(value));
   }
   return nullptr;
 }
@@ -280,7 +279,8 @@ vlm_status_t *Binding::checkCache(const vlm_abi_tensor &expected,
       position = workspace.givenInputs[i];
   }
   if (!sequence || !position)
-    return fail("inputs 'sequence' and 'position' must be given beside a cache");
+    return fail(
+        "inputs 'sequence' and 'position' must be given beside a cache");
   for (int64_t i = 0; i < count; ++i)
     if (!cache->holds(integerAt(*sequence, i), integerAt(*position, i)))
       return failTensor(
@@ -290,6 +290,57 @@ vlm_status_t *Binding::checkCache(const vlm_abi_tensor &expected,
               std::to_string(integerAt(*sequence, i)) +
               ", for which no room was made; call vlm_cache_resize before");
   return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Tokens that no result depends on
+//===----------------------------------------------------------------------===//
+
+/// The place of the token that is picked among `count` ones from `first` on.
+static int64_t pickToken(const vlm_abi_trim &trim, const vlm_tensor_t &ids,
+                         int64_t first, int64_t count) {
+  int64_t best = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t id = integerAt(ids, first + i);
+    if (trim.kind == VLM_ABI_TRIM_FIRST_EQUAL && id == trim.id)
+      return i;
+    if (trim.kind == VLM_ABI_TRIM_ARGMAX && id > integerAt(ids, first + best))
+      best = i;
+  }
+  return best;
+}
+
+/// How many tokens of each sequence count.
+int64_t Binding::countTokens() const {
+  const vlm_abi_trim &trim = *abi.trim;
+  int64_t columns = symbols[trim.symbol];
+  const vlm_tensor_t &ids = *workspace.givenInputs[trim.input];
+  int64_t rows = ids.dims[0], tokens = abi.symbols[trim.symbol].min;
+  for (uint32_t i = 0; i < abi.n_inputs; ++i) {
+    const vlm_tensor_t *mask = workspace.givenInputs[i];
+    if (i == trim.input || !mask || abi.inputs[i].rank != 2 ||
+        abi.inputs[i].symbols[1] != int32_t(trim.symbol))
+      continue;
+    for (int64_t row = 0; row < rows; ++row)
+      if (integerAt(*mask, row * columns) == 0)
+        return columns;
+  }
+  for (int64_t row = 0; row < rows; ++row)
+    tokens = std::max(tokens, 1 + pickToken(trim, ids, row * columns, columns));
+  return tokens;
+}
+
+void Binding::trimTokens() {
+  if (!abi.trim || !workspace.givenInputs[abi.trim->input])
+    return;
+  int64_t tokens = countTokens();
+  trimmed = tokens < symbols[abi.trim->symbol];
+  symbols[abi.trim->symbol] = tokens;
+}
+
+bool Binding::isTrimmed(const vlm_abi_tensor &tensor) const {
+  return trimmed && tensor.rank == 2 &&
+         tensor.symbols[1] == int32_t(abi.trim->symbol);
 }
 
 //===----------------------------------------------------------------------===//

@@ -43,6 +43,12 @@ public:
   /// Matches the wanted outputs by name into workspace.givenOutputs.
   vlm_status_t *bindOutputs(vlm_tensor_t *outputs, size_t count);
 
+  /// Cuts off tokens that no result depends on (vlm_abi_trim): the symbol
+  /// becomes smaller. Last of the binding, with Data::Needed.
+  void trimTokens();
+  /// Whether an input is longer in the caller's memory than the kernels read.
+  bool isTrimmed(const vlm_abi_tensor &tensor) const;
+
   /// Size `axis` of an input or output, once the symbols are known.
   int64_t dim(const vlm_abi_tensor &tensor, uint32_t axis) const {
     int32_t symbol = tensor.symbols[axis];
@@ -62,6 +68,7 @@ public:
   std::array<int64_t, VLM_ABI_MAX_SYMBOLS> symbols{};
 
 private:
+  int64_t countTokens() const;
   vlm_status_t *match(const char *kind, const vlm_abi_tensor *tensors,
                       uint32_t n, const char *name, uint32_t &index) const;
   vlm_status_t *bindShape(const vlm_abi_tensor &expected,
@@ -84,6 +91,7 @@ private:
   Workspace &workspace;
   /// The input that first gave each symbol its value.
   std::array<const char *, VLM_ABI_MAX_SYMBOLS> givenBy{};
+  bool trimmed = false;
 };
 
 } // namespace vlmc::rt

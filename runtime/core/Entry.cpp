@@ -51,7 +51,15 @@ public:
   Binding binding;
 
 private:
+  /// The kernels read the caller's own memory unless the input was left out,
+  /// is narrower than they expect or has tokens that are cut off.
+  bool readInPlace(uint32_t input) const {
+    const vlm_tensor_t *given = workspace.givenInputs[input];
+    return given && given->dtype == abi.inputs[input].dtype &&
+           !binding.isTrimmed(abi.inputs[input]);
+  }
   bool layOut(std::byte *base, int threads, int64_t &outBytes);
+  void copyInput(uint32_t input);
   void fillInputs();
   void describeOutputs();
 
@@ -61,12 +69,6 @@ private:
   void *perThread = nullptr;
   int64_t perThreadBytes = 0;
 };
-
-/// The kernels read the caller's own memory unless the input was left out or
-/// is narrower than they expect.
-bool readInPlace(const vlm_tensor_t *given, const vlm_abi_tensor &expected) {
-  return given && given->dtype == expected.dtype;
-}
 
 bool Request::layOut(std::byte *base, int threads, int64_t &outBytes) {
   Layout layout(base);
@@ -80,9 +82,8 @@ bool Request::layOut(std::byte *base, int threads, int64_t &outBytes) {
         !layout.add(bytes, workspace.slots[i]))
       return false;
   for (uint32_t i = 0; i < abi.n_inputs; ++i) {
-    const vlm_tensor_t *given = workspace.givenInputs[i];
-    if (readInPlace(given, abi.inputs[i]))
-      workspace.inputs[i] = given->data;
+    if (readInPlace(i))
+      workspace.inputs[i] = workspace.givenInputs[i]->data;
     else if (!binding.bytes(abi.inputs[i], bytes) ||
              !layout.add(bytes, workspace.inputs[i]))
       return false;
@@ -102,28 +103,52 @@ bool Request::layOut(std::byte *base, int threads, int64_t &outBytes) {
   return true;
 }
 
+/// Copies the first `columns` integers of each row of `stride`.
 template <typename To, typename From>
-void widen(To *to, const void *from, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    From value;
-    std::memcpy(&value, static_cast<const From *>(from) + i, sizeof value);
-    to[i] = value;
-  }
+void copyRows(void *to, const void *from, int64_t rows, int64_t columns,
+              int64_t stride) {
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column) {
+      From value;
+      std::memcpy(&value,
+                  static_cast<const From *>(from) + row * stride + column,
+                  sizeof value);
+      static_cast<To *>(to)[row * columns + column] = value;
+    }
 }
 
-/// Writes the inputs that the caller left out or gave in a narrower type.
+/// Writes an input that the caller gave in a narrower type or with more tokens.
+void Request::copyInput(uint32_t input) {
+  const vlm_abi_tensor &expected = abi.inputs[input];
+  const vlm_tensor_t &given = *workspace.givenInputs[input];
+  int64_t columns = 0, rows = 1, stride;
+  binding.elements(expected, columns);
+  stride = columns;
+  if (binding.isTrimmed(expected)) {
+    rows = given.dims[0];
+    columns = binding.dim(expected, 1);
+    stride = given.dims[1];
+  }
+  auto copy = given.dtype == VLM_I64          ? copyRows<int64_t, int64_t>
+              : expected.dtype == VLM_ABI_I64 ? copyRows<int64_t, int32_t>
+                                              : copyRows<int32_t, int32_t>;
+  if (given.dtype == VLM_U8)
+    copy = copyRows<uint8_t, uint8_t>;
+  copy(workspace.inputs[input], given.data, rows, columns, stride);
+}
+
+/// Writes the inputs that the kernels do not read in place.
 void Request::fillInputs() {
   for (uint32_t i = 0; i < abi.n_inputs; ++i) {
     const vlm_abi_tensor &input = abi.inputs[i];
     const vlm_tensor_t *given = workspace.givenInputs[i];
-    if (readInPlace(given, input))
+    if (readInPlace(i))
       continue;
     void *memory = workspace.inputs[i];
     int64_t count = 0;
     binding.elements(input, count);
     if (given)
-      widen<int64_t, int32_t>(static_cast<int64_t *>(memory), given->data,
-                              count);
+      copyInput(i);
     else if (input.dtype == VLM_ABI_I64)
       std::fill_n(static_cast<int64_t *>(memory), count, input.fill);
     else if (input.dtype == VLM_ABI_I32)
@@ -271,6 +296,7 @@ vlm_status_t *vlm_entry_run(const vlm_entry_t *entry,
     if (vlm_status_t *status =
             request.binding.bindOutputs(outputs, outputCount))
       return status;
+    request.binding.trimTokens();
     return request.run();
   });
 }

@@ -26,6 +26,7 @@ static ModelTables makeTables() {
                    {VLM_ABI_SLOT, 1, 0},
                    {VLM_ABI_OUTPUT, 0, 0}},
                   {b, t * 3}}};
+  entry.trim = TrimTable{VLM_ABI_TRIM_FIRST_EQUAL, 0, 1, 98};
   ModelTables tables;
   tables.name = "tiny";
   tables.family = "clip";
@@ -212,6 +213,11 @@ TEST_F(TablesTest, EntrysSizesAndTensors) {
   EXPECT_EQ(evaluate(entry.slots[0].sizes[0], 3, 5), 384);
   EXPECT_EQ(evaluate(entry.slots[0].sizes[1], 3, 5), 64);
   EXPECT_EQ(evaluate(entry.slots[1].sizes[0], 3, 5), 3 * 25 * 4 + 64);
+  ASSERT_TRUE(entry.trim);
+  EXPECT_EQ(entry.trim->kind, uint32_t(VLM_ABI_TRIM_FIRST_EQUAL));
+  EXPECT_EQ(entry.trim->input, 0u);
+  EXPECT_EQ(entry.trim->symbol, 1u);
+  EXPECT_EQ(entry.trim->id, 98);
   ASSERT_EQ(entry.scratch.n_sizes, 1u);
   EXPECT_EQ(evaluate(entry.scratch.sizes[0], 1, 1), 4096);
 }

@@ -5,6 +5,7 @@
 #include "runtime/core/Sha256.h"
 
 #include <cstring>
+#include <span>
 
 // The tests build this file again with one of these changed, for a library that
 // the runtime must refuse.
@@ -253,47 +254,66 @@ static const vlm_abi_step kFillSteps[] = {
     {"flags", kFill0, kBatchDim, Flags, 0},
     {"copy", kFill1, kTokensDim, Copy, 0}};
 
-static const vlm_abi_entry kEntries[] = {{"score",
-                                          kSymbols,
-                                          kScoreInputs,
-                                          kScoreOutputs,
-                                          kScoreSlots,
-                                          kScoreSteps,
-                                          {kScratchSizes, 1},
-                                          2,
-                                          3,
-                                          2,
-                                          3,
-                                          4,
-                                          0},
-                                         {"chain",
-                                          kSymbols,
-                                          kChainInputs,
-                                          kChainOutputs,
-                                          kChainSlots,
-                                          chainSteps,
-                                          {nullptr, 0},
-                                          2,
-                                          1,
-                                          1,
-                                          3,
-                                          kChain,
-                                          0},
-                                         {"fill",
-                                          kSymbols,
-                                          kFillInputs,
-                                          kFillOutputs,
-                                          nullptr,
-                                          kFillSteps,
-                                          {nullptr, 0},
-                                          2,
-                                          3,
-                                          2,
-                                          0,
-                                          2,
-                                          0}};
+// The sum of the tokens up to the picked one.
+static const vlm_abi_tensor kPickOutputs[] = {
+    {"sum", VLM_ABI_F32, 2, {0, kOut}, {0, -1}, 0, 0, 0, 0, 0}};
+static const vlm_abi_buffer kPick0[] = {
+    {In, 0, 0}, {In, 1, 0}, {Weight, 0, kTableAt}, {Out, 0, 0}};
+static const vlm_abi_step kPickSteps[] = {
+    {"gather", kPick0, kBothDims, Gather, 0}};
+static const vlm_abi_trim kPickLargest = {VLM_ABI_TRIM_ARGMAX, 0, 1, 0, 0},
+                          kPickFive = {VLM_ABI_TRIM_FIRST_EQUAL, 0, 1, 0, 5};
+
+/// An entry point over both symbols, by its parts.
+struct EntryParts {
+  const char *name;
+  std::span<const vlm_abi_tensor> inputs, outputs;
+  std::span<const vlm_abi_max_size> slots;
+  std::span<const vlm_abi_step> steps;
+  vlm_abi_max_size scratch;
+  const vlm_abi_trim *trim = nullptr;
+};
+static vlm_abi_entry makeEntry(const EntryParts &parts) {
+  return {.name = parts.name,
+          .symbols = kSymbols,
+          .inputs = parts.inputs.data(),
+          .outputs = parts.outputs.data(),
+          .slots = parts.slots.data(),
+          .steps = parts.steps.data(),
+          .scratch = parts.scratch,
+          .n_symbols = 2,
+          .n_inputs = uint32_t(parts.inputs.size()),
+          .n_outputs = uint32_t(parts.outputs.size()),
+          .n_slots = uint32_t(parts.slots.size()),
+          .n_steps = uint32_t(parts.steps.size()),
+          .reserved = 0,
+          .trim = parts.trim};
+}
+
+static const vlm_abi_max_size kScratch = {kScratchSizes, 1};
+static const std::span<const vlm_abi_tensor> kPickInputs{kScoreInputs + 1, 2};
+static const vlm_abi_entry kEntries[] = {
+    makeEntry({"score", kScoreInputs, kScoreOutputs, kScoreSlots, kScoreSteps,
+               kScratch}),
+    makeEntry(
+        {"chain", kChainInputs, kChainOutputs, kChainSlots, chainSteps, {}}),
+    makeEntry({"fill", kFillInputs, kFillOutputs, {}, kFillSteps, {}}),
+    makeEntry({"pick_largest",
+               kPickInputs,
+               kPickOutputs,
+               {},
+               kPickSteps,
+               kScratch,
+               &kPickLargest}),
+    makeEntry({"pick_five",
+               kPickInputs,
+               kPickOutputs,
+               {},
+               kPickSteps,
+               kScratch,
+               &kPickFive})};
 static const vlm_abi_level kLevels[] = {{"x86-64-v9", nullptr, nullptr, 0, 0},
-                                        {FAKE_ISA, kKernels, kEntries, 7, 3}};
+                                        {FAKE_ISA, kKernels, kEntries, 7, 5}};
 
 } // namespace fake
 

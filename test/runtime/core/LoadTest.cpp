@@ -165,13 +165,16 @@ TEST_F(LoadTest, RefusesLibraryOfAnotherName) {
 TEST_F(LoadTest, RefusesAnotherInterface) {
   addLibrary("fakeAbi");
   EXPECT_FAILS(load(), VLM_INCOMPATIBLE,
-               inLibrary() + "expected binary interface version 2, found 99; "
-                             "compile the model with the vlmc of this runtime");
+               inLibrary() + "expected binary interface version " +
+                   std::to_string(VLM_ABI_VERSION) +
+                   ", found 99; "
+                   "compile the model with the vlmc of this runtime");
   addLibrary("fakeStruct");
   EXPECT_FAILS(load(), VLM_INCOMPATIBLE,
                inLibrary() + "expected a model table of " +
-                   std::to_string(sizeof(vlm_abi_model)) + " bytes, found 8; "
-                             "compile the model with the vlmc of this runtime");
+                   std::to_string(sizeof(vlm_abi_model)) +
+                   " bytes, found 8; "
+                   "compile the model with the vlmc of this runtime");
   addLibrary("fakeKernel");
   EXPECT_FAILS(load(), VLM_INCOMPATIBLE,
                inLibrary() + "entry point 'score' has invalid tables at step 0 "

@@ -223,9 +223,9 @@ TEST_F(RunTest, TellsShapesAndMemory) {
 
 TEST_F(RunTest, DescribesEntries) {
   Model model = load();
-  EXPECT_EQ(vlm_model_entry_count(model.get()), 3u);
+  EXPECT_EQ(vlm_model_entry_count(model.get()), 5u);
   EXPECT_STREQ(vlm_entry_name(vlm_model_entry_at(model.get(), 1)), "chain");
-  EXPECT_EQ(vlm_model_entry_at(model.get(), 3), nullptr);
+  EXPECT_EQ(vlm_model_entry_at(model.get(), 5), nullptr);
   const vlm_entry_t *e = entry(model, "score");
   EXPECT_EQ(vlm_entry_input_count(e), 3u);
   EXPECT_EQ(vlm_entry_output_count(e), 2u);
@@ -243,6 +243,62 @@ TEST_F(RunTest, DescribesEntries) {
   const vlm_entry_t *missing = nullptr;
   EXPECT_FAILS(vlm_model_entry(model.get(), "scor", &missing), VLM_NOT_FOUND,
                "model 'fake': no entry point 'scor'; there are 'score', "
-               "'chain', 'fill'");
+               "'chain', 'fill', 'pick_largest', 'pick_five'");
   EXPECT_EQ(missing, nullptr);
+}
+
+//===----------------------------------------------------------------------===//
+// Tokens that no result depends on
+//===----------------------------------------------------------------------===//
+
+/// The sums of an entry point that sums what was not cut off, each of one
+/// token t being t * kOut and up.
+template <typename Id>
+std::vector<float> sumPicked(const vlm_entry_t *entry, std::vector<Id> ids,
+                             std::vector<int64_t> mask, int64_t batch) {
+  auto tokens = int64_t(ids.size()) / batch;
+  std::vector<float> sums(size_t(batch) * kOut), first;
+  std::vector<vlm_tensor_t> inputs = {tensor("ids", ids, {batch, tokens})};
+  if (!mask.empty())
+    inputs.push_back(tensor("mask", mask, {batch, tokens}));
+  vlm_tensor_t output = tensor("sum", sums, {});
+  EXPECT_OK(vlm_entry_run(entry, inputs.data(), inputs.size(), &output, 1));
+  for (int64_t row = 0; row < batch; ++row)
+    first.push_back(sums[size_t(row * kOut)] / kOut);
+  return first;
+}
+
+TEST_F(RunTest, CutsTokensBehindTheLastPickedOne) {
+  using Sums = std::vector<float>;
+  using Ids = std::vector<int64_t>;
+  Model model = load();
+  const vlm_entry_t *largest = entry(model, "pick_largest");
+  // The first of the largest: 1 + 9; 7 behind it is padding.
+  EXPECT_EQ(sumPicked<int64_t>(largest, {1, 9, 7, 9}, {}, 1), (Sums{10}));
+  EXPECT_EQ(sumPicked<int32_t>(largest, {1, 9, 7, 9}, {}, 1), (Sums{10}));
+  EXPECT_EQ(sumPicked<int64_t>(largest, {1, 2, 3, 4}, {}, 1), (Sums{10}));
+  // As many tokens of each row as the longest needs.
+  EXPECT_EQ(sumPicked<int64_t>(largest, {9, 1, 1, 7, 1, 2, 9, 7}, {}, 2),
+            (Sums{11, 12}));
+  // A mask is cut as the ids are.
+  EXPECT_EQ(sumPicked<int64_t>(largest, {1, 2, 9, 7, 9, 1, 1, 7},
+                               {1, 0, 1, 1, 1, 1, 0, 1}, 2),
+            (Sums{10, 10}));
+  // A first token that is masked: nothing is cut.
+  EXPECT_EQ(sumPicked<int64_t>(largest, {1, 2, 9, 7, 9, 1, 1, 7},
+                               {1, 0, 1, 1, 0, 1, 0, 1}, 2),
+            (Sums{17, 8}));
+
+  const vlm_entry_t *five = entry(model, "pick_five");
+  EXPECT_EQ(sumPicked<int64_t>(five, {1, 5, 9, 5}, {}, 1), (Sums{6}));
+  EXPECT_EQ(sumPicked<int64_t>(five, {1, 2, 9, 3}, {}, 1), (Sums{1}));
+  // Ids are looked at before anything is cut.
+  Ids wrong = {1, 5, 99, 5};
+  std::vector<float> sums(kOut);
+  vlm_tensor_t input = tensor("ids", wrong, {1, 4}),
+               output = tensor("sum", sums, {});
+  EXPECT_FAILS(vlm_entry_run(five, &input, 1, &output, 1), VLM_INVALID_ARGUMENT,
+               "model 'fake', entry point 'pick_five': input 'ids': element "
+               "[0, 2] must be 0 "
+               "to 15, found 99");
 }
