@@ -2,6 +2,7 @@
 #include "codegen/package/WeightsFile.h"
 #include "codegen/package/Error.h"
 #include "codegen/package/Files.h"
+#include "codegen/package/Sha256.h"
 #include "codegen/package/Version.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Endian.h"
@@ -145,7 +146,7 @@ Expected<WeightsPlan::Digest>
 WeightsPlan::writeTensor(const Tensor &tensor, OutputFile &file,
                          uint64_t releaseBytes,
                          function_ref<void(uint64_t)> advance) const {
-  SHA256 sha;
+  Sha256 sha;
   uint64_t unreleased = 0;
   auto sink = [&](uint64_t offset, ArrayRef<uint8_t> bytes) -> Error {
     sha.update(bytes);
