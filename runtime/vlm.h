@@ -164,6 +164,30 @@ VLM_API vlm_status_t *vlm_entry_memory(const vlm_entry_t *entry, const vlm_tenso
 VLM_API vlm_status_t *vlm_entry_run(const vlm_entry_t *entry, const vlm_tensor_t *inputs, size_t input_count, vlm_tensor_t *outputs,
                                     size_t output_count);
 
+/* ---- Profiles ------------------------------------------------------------------------------------------------------------------------ */
+
+/* A stretch of time in which one thread worked on one step of an entry point. */
+typedef struct vlm_span_t {
+  uint32_t step;  /* of the entry point's steps, see vlm_abi_step */
+  uint32_t phase; /* of the step's kernel */
+  int32_t thread; /* 0 is the calling one */
+  int64_t tasks;  /* how many of the phase's */
+  int64_t begin_ns, end_ns; /* of a clock that only goes forward */
+} vlm_span_t;
+
+typedef struct vlm_profile_t vlm_profile_t;
+/* vlm_entry_run(), and what was worked on when. Costs two looks at the clock for each piece of work. Errors: as vlm_entry_run. */
+VLM_API vlm_status_t *vlm_entry_profile(const vlm_entry_t *entry, const vlm_tensor_t *inputs, size_t input_count, vlm_tensor_t *outputs,
+                                        size_t output_count, vlm_profile_t **out_profile);
+/* In the order of their beginnings. */
+VLM_API size_t vlm_profile_span_count(const vlm_profile_t *profile);
+VLM_API const vlm_span_t *vlm_profile_spans(const vlm_profile_t *profile);
+/* The threads that the run had: one if another run had the pool. */
+VLM_API int vlm_profile_threads(const vlm_profile_t *profile);
+/* The values of the entry point's size symbols, in their order: after padding was cut off, as the kernels got them. */
+VLM_API const int64_t *vlm_profile_sizes(const vlm_profile_t *profile);
+VLM_API void vlm_profile_destroy(vlm_profile_t *profile);
+
 /* ---- Caches -------------------------------------------------------------------------------------------------------------------------- */
 
 /* Keys and values of the tokens of several sequences, for entry points with an input of dtype VLM_CACHE. A run of such an entry point writes the tokens
@@ -244,6 +268,20 @@ VLM_API int32_t vlm_tokenizer_pad_id(const vlm_tokenizer_t *tokenizer);
 VLM_API size_t vlm_tokenizer_max_tokens(const vlm_tokenizer_t *tokenizer);
 /* Whether padding stands before the text (1) or behind it (0). */
 VLM_API int vlm_tokenizer_pads_left(const vlm_tokenizer_t *tokenizer);
+/* One more than the largest id that the tokenizer knows; a model may have more. */
+VLM_API size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *tokenizer);
+
+/* What the checkpoint's processor says of prompts. Texts are *out_bytes long, not zero-terminated, and live as long as the tokenizer's tables;
+ * NULL: there is none. */
+/* The text that stands for a picture in a prompt, "<image>", and how many of it a picture takes that is height x width pixels after preprocessing
+ * (0 where the checkpoint does not say). */
+VLM_API const char *vlm_tokenizer_picture_token(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
+VLM_API int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer, int64_t height, int64_t width);
+/* The chat template, in Jinja. */
+VLM_API const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
+/* The special tokens by role: "bos_token", "<s>". False (0) if there is no role of that number. */
+VLM_API int vlm_tokenizer_role(const vlm_tokenizer_t *tokenizer, size_t number, const char **out_role, size_t *out_role_bytes,
+                               const char **out_token, size_t *out_token_bytes);
 
 /* ---- Requests (libvlm_tasks) --------------------------------------------------------------------------------------------------------- */
 

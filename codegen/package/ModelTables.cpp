@@ -42,6 +42,7 @@ private:
       problem = ("entry '" + entry.name + "': " + message).str();
   }
   int64_t findSymbol(StringRef name);
+  Constant *writeTerms(const Size &size);
   Constant *writeSize(const Size &size);
   Constant *writeSizes(StringRef name, ArrayRef<Size> sizes);
   Constant *writeTensor(const TensorTable &tensor);
@@ -61,7 +62,7 @@ int64_t EntryWriter::findSymbol(StringRef name) {
   return 0;
 }
 
-Constant *EntryWriter::writeSize(const Size &size) {
+Constant *EntryWriter::writeTerms(const Size &size) {
   SmallVector<Constant *> terms;
   for (const auto &[symbols, coefficient] : size.getTerms()) {
     int64_t powers[VLM_ABI_MAX_SYMBOLS] = {};
@@ -75,9 +76,13 @@ Constant *EntryWriter::writeSize(const Size &size) {
                         .set("powers", ArrayRef<int64_t>(powers))
                         .build());
   }
+  return writer.array("terms", terms);
+}
+
+Constant *EntryWriter::writeSize(const Size &size) {
   return AbiRow(writer, abi::size)
-      .set("terms", writer.array("terms", terms))
-      .set("n_terms", terms.size())
+      .set("terms", writeTerms(size))
+      .set("n_terms", size.getTerms().size())
       .build();
 }
 
@@ -136,6 +141,10 @@ Constant *EntryWriter::writeStep(const StepTable &step) {
       .set("buffers", writer.array("buffers", buffers))
       .set("dims", writeSizes("dims", step.dims))
       .set("kernel", step.kernel)
+      .set("flops.terms", writeTerms(step.flops))
+      .set("flops.n_terms", step.flops.getTerms().size())
+      .set("bytes.terms", writeTerms(step.bytes))
+      .set("bytes.n_terms", step.bytes.getTerms().size())
       .build();
 }
 

@@ -45,6 +45,8 @@ struct StepTable {
   uint32_t kernel = 0;
   std::vector<vlm_abi_buffer> buffers;
   std::vector<vlm::Size> dims;
+  vlm::Size flops;
+  vlm::Size bytes;
 };
 
 /// `vlm_abi_trim`; input and symbol by their places.

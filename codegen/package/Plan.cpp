@@ -54,6 +54,7 @@ private:
   llvm::Error readOutputs();
   llvm::Error readSlots();
   llvm::Error readTrim();
+  Size countBytes(CallOp call) const;
   llvm::Error readCall(CallOp call);
   llvm::Error readOp(Operation &op);
   void addScratch(const Size &size);
@@ -176,6 +177,19 @@ void EntryReader::addScratch(const Size &size) {
   table.scratch.push_back(size);
 }
 
+/// Bytes that a call reads and writes, a value that it takes twice once.
+Size EntryReader::countBytes(CallOp call) const {
+  llvm::SetVector<Value> values;
+  values.insert_range(call.getInputs());
+  values.insert_range(call.getResults());
+  Size bytes;
+  for (Value value : values)
+    if (!isa_and_nonnull<CacheAttr>(
+            cast<RankedTensorType>(value.getType()).getEncoding()))
+      bytes = bytes + dims.getBytes(value);
+  return bytes;
+}
+
 llvm::Error EntryReader::readCall(CallOp call) {
   StepTable step;
   step.label = call.getLabel().value_or(call.getCallee()).str();
@@ -208,6 +222,8 @@ llvm::Error EntryReader::readCall(CallOp call) {
   for (int64_t slot : call.getTemps().value_or(ArrayRef<int64_t>()))
     step.buffers.push_back({VLM_ABI_SLOT, static_cast<uint32_t>(slot), 0});
   step.dims = dims.getCallDims(call);
+  step.flops = dims.getFlops(call);
+  step.bytes = countBytes(call);
   if (step.buffers.size() != kernel->buffers ||
       step.dims.size() != kernel->dims)
     return fail("step '" + step.label + "' has " + Twine(step.buffers.size()) +

@@ -221,7 +221,14 @@ LogicalResult DimAnalysis::visit(Operation *op) {
     auto kernel = SymbolTable::lookupNearestSymbolFrom<KernelOp>(op, call.getCalleeAttr());
     if (!kernel)
       return op->emitOpError() << "calls no known kernel '" << call.getCallee() << "'";
-    return visitRegionOf(op, kernel.getBody(), call.getInputs());
+    if (failed(visitRegionOf(op, kernel.getBody(), call.getInputs())))
+      return failure();
+    // Now: the next call of the kernel gives its values other dims.
+    Size sum;
+    for (Operation &inner : kernel.getBody().front())
+      sum = sum + countFlops(&inner);
+    flops[op] = sum;
+    return success();
   }
   auto source = dyn_cast<DimsOpInterface>(op);
   for (OpResult result : op->getResults()) {
@@ -243,6 +250,23 @@ LogicalResult DimAnalysis::visit(Operation *op) {
   }
   return success();
 }
+
+Size DimAnalysis::countFlops(Operation *op) const {
+  if (isa<LinearOp, PatchEmbedOp>(op)) { // both: input, weight [N, ...]
+    ArrayRef<int64_t> weight = cast<RankedTensorType>(op->getOperand(1).getType()).getShape();
+    int64_t terms = 2;
+    for (int64_t size : weight.drop_front())
+      terms *= size;
+    return getElements(op->getResult(0)) * terms;
+  }
+  if (auto attention = dyn_cast<AttentionOp>(op)) // scores, then values
+    return getElements(attention.getResult()) * getDims(attention.getKey())[1] * 4;
+  if (auto contrast = dyn_cast<ContrastiveLogitsOp>(op))
+    return getElements(contrast.getResult()) * (2 * getFeatures(contrast.getImage()));
+  return {};
+}
+
+Size DimAnalysis::getFlops(CallOp call) const { return flops.lookup(call); }
 
 ArrayRef<Size> DimAnalysis::getDims(Value value) const {
   auto it = dims.find(value);

@@ -63,9 +63,14 @@ public:
   Size getBytes(mlir::Value value) const;
   /// The dynamic dims of a call's operands, in order: what its kernel gets as `dims`.
   std::vector<Size> getCallDims(CallOp call) const;
+  /// The floating-point operations of a call's products, two for each multiply-add; masks and caches are not looked at, since what they leave out
+  /// depends on values.
+  Size getFlops(CallOp call) const;
 
 private:
   llvm::DenseMap<mlir::Value, std::vector<Size>> dims;
+  llvm::DenseMap<mlir::Operation *, Size> flops; ///< of calls
+  Size countFlops(mlir::Operation *op) const;
   mlir::LogicalResult visit(mlir::Operation *op);
   mlir::LogicalResult visitRegionOf(mlir::Operation *op, mlir::Region &region, mlir::ValueRange operands);
 };

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { VLM_ABI_VERSION = 3, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
+enum { VLM_ABI_VERSION = 4, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
 
 /* Alignment in bytes of arena slots, per-thread scratch and packed weights. */
 enum { VLM_ABI_ALIGNMENT = 64 };
@@ -95,6 +95,8 @@ typedef struct vlm_abi_step {
   const vlm_abi_size *dims;
   uint32_t kernel; /* index into the level's kernels */
   uint32_t reserved;
+  vlm_abi_size flops; /* of products, two for each multiply-add; what masks leave out and what caches hold is not known */
+  vlm_abi_size bytes; /* of operands and results, each once, caches left out */
 } vlm_abi_step;
 
 enum { VLM_ABI_F32 = 0, VLM_ABI_I64 = 1, VLM_ABI_I32 = 2, VLM_ABI_U8 = 3, VLM_ABI_F16 = 4, VLM_ABI_BF16 = 5, VLM_ABI_CACHE = 6 };
@@ -238,7 +240,7 @@ static_assert(sizeof(vlm_abi_kernel) == 40, "codegen/package writes this layout"
 static_assert(sizeof(vlm_abi_term) == 16, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_cache_layer) == 24, "codegen/cpu reads this layout");
 static_assert(sizeof(vlm_abi_buffer) == 16, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_step) == 32, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_step) == 64, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_tensor) == 128, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_symbol) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_trim) == 24, "codegen/package writes this layout");

@@ -3,6 +3,7 @@
 #include "runtime/core/Binding.h"
 #include "runtime/core/Executor.h"
 #include "runtime/core/Model.h"
+#include "runtime/core/Profile.h"
 #include "runtime/core/Size.h"
 #include "runtime/core/StatusInternal.h"
 
@@ -46,7 +47,8 @@ public:
       return binding.tooLarge();
     return nullptr;
   }
-  vlm_status_t *run();
+  /// `outProfile` may be NULL.
+  vlm_status_t *run(std::unique_ptr<vlm_profile_t> *outProfile = nullptr);
 
   Binding binding;
 
@@ -164,7 +166,7 @@ void Request::describeOutputs() {
       binding.describe(abi.outputs[i], *given);
 }
 
-vlm_status_t *Request::run() {
+vlm_status_t *Request::run(std::unique_ptr<vlm_profile_t> *outProfile) {
   PoolLease lease(entry.model->pool);
   int64_t bytes;
   if (vlm_status_t *status = count(lease.threads(), bytes))
@@ -176,10 +178,19 @@ vlm_status_t *Request::run() {
                           " bytes of working memory; send less at once");
   layOut(workspace.block(), lease.threads(), bytes);
   fillInputs();
+  std::unique_ptr<vlm_profile_t> profile;
+  if (outProfile)
+    profile = std::make_unique<vlm_profile_t>(entry, lease.threads());
   Run run(entry, binding.symbols.data(), workspace,
-          static_cast<std::byte *>(perThread), perThreadBytes, lease.threads());
+          static_cast<std::byte *>(perThread), perThreadBytes, lease.threads(),
+          profile.get());
   if (!run.run(lease))
     return binding.tooLarge();
+  if (profile) {
+    profile->merge();
+    profile->symbols = binding.symbols;
+    *outProfile = std::move(profile);
+  }
   describeOutputs();
   return nullptr;
 }
@@ -284,9 +295,11 @@ vlm_status_t *vlm_entry_memory(const vlm_entry_t *entry,
   });
 }
 
-vlm_status_t *vlm_entry_run(const vlm_entry_t *entry,
-                            const vlm_tensor_t *inputs, size_t inputCount,
-                            vlm_tensor_t *outputs, size_t outputCount) {
+/// Runs an entry point; `outProfile` may be NULL.
+static vlm_status_t *runEntry(const vlm_entry_t *entry,
+                              const vlm_tensor_t *inputs, size_t inputCount,
+                              vlm_tensor_t *outputs, size_t outputCount,
+                              vlm_profile_t **outProfile) {
   return guarded("running an entry point", [&]() -> vlm_status_t * {
     WorkspaceLease workspace(entry->model->workspaces);
     Request request(*entry, *workspace);
@@ -297,6 +310,25 @@ vlm_status_t *vlm_entry_run(const vlm_entry_t *entry,
             request.binding.bindOutputs(outputs, outputCount))
       return status;
     request.binding.trimTokens();
-    return request.run();
+    if (!outProfile)
+      return request.run();
+    std::unique_ptr<vlm_profile_t> profile;
+    if (vlm_status_t *status = request.run(&profile))
+      return status;
+    *outProfile = profile.release();
+    return nullptr;
   });
+}
+
+vlm_status_t *vlm_entry_run(const vlm_entry_t *entry,
+                            const vlm_tensor_t *inputs, size_t inputCount,
+                            vlm_tensor_t *outputs, size_t outputCount) {
+  return runEntry(entry, inputs, inputCount, outputs, outputCount, nullptr);
+}
+
+vlm_status_t *vlm_entry_profile(const vlm_entry_t *entry,
+                                const vlm_tensor_t *inputs, size_t inputCount,
+                                vlm_tensor_t *outputs, size_t outputCount,
+                                vlm_profile_t **outProfile) {
+  return runEntry(entry, inputs, inputCount, outputs, outputCount, outProfile);
 }

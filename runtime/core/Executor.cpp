@@ -3,6 +3,7 @@
 #include "runtime/core/Executor.h"
 
 #include "runtime/core/Cache.h"
+#include "runtime/core/Profile.h"
 #include "runtime/core/Size.h"
 
 #include <algorithm>
@@ -35,7 +36,8 @@ bool threadBytes(const vlm_entry_t &entry, const int64_t *symbols,
 class Run::Thread {
 public:
   Thread(Run &run, int thread)
-      : run(run), abi(*run.entry.abi), end(startOf(run.entry.phases)) {
+      : run(run), abi(*run.entry.abi), end(startOf(run.entry.phases)),
+        thread(thread) {
     std::byte *own = run.perThread + thread * run.perThreadBytes;
     // The tables lie at the end, behind the scratch, which needs alignment.
     buffers = reinterpret_cast<void **>(own + run.perThreadBytes) -
@@ -58,6 +60,8 @@ private:
   }
   void seek(uint64_t phase);
   bool resolve();
+  void profile(const vlm_abi_phase &code, uint32_t phase, int64_t first,
+               int64_t count);
   uint64_t work(uint64_t queue);
   uint64_t waitFor(uint64_t phase);
   /// Ends the run for all threads.
@@ -69,6 +73,7 @@ private:
   Run &run;
   const vlm_abi_entry &abi;
   const uint64_t end;
+  const int thread;
   uint32_t step = 0;
   uint64_t firstPhase = 0; ///< of the step
   uint32_t resolved = UINT32_MAX;
@@ -120,6 +125,19 @@ bool Run::Thread::resolve() {
   return true;
 }
 
+/// Runs tasks and notes when.
+void Run::Thread::profile(const vlm_abi_phase &code, uint32_t phase,
+                          int64_t first, int64_t count) {
+  int64_t begin = nowNanoseconds();
+  code.run(&args, first, first + count);
+  run.profile->add({.step = step,
+                    .phase = phase,
+                    .thread = thread,
+                    .tasks = count,
+                    .begin_ns = begin,
+                    .end_ns = nowNanoseconds()});
+}
+
 /// Takes part in the phase of `queue` until it is over; returns the queue's
 /// state then.
 uint64_t Run::Thread::work(uint64_t queue) {
@@ -152,7 +170,10 @@ uint64_t Run::Thread::work(uint64_t queue) {
                                          std::memory_order_acq_rel,
                                          std::memory_order_acquire))
       continue;
-    code.run(&args, first, first + count);
+    if (run.profile)
+      profile(code, uint32_t(phase - firstPhase), first, count);
+    else
+      code.run(&args, first, first + count);
     // The last to finish has seen all others' results and opens the next
     // phase; until then nobody counts in `finished`.
     if (run.finished.fetch_add(count, std::memory_order_acq_rel) + count ==

@@ -36,12 +36,13 @@ inline constexpr uint64_t kMaxPhases = (uint64_t(1) << (64 - kTaskBits)) - 1;
 class Run {
 public:
   /// `perThread` is `threads` times threadBytes() of memory, aligned to
-  /// VLM_ABI_ALIGNMENT.
+  /// VLM_ABI_ALIGNMENT. `profile` may be NULL.
   Run(const vlm_entry_t &entry, const int64_t *symbols, Workspace &workspace,
-      std::byte *perThread, int64_t perThreadBytes, int threads)
+      std::byte *perThread, int64_t perThreadBytes, int threads,
+      vlm_profile_t *profile = nullptr)
       : entry(entry), symbols(symbols), workspace(workspace),
-        perThread(perThread), perThreadBytes(perThreadBytes), threads(threads) {
-  }
+        perThread(perThread), perThreadBytes(perThreadBytes), threads(threads),
+        profile(profile) {}
 
   /// Runs all steps. False if a step's sizes or tasks are beyond what can be
   /// counted (then some steps have not run).
@@ -56,6 +57,7 @@ private:
   std::byte *perThread;
   int64_t perThreadBytes;
   int threads;
+  vlm_profile_t *profile; ///< may be NULL
   std::atomic<bool> failed{false};
   /// The current phase (counted over all steps) and its next unclaimed task.
   alignas(64) std::atomic<uint64_t> queue{0};

@@ -25,7 +25,9 @@ static ModelTables makeTables() {
                    {VLM_ABI_WEIGHT, 0, 640},
                    {VLM_ABI_SLOT, 1, 0},
                    {VLM_ABI_OUTPUT, 0, 0}},
-                  {b, t * 3}}};
+                  {b, t * 3},
+                  b * t * 6 + 8,
+                  t * 4}};
   entry.trim = TrimTable{VLM_ABI_TRIM_FIRST_EQUAL, 0, 1, 98};
   ModelTables tables;
   tables.name = "tiny";
@@ -234,6 +236,8 @@ TEST_F(TablesTest, Steps) {
   EXPECT_EQ(step.buffers[1].offset, 640u);
   EXPECT_EQ(step.buffers[3].kind, uint32_t(VLM_ABI_OUTPUT));
   EXPECT_EQ(evaluate(step.dims[1], 2, 7), 21);
+  EXPECT_EQ(evaluate(step.flops, 2, 7), 92);
+  EXPECT_EQ(evaluate(step.bytes, 2, 7), 28);
 }
 
 /// The message for tables whose one entry point was changed.

@@ -1,8 +1,10 @@
 // Running entry points: results, thread counts, concurrency, memory.
 #include "test/runtime/core/CoreFixture.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <thread>
 
 using namespace fake;
@@ -245,6 +247,53 @@ TEST_F(RunTest, DescribesEntries) {
                "model 'fake': no entry point 'scor'; there are 'score', "
                "'chain', 'fill', 'pick_largest', 'pick_five'");
   EXPECT_EQ(missing, nullptr);
+}
+
+//===----------------------------------------------------------------------===//
+// Profiles
+//===----------------------------------------------------------------------===//
+
+TEST_F(RunTest, TellsWhatWasWorkedOnWhen) {
+  for (int threads : {1, 3}) {
+    Pool pool = makePool(threads);
+    Model model = load(pool.get());
+    Score score(5, 7);
+    std::vector<vlm_tensor_t> inputs = score.inputs();
+    std::vector<float> sum(5 * kOut);
+    vlm_tensor_t output = tensor("sum", sum, {});
+    vlm_profile_t *profile = nullptr;
+    ASSERT_OK(vlm_entry_profile(entry(model, "score"), inputs.data(), 3,
+                                &output, 1, &profile));
+    EXPECT_EQ(sum, score.expectedSum());
+    EXPECT_EQ(vlm_profile_threads(profile), threads);
+    EXPECT_EQ(vlm_profile_sizes(profile)[0], 5);
+    EXPECT_EQ(vlm_profile_sizes(profile)[1], 7);
+    // All tasks of all phases, each phase after the one before.
+    std::map<std::pair<uint32_t, uint32_t>, int64_t> tasks;
+    std::pair<uint32_t, uint32_t> last{0, 0};
+    int64_t lastEnd = 0, end = 0;
+    for (size_t i = 0; i < vlm_profile_span_count(profile); ++i) {
+      const vlm_span_t &span = vlm_profile_spans(profile)[i];
+      std::pair<uint32_t, uint32_t> now{span.step, span.phase};
+      EXPECT_GE(now, last);
+      if (now != last)
+        lastEnd = end;
+      last = now;
+      tasks[now] += span.tasks;
+      EXPECT_GE(span.begin_ns, lastEnd);
+      EXPECT_GE(span.end_ns, span.begin_ns);
+      EXPECT_LT(span.thread, threads);
+      end = std::max(end, span.end_ns);
+    }
+    EXPECT_EQ(tasks, (std::map<std::pair<uint32_t, uint32_t>, int64_t>{
+                         {{0, 0}, 5},
+                         {{0, 1}, 5 * kOut},
+                         {{1, 0}, 5},
+                         {{2, 0}, 5},
+                         {{3, 0}, 1}}));
+    vlm_profile_destroy(profile);
+  }
+  vlm_profile_destroy(nullptr);
 }
 
 //===----------------------------------------------------------------------===//
