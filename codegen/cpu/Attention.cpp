@@ -204,7 +204,7 @@ private:
         Value target = e.at(e.at(out, e.mul(row, heads * size)), panel * panelColumns);
         int64_t columns = std::min(np * panelColumns, size - panel * panelColumns);
         e.call(valuesTile(rows, columns),
-               {e.at(s.scores, e.mul(row, s.scoreStride)), s.scoreStride, values, keys, e.at(s.inverse, row), target});
+               {e.at(s.scores, e.mul(row, s.scoreStride)), s.scoreStride, values, keys, e.at(s.inverse, row), target, e.constant(heads * size)});
       }
     });
   }
@@ -216,21 +216,17 @@ private:
     forRowsLeft(e, e.sub(count, whole), mr, [&](int64_t rows, Value above) { body(e.add(whole, above), rows); });
   }
 
-  /// Makes a private function once and gives its name.
+  /// Makes a function that the module's attention kernels share and gives its
+  /// name, which must tell all that it depends on.
   std::string ensure(const Twine &stem, ArrayRef<Type> arguments, llvm::function_ref<void(ValueRange)> body) {
-    std::string name = (prefix + kernel.getSymName() + stem).str();
-    if (made.insert(name).second)
-      e.function(name, arguments, {}, /*exported=*/false, [&](ValueRange a) {
-        body(a);
-        return SmallVector<Value>();
-      });
+    std::string name = (prefix + "attention_" + stem).str();
+    e.ensure(name, arguments, body);
     return name;
   }
-  llvm::StringSet<> made;
 
   /// (queries, keys, scores, score stride): one tile of scores.
   std::string scoresTile(int64_t rows, int64_t panels) {
-    return ensure("_scores" + Twine(rows) + "x" + Twine(panels * panelColumns), {e.ptr, e.ptr, e.ptr, e.i64}, [&](ValueRange a) {
+    return ensure("scores" + Twine(rows) + "x" + Twine(panels * panelColumns) + "_of" + Twine(size), {e.ptr, e.ptr, e.ptr, e.i64}, [&](ValueRange a) {
       int64_t perRow = panels * panelColumns / e.lanes();
       SmallVector<Value> sums(rows * perRow, e.fconstant(e.vector, 0));
       ProductTile tile;
@@ -247,9 +243,9 @@ private:
     });
   }
 
-  /// (scores, score stride, values, keys, inverse sums, result): one tile of the product with the values.
+  /// (scores, score stride, values, keys, inverse sums, result, its stride): one tile of the product with the values.
   std::string valuesTile(int64_t rows, int64_t columns) {
-    return ensure("_values" + Twine(rows) + "x" + Twine(columns), {e.ptr, e.i64, e.ptr, e.i64, e.ptr, e.ptr}, [&](ValueRange a) {
+    return ensure("values" + Twine(rows) + "x" + Twine(columns), {e.ptr, e.i64, e.ptr, e.i64, e.ptr, e.ptr, e.i64}, [&](ValueRange a) {
       int64_t panels = llvm::divideCeil(columns, panelColumns), perRow = panels * panelColumns / e.lanes();
       SmallVector<Value> sums(rows * perRow, e.fconstant(e.vector, 0)), starts;
       for (int64_t i = 0; i < rows; ++i)
@@ -265,7 +261,7 @@ private:
       for (int64_t i = 0; i < rows; ++i) {
         Value inverse = e.broadcast(e.vector, e.load(e.f32, e.at(a[4], i)));
         for (int64_t c = 0; c < perRow; ++c)
-          e.storeMasked(e.fmul(sums[i * perRow + c], inverse), e.at(a[5], i * heads * size + c * e.lanes()),
+          e.storeMasked(e.fmul(sums[i * perRow + c], inverse), e.at(e.at(a[5], e.mul(a[6], i)), c * e.lanes()),
                         std::clamp<int64_t>(columns - c * e.lanes(), 0, e.lanes()));
       }
     });
@@ -324,7 +320,8 @@ private:
   /// (scores, keys, position, invalid, inverse): masks a row, replaces it by exp2(score - maximum), zero past the last key, and stores one over its
   /// sum. Masked scores become the lowest finite number, so that a row without any allowed key weighs all keys alike.
   std::string softmaxRow() {
-    return ensure("_softmax", {e.ptr, e.i64, e.i64, e.ptr, e.ptr}, [&](ValueRange a) {
+    StringRef causal = op.getCausal() ? "_causal" : "", masked = op.getKeyValid() ? "_masked" : "";
+    return ensure("softmax" + causal + masked, {e.ptr, e.i64, e.i64, e.ptr, e.ptr}, [&](ValueRange a) {
       Value scores = a[0], keys = a[1], numbers = laneNumbers();
       Value lowest = e.fconstant(e.vector, -FLT_MAX), zero = e.fconstant(e.vector, 0);
       bool masks = op.getCausal() || op.getKeyValid();

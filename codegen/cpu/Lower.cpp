@@ -2,8 +2,13 @@
 #include "codegen/Codegen.h"
 #include "codegen/cpu/Generators.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/ConvertToLLVM/ToLLVMPass.h"
+#include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/FuncBufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
@@ -35,6 +40,11 @@ static void loadDialects(MLIRContext &context) {
   DialectRegistry registry;
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  arith::registerConvertArithToLLVMInterface(registry);
+  cf::registerConvertControlFlowToLLVMInterface(registry);
+  registerConvertFuncToLLVMInterface(registry);
+  registerConvertMathToLLVMInterface(registry);
+  vector::registerConvertVectorToLLVMInterface(registry);
   arith::registerBufferizableOpInterfaceExternalModels(registry);
   bufferization::func_ext::registerBufferizableOpInterfaceExternalModels(registry);
   linalg::registerBufferizableOpInterfaceExternalModels(registry);
@@ -79,8 +89,19 @@ static int64_t countDims(vlm::KernelOp kernel) {
   return count;
 }
 
-/// From func, scf, arith, math and vector ops, and what the reference lowering adds, to the LLVM dialect.
+/// From func, scf, arith, math and vector ops to the LLVM dialect, in as few
+/// walks as there can be: most of the time that they take is the conversions'
+/// bookkeeping.
 static void addLoweringPasses(OpPassManager &pm) {
+  pm.addPass(createCSEPass());
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(createConvertToLLVMPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
+/// The same, and what the reference lowering adds: memref, affine and ub ops,
+/// functions of libm.
+static void addReferenceLoweringPasses(OpPassManager &pm) {
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createSCFToControlFlowPass());
@@ -124,7 +145,8 @@ FailureOr<std::unique_ptr<llvm::Module>> vlmc::lowerKernels(ModuleOp planned, co
   if (failed(verify(*code)))
     return planned.emitError("internal: the generated kernel code does not verify"), failure();
   PassManager pm(&mlirContext);
-  addLoweringPasses(pm);
+  bool hasReference = llvm::any_of(kernels, [](const KernelCode &kernel) { return kernel.strategy == "reference"; });
+  hasReference ? addReferenceLoweringPasses(pm) : addLoweringPasses(pm);
   if (failed(pm.run(*code)))
     return failure();
   std::unique_ptr<llvm::Module> module = translateModuleToLLVMIR(*code, context, (prefix + "kernels").str());
