@@ -44,6 +44,31 @@ vlm_tensor_t viewOf(const std::string &name, HostTensor &tensor) {
   return view;
 }
 
+std::optional<Fault> readInputs(const std::string &path,
+                                const vlm_entry_t *entry, TensorMap &tensors) {
+  Result<SafetensorsFile> file = SafetensorsFile::open(path);
+  if (!file)
+    return Fault(file.takeFailure());
+  for (const SafetensorsEntry &stored : file->entries()) {
+    vlm_dtype_t wanted = VLM_F32;
+    for (size_t i = 0; i < vlm_entry_input_count(entry); ++i) {
+      vlm_tensor_t input;
+      if (!check(vlm_entry_input(entry, i, &input)) &&
+          stored.name == input.name)
+        wanted = input.dtype;
+    }
+    if (!hasInput(entry, stored.name))
+      return Fault(path + ": tensor '" + stored.name +
+                   "' is no input of entry point '" + vlm_entry_name(entry) +
+                   "'; 'vlmc inspect' lists its inputs");
+    Outcome<HostTensor> tensor = readTensor(*file, stored, wanted);
+    if (!tensor)
+      return tensor.takeFault();
+    tensors[stored.name] = std::move(*tensor);
+  }
+  return std::nullopt;
+}
+
 std::optional<Fault> makeOutputs(const vlm_entry_t *entry,
                                  const std::vector<vlm_tensor_t> &inputs,
                                  TensorMap &outputs) {

@@ -26,6 +26,12 @@ bool hasInput(const vlm_entry_t *entry, const std::string &name);
 /// A tensor as the C interface takes it; `name` must outlive it.
 vlm_tensor_t viewOf(const std::string &name, HostTensor &tensor);
 
+/// Reads the inputs of an entry point from a safetensors file, under their own
+/// names.
+/// Errors: those of the file; a tensor that is no input or of another type.
+std::optional<Fault> readInputs(const std::string &path,
+                                const vlm_entry_t *entry, TensorMap &tensors);
+
 /// Makes room for all outputs of a run with these inputs.
 std::optional<Fault> makeOutputs(const vlm_entry_t *entry,
                                  const std::vector<vlm_tensor_t> &inputs,

@@ -31,8 +31,6 @@ public:
   ExitCode run() override;
 
 private:
-  std::optional<Fault> readInputs(const vlm_entry_t *entry,
-                                  TensorMap &tensors) const;
   std::optional<Fault> measure(const vlm_entry_t *entry,
                                std::vector<vlm_tensor_t> &in,
                                std::vector<vlm_tensor_t> &out);
@@ -68,32 +66,6 @@ void ExecCommand::declare(CLI::App &app) {
       ->type_name("R");
   app.add_flag("--json", json, "print times as JSON lines");
   addModelOptions(app, options);
-}
-
-std::optional<Fault> ExecCommand::readInputs(const vlm_entry_t *entry,
-                                             TensorMap &tensors) const {
-  vlmc::Result<vlmc::SafetensorsFile> file =
-      vlmc::SafetensorsFile::open(inputs);
-  if (!file)
-    return Fault(file.takeFailure());
-  for (const vlmc::SafetensorsEntry &stored : file->entries()) {
-    vlm_dtype_t wanted = VLM_F32;
-    for (size_t i = 0; i < vlm_entry_input_count(entry); ++i) {
-      vlm_tensor_t input;
-      if (!check(vlm_entry_input(entry, i, &input)) &&
-          stored.name == input.name)
-        wanted = input.dtype;
-    }
-    if (!hasInput(entry, stored.name))
-      return Fault(inputs + ": tensor '" + stored.name +
-                   "' is no input of entry point '" + entryName +
-                   "'; 'vlmc inspect' lists its inputs");
-    Outcome<HostTensor> tensor = readTensor(*file, stored, wanted);
-    if (!tensor)
-      return tensor.takeFault();
-    tensors[stored.name] = std::move(*tensor);
-  }
-  return std::nullopt;
 }
 
 std::optional<Fault> ExecCommand::measure(const vlm_entry_t *entry,
@@ -156,7 +128,7 @@ std::optional<Fault> ExecCommand::execute(const OpenModel &model,
           check(vlm_model_entry(model.get(), entryName.c_str(), &entry)))
     return fault;
   TensorMap tensors, results;
-  if (std::optional<Fault> fault = readInputs(entry, tensors))
+  if (std::optional<Fault> fault = readInputs(inputs, entry, tensors))
     return fault;
   std::vector<vlm_tensor_t> in, out;
   for (auto &[name, tensor] : tensors)
