@@ -1,4 +1,5 @@
 //===-- PackWeights.cpp - give each weight the layout its kernels read ----===//
+#include "ir/Vlm/VlmSize.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "passes/Passes.h"
@@ -18,12 +19,12 @@ namespace vlmc {
 } // namespace vlmc
 
 static constexpr llvm::StringLiteral passName = "pack-weights";
-static constexpr llvm::StringLiteral panel16 = "f32.panel16";
-static constexpr llvm::StringLiteral paddedVector = "f32.vector";
-static constexpr llvm::StringLiteral rows = "f32.rows";
+static constexpr llvm::StringLiteral panel16 = "panel16";
+static constexpr llvm::StringLiteral paddedVector = "vector";
+static constexpr llvm::StringLiteral rows = "rows";
 
-/// The layout in which an op of an optimised kernel reads a weight.
-static StringRef layoutOf(OpOperand &use) {
+/// The form in which an op of an optimised kernel reads a weight.
+static StringRef formOf(OpOperand &use) {
   Operation *op = use.getOwner();
   unsigned operand = use.getOperandNumber();
   auto type = cast<RankedTensorType>(use.get().getType());
@@ -35,21 +36,31 @@ static StringRef layoutOf(OpOperand &use) {
   return rows;
 }
 
-/// The layout of a kernel's weight argument.
-static FailureOr<StringRef> layoutOf(KernelOp kernel, BlockArgument argument) {
+/// The form of a kernel's weight argument.
+static FailureOr<StringRef> formOf(KernelOp kernel, BlockArgument argument) {
   if (kernel.getStrategy() == "reference")
     return StringRef(rows);
-  StringRef layout;
+  StringRef form;
   for (OpOperand &use : argument.getUses()) {
-    StringRef here = layoutOf(use);
-    if (!layout.empty() && layout != here)
+    StringRef here = formOf(use);
+    if (!form.empty() && form != here)
       return kernel.emitOpError()
              << "argument " << argument.getArgNumber()
-             << " is read in two layouts, " << layout << " and " << here
+             << " is read in two layouts, " << form << " and " << here
              << "; pass the weight twice";
-    layout = here;
+    form = here;
   }
-  return layout.empty() ? StringRef(rows) : layout;
+  return form.empty() ? StringRef(rows) : form;
+}
+
+/// Whether an argument is a table of embeddings and nothing else, which may be
+/// read from panels and in 16 bits.
+static bool isTable(KernelOp kernel, BlockArgument argument) {
+  return kernel.getStrategy() != "reference" && !argument.use_empty() &&
+         llvm::all_of(argument.getUses(), [](OpOperand &use) {
+           return isa<EmbeddingOp>(use.getOwner()) &&
+                  use.getOperandNumber() == 1;
+         });
 }
 
 static RankedTensorType withLayout(Type type, StringRef layout) {
@@ -64,14 +75,26 @@ static bool isPacked(Type type) {
 
 namespace {
 struct PackWeights : vlmc::impl::PackWeightsPassBase<PackWeights> {
+  using PackWeightsPassBase::PackWeightsPassBase;
+
   void runOnOperation() override {
+    constexpr StringLiteral known[] = {"auto", "f32", "bf16", "f16"};
+    if (!llvm::is_contained(known, StringRef(weights.getValue()))) {
+      getOperation().emitError()
+          << "weights cannot be stored as '" << weights.getValue()
+          << "'; there are auto, f32, bf16 and f16";
+      return signalPassFailure();
+    }
     llvm::StringMap<SmallVector<CallOp>> calls;
     getOperation().walk(
         [&](CallOp call) { calls[call.getCallee()].push_back(call); });
-    WeightTable weights(getOperation());
-    for (auto kernel : getOperation().getOps<KernelOp>())
-      if (failed(chooseLayouts(kernel, calls[kernel.getSymName()], weights)))
-        return signalPassFailure();
+    WeightTable table(getOperation());
+    // Tables of embeddings come last: they take what products have chosen.
+    for (bool tables : {false, true})
+      for (auto kernel : getOperation().getOps<KernelOp>())
+        if (failed(chooseLayouts(kernel, calls[kernel.getSymName()], table,
+                                 tables)))
+          return signalPassFailure();
     for (auto &[weight, layouts] : layoutsOf)
       packWeight(weight, layouts.getArrayRef());
     for (auto entry : getOperation().getOps<func::FuncOp>())
@@ -80,49 +103,112 @@ struct PackWeights : vlmc::impl::PackWeightsPassBase<PackWeights> {
 
 private:
   /// The layouts in which each weight is read, in the order of the kernels.
-  llvm::MapVector<WeightOp, llvm::SetVector<StringRef>> layoutsOf;
+  llvm::MapVector<WeightOp, llvm::SetVector<StringAttr>> layoutsOf;
   /// The packed weight for a weight's name and layout.
   std::map<std::pair<std::string, std::string>, WeightOp> packed;
   /// The operands of calls that read weights, with the layout.
-  llvm::MapVector<OpOperand *, StringRef> readers;
+  llvm::MapVector<OpOperand *, StringAttr> readers;
 
-  /// Sets the types of a kernel's weight arguments and notes what its calls
-  /// have to give.
+  /// The type in which all of the weights can be stored that one argument of a
+  /// kernel takes.
+  std::string storageOf(KernelOp kernel, BlockArgument argument, StringRef form,
+                        ArrayRef<WeightOp> taken) {
+    if (kernel.getStrategy() == "reference" ||
+        (form != panel16 && !isTable(kernel, argument)))
+      return "f32";
+    if (weights != "auto")
+      return weights;
+    SmallVector<Type> types = llvm::map_to_vector(taken, [](WeightOp weight) {
+      return getExactType(weight.getRecipe());
+    });
+    if (!llvm::all_equal(types)) {
+      reportMissed(kernel, passName) << remark::reason(
+          "kernel '{0}' reads argument {1} as f32: its calls pass weights of "
+          "several stored types",
+          kernel.getSymName(), argument.getArgNumber());
+      return "f32";
+    }
+    return types[0].isBF16() ? "bf16" : types[0].isF16() ? "f16" : "f32";
+  }
+
+  /// The layout of a kernel's weight argument.
+  FailureOr<StringAttr> layoutOf(KernelOp kernel, BlockArgument argument,
+                                 ArrayRef<WeightOp> taken) {
+    FailureOr<StringRef> form = formOf(kernel, argument);
+    if (failed(form))
+      return failure();
+    std::string storage = storageOf(kernel, argument, *form, taken);
+    auto named = [&](StringRef form) {
+      return StringAttr::get(&getContext(), storage + "." + form);
+    };
+    // What a product has as panels needs no second copy.
+    if (isTable(kernel, argument) && llvm::all_of(taken, [&](WeightOp weight) {
+          auto it = layoutsOf.find(weight);
+          return it != layoutsOf.end() && it->second.contains(named(panel16));
+        }))
+      return named(panel16);
+    return named(*form);
+  }
+
+  /// Sets the types of a kernel's weight arguments (tables of embeddings, or
+  /// all others) and notes what its calls have to give.
   LogicalResult chooseLayouts(KernelOp kernel, ArrayRef<CallOp> calls,
-                              const WeightTable &weights) {
+                              const WeightTable &table, bool tables) {
     SmallVector<Type> types(kernel.getArgumentTypes());
     for (BlockArgument argument : kernel.getBody().getArguments()) {
       unsigned i = argument.getArgNumber();
       auto isWeight = [&](CallOp call) {
         return call.getInputs()[i].getDefiningOp<GetWeightOp>() != nullptr;
       };
-      if (calls.empty() || llvm::none_of(calls, isWeight) || isPacked(types[i]))
+      if (calls.empty() || llvm::none_of(calls, isWeight) ||
+          isPacked(types[i]) || isTable(kernel, argument) != tables)
         continue;
       if (!llvm::all_of(calls, isWeight))
         return kernel.emitOpError()
                << "argument " << i
                << " is a weight in some calls and a value in others; run "
                   "--vlm-dedupe-kernels on kernels of their own";
-      FailureOr<StringRef> layout = layoutOf(kernel, argument);
+      SmallVector<WeightOp> taken = llvm::map_to_vector(
+          calls, [&](CallOp call) { return table.find(call.getInputs()[i]); });
+      FailureOr<StringAttr> layout = layoutOf(kernel, argument, taken);
       if (failed(layout))
         return failure();
       types[i] = withLayout(types[i], *layout);
       argument.setType(types[i]);
-      for (CallOp call : calls) {
-        layoutsOf[weights.find(call.getInputs()[i])].insert(*layout);
+      for (auto [call, weight] : llvm::zip_equal(calls, taken)) {
+        layoutsOf[weight].insert(*layout);
         readers[&call->getOpOperand(i)] = *layout;
       }
+      addWidening(kernel, argument);
     }
     kernel.setFunctionType(
         FunctionType::get(kernel.getContext(), types, kernel.getResultTypes()));
     return success();
   }
 
+  /// Gives a product's kernel memory to widen what it reads in 16 bits.
+  void addWidening(KernelOp kernel, BlockArgument argument) {
+    DictionaryAttr tiles = kernel.getTilesAttr();
+    if (!tiles || !tiles.contains("kc") || isTable(kernel, argument))
+      return;
+    auto tile = [&](StringRef name) {
+      return tiles.getAs<IntegerAttr>(name).getInt();
+    };
+    int64_t bytes =
+        widenedPanelBytes(argument.getType(), tile("np"), tile("kc"));
+    if (!bytes)
+      return;
+    NamedAttrList changed(tiles);
+    Size scratch = Size::fromAttr(tiles.getAs<SizeAttr>("scratch"));
+    changed.set("scratch", (scratch + Size(bytes)).toAttr(&getContext()));
+    kernel.setTilesAttr(changed.getDictionary(&getContext()));
+  }
+
   /// Packs a weight, and makes another one for each further layout.
-  void packWeight(WeightOp weight, ArrayRef<StringRef> layouts) {
+  void packWeight(WeightOp weight, ArrayRef<StringAttr> layouts) {
     std::string name = weight.getSymName().str();
     RecipeAttr recipe = weight.getRecipe();
-    auto pack = [&](WeightOp op, StringRef layout) {
+    auto pack = [&](WeightOp op, StringAttr layout) {
       op.setRecipeAttr(RecipeAttr::pack(layout, recipe));
       op.setType(withLayout(recipe.getType(), layout));
       packed[{name, layout.str()}] = op;
@@ -130,12 +216,13 @@ private:
     pack(weight, layouts.front());
     OpBuilder builder(weight->getContext());
     builder.setInsertionPointAfter(weight);
-    for (StringRef layout : layouts.drop_front()) {
+    for (StringAttr layout : layouts.drop_front()) {
       auto copy = cast<WeightOp>(builder.clone(*weight));
-      copy.setSymName(uniqueName(name + "." + layout.split('.').second.str()));
+      copy.setSymName(
+          uniqueName(name + "." + layout.getValue().split('.').second.str()));
       pack(copy, layout);
       int64_t bytes = recipe.getType().getNumElements() *
-                      recipe.getType().getElementTypeBitWidth() / 8;
+                      (isNarrow(copy.getType()) ? 2 : 4);
       reportAnalysis(copy, passName) << remark::add(
           "weight '{0}' is stored a second time as {1}: {2} bytes more", name,
           layout, bytes);

@@ -174,10 +174,16 @@ def PackWeightsPass : Vlm_Pass<"vlm-pack-weights"> {
   let description = [{
     Before: `vlm.weight @w : tensor<96x64xf32> = R`
     After:  `vlm.weight @w : tensor<96x64xf32, #vlm.layout<"f32.panel16">> = pack "f32.panel16" (R)`, the same type at `get_weight`, kernel argument and call.
-    Weights of products in gemm kernels: `f32.panel16` (the trailing dimensions of a patch embedding's weight count as one, K); vectors read feature
-    by feature: `f32.vector`; everything else, and everything that kernels of strategy `reference` read: `f32.rows`. A weight that is read in two
-    layouts becomes two weights, and a remark tells the bytes.
+    Weights of products in gemm kernels: `panel16` (the trailing dimensions of a patch embedding's weight count as one, K); vectors read feature
+    by feature: `vector`; everything else, and everything that kernels of strategy `reference` read: `rows`. A table of embeddings that is a
+    product's weight as well is read from its panels. A weight that is read in two layouts becomes two weights, and a remark tells the bytes.
+    What is stored in panels, and tables of embeddings, is bf16 or f16 where the checkpoint stores every value of it so, or where `weights` asks
+    for that type and then rounds; all else, and what was computed from weights, is f32. A product's kernel that reads 16 bits gets working memory
+    (`tiles.scratch`) to widen panels.
   }];
+  let options = [
+    Option<"weights", "weights", "std::string", /*default=*/"\"auto\"", "auto (as in the checkpoint), f32, bf16 or f16: how matrices are stored.">,
+  ];
 }
 
 def PlanMemoryPass : Vlm_Pass<"vlm-plan-memory"> {

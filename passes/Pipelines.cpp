@@ -50,7 +50,7 @@ void vlmc::buildPlannedPipeline(OpPassManager &pm,
                              .tileRows = options.tileRows,
                              .tilePanels = options.tilePanels,
                              .l2Bytes = options.l2Bytes}));
-  pm.addPass(createPackWeightsPass());
+  pm.addPass(createPackWeightsPass({.weights = options.weights}));
   pm.addPass(createPlanMemoryPass());
   pm.addPass(createVerifyPlannedPass());
 }

@@ -31,6 +31,10 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
   Option<int64_t> l2Bytes{*this, "l2-bytes",
                           llvm::cl::desc("bytes of a second-level cache"),
                           llvm::cl::init(524288)};
+  Option<std::string> weights{
+      *this, "weights",
+      llvm::cl::desc("how matrices are stored: auto, f32, bf16 or f16"),
+      llvm::cl::init("auto")};
 
   PipelineOptions() = default;
   explicit PipelineOptions(const Target &target) {

@@ -8,6 +8,7 @@
 #include "ir/Target.h"
 #include "ir/Vlm/VlmSize.h"
 #include "passes/Passes.h"
+#include "passes/Weights.h"
 
 namespace vlmc {
 #define GEN_PASS_DEF_TILEPASS
@@ -162,6 +163,7 @@ private:
     plan.tiles = {{"mr", tileRows}, {"np", tilePanels}, {"kc", kc}, {"mc", mc}};
     plan.temps.push_back(
         (dims.rows(anchor->getResult(0)) + Size(tileRows - 1)) * Size(4 * k));
+    plan.scratch = Size(widenedPanelBytes(weight, tilePanels, kc));
     return plan;
   }
 

@@ -1,5 +1,6 @@
 //===-- Weights.cpp - finding and making weights in passes ----------------===//
 #include "passes/Weights.h"
+#include "ir/Target.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
@@ -55,6 +56,49 @@ unsigned WeightTable::eraseUnused() {
 Value vlmc::getWeight(OpBuilder &builder, Location loc, WeightOp weight) {
   return GetWeightOp::create(builder, loc, weight.getType(),
                              weight.getSymName());
+}
+
+Type vlmc::getExactType(RecipeAttr recipe) {
+  Type own = recipe.getType().getElementType();
+  Type f32 = Float32Type::get(recipe.getContext());
+  switch (recipe.getKind()) {
+  case RecipeKind::Read:
+    return own.isBF16() || own.isF16() ? own : f32;
+  case RecipeKind::Convert: {
+    // To f32 loses nothing; to less, what comes out is of that type.
+    Type input = getExactType(recipe.getInputs()[0]);
+    return own.isF32() ? input : own;
+  }
+  case RecipeKind::Concat: {
+    Type first = getExactType(recipe.getInputs()[0]);
+    bool equal = llvm::all_of(recipe.getInputs(), [&](RecipeAttr input) {
+      return getExactType(input) == first;
+    });
+    return equal ? first : f32;
+  }
+  case RecipeKind::Transpose:
+  case RecipeKind::Slice:
+  case RecipeKind::Reshape:
+  case RecipeKind::Pack:
+    return getExactType(recipe.getInputs()[0]);
+  case RecipeKind::Scale:
+  case RecipeKind::Exp:
+  case RecipeKind::Add:
+  case RecipeKind::Linear:
+    return f32;
+  }
+  llvm_unreachable("every kind is listed");
+}
+
+bool vlmc::isNarrow(Type weight) {
+  auto layout = dyn_cast_or_null<LayoutAttr>(
+      cast<RankedTensorType>(weight).getEncoding());
+  return layout && layout.getStorage() != "f32";
+}
+
+int64_t vlmc::widenedPanelBytes(Type weight, int64_t panels, int64_t depth) {
+  int64_t rows = llvm::alignTo(depth, 2); // bf16 is widened in pairs
+  return isNarrow(weight) ? panels * panelColumns * rows * 4 : 0;
 }
 
 std::string vlmc::joinNames(ArrayRef<StringRef> names) {

@@ -43,6 +43,17 @@ private:
 mlir::Value getWeight(mlir::OpBuilder &builder, mlir::Location loc,
                       vlm::WeightOp weight);
 
+/// The narrowest type that has every value of a recipe: bf16 or f16 where all
+/// of it is stored so in the checkpoint and only moved, else f32.
+mlir::Type getExactType(vlm::RecipeAttr recipe);
+
+/// Whether a weight's layout stores 16 bits a value, which kernels widen.
+bool isNarrow(mlir::Type weight);
+
+/// Bytes of working memory in which a product's kernel widens the column panels
+/// of one block along K, which many rows then read; 0 where it reads f32.
+int64_t widenedPanelBytes(mlir::Type weight, int64_t panels, int64_t depth);
+
 /// A name for what is made of several weights: their common first and last
 /// components around their different ones, `a.query+key.weight` from
 /// `a.query.weight` and `a.key.weight`.

@@ -3,6 +3,8 @@
 // C[M,N] = epilogue(prologue(A)[M,K] * W[N,K]^T). W is packed ahead of time as panels of 16 columns ([N/16][K][16]); phase 0 packs A in panels of
 // `mr` rows ([M/mr][K][mr]) with the prologue applied; phase 1 multiplies. A task of phase 1 is one panel of columns of one block of rows, claimed in
 // runs. Every element is one chain of fused multiply-adds in ascending k, continued through memory between k blocks, so that its bits depend on K alone.
+// Weights stored in 16 bits are widened where they are read: by the micro-kernels of few rows in registers, for whole tiles of rows a k block of
+// panels at a time into scratch, which all tiles of the row block then read as f32.
 // The micro-kernels only multiply, and all kernels of a module share them; the sums of the last k block go by a buffer to the kernel's epilogue.
 //
 //===----------------------------------------------------------------------------------------------------------------------------------===//
@@ -38,6 +40,7 @@ public:
     auto weight = cast<RankedTensorType>(anchor->getOperand(1).getType());
     n = weight.getDimSize(0);
     k = weight.getNumElements() / n;
+    storage = formOf(weight).storage;
   }
 
   void generate() {
@@ -56,7 +59,10 @@ private:
   KernelCode &code;
   Operation *anchor = nullptr;
   int64_t mr, np, kc, mc, n, k;
+  Storage storage;
 
+  /// What one column panel takes, in elements of the storage.
+  int64_t panelStride() const { return storedDepth(storage, k) * panelColumns; }
   int64_t panelCount() const { return llvm::divideCeil(n, panelColumns); }
   /// A task takes the panels that the micro-kernel reads side by side.
   int64_t groupCount() const { return llvm::divideCeil(panelCount(), np); }
@@ -78,6 +84,8 @@ private:
 
   void emitPack(Value args, Value begin, Value end) {
     KernelFrame frame(e, kernel, args);
+    RowEmitter emitter(e, frame);
+    emitter.outlineSums((prefix + kernel.getSymName()).str(), args);
     Value rows = rowsOf(frame.dims);
     e.loop(begin, end, 1, [&](Value panel) {
       Value packed = e.at(frame.temporary(0), e.mul(panel, mr * k));
@@ -88,13 +96,12 @@ private:
       if (auto patch = dyn_cast<vlm::PatchEmbedOp>(anchor))
         packPatches(frame, patch, numbers, packed);
       else
-        packRows(frame, numbers, packed);
+        packRows(emitter, numbers, packed);
     });
   }
 
   /// Rows through the prologue, transposed into the panel.
-  void packRows(KernelFrame &frame, ArrayRef<Value> numbers, Value packed) {
-    RowEmitter emitter(e, frame);
+  void packRows(RowEmitter &emitter, ArrayRef<Value> numbers, Value packed) {
     SmallVector<Row> rows;
     for (Value number : numbers)
       rows.push_back(emitter.prepare(anchor->getOperand(0), number));
@@ -207,10 +214,24 @@ private:
   /// Column panels side by side times the whole row panels.
   void emitWholeTiles(Value args, KernelFrame &frame, const Piece &piece, int64_t panels, Value panel, bool edge) {
     Variant variant{mr, panels, piece.first, piece.last, edge};
+    if (storage != Storage::F32)
+      e.ifThen(e.less(piece.top, piece.wholeEnd), [&] {
+        for (int64_t p = 0; p < panels; ++p)
+          e.call(ensureWiden(e, prefix, storage), {rightOf(frame, piece, e.add(panel, p)),
+                                                   e.at(frame.scratch, p * widenedStride(piece)), e.constant(piece.count)});
+      });
     e.loop(piece.top, piece.wholeEnd, mr, [&](Value row) {
       callTile(args, frame, variant, piece, row, e.constant(0), panel, e.div(e.sub(row, piece.top), mr));
     });
   }
+
+  /// A column panel from the first k of the piece on.
+  Value rightOf(KernelFrame &frame, const Piece &piece, Value panel) {
+    Value offset = e.add(e.mul(panel, panelStride()), piece.at * panelColumns);
+    return e.at(frame.operand(anchor->getOperand(1)), offset, elementOf(e, storage));
+  }
+
+  static int64_t widenedStride(const Piece &piece) { return llvm::alignTo(piece.count, 2) * panelColumns; }
 
   //===-- The rows that are left
 
@@ -253,7 +274,15 @@ private:
   /// Enough accumulators for the multiply-adds under way, in whole groups.
   int64_t panelsForRows(int64_t rows) const {
     int64_t vectors = panelColumns / e.lanes();
-    return llvm::alignTo(llvm::divideCeil(e.target.chains(), rows * vectors), np);
+    int64_t panels = llvm::alignTo(llvm::divideCeil(e.target.chains(), rows * vectors), np);
+    // Beside the accumulators stand, of two k of bf16, what is held and what passes by.
+    auto registers = [&] {
+      int64_t columns = panels * vectors;
+      return rows * columns + (rows < columns ? 2 * rows + 2 : 2 * columns + 1);
+    };
+    while (storage != Storage::F32 && panels > np && registers() > e.target.registers)
+      panels -= np;
+    return panels;
   }
 
   //===-- Micro-kernels ---------------------------------------------------------------------------------------------------------------===//
@@ -281,10 +310,17 @@ private:
     int64_t at = piece.at, count = piece.count;
     Value left = e.at(frame.temporary(0), e.add(e.add(e.mul(row, k), above), at * mr));
     row = e.add(row, above);
-    Value right = e.at(frame.operand(anchor->getOperand(1)), e.add(e.mul(panel, k * panelColumns), at * panelColumns));
-    // Each row panel prefetches another quarter of one of the next column panels.
-    Value quarter = e.mul(e.rem(part, 4), count * 4), ahead = e.rem(e.div(part, 4), np);
-    Value next = e.at(right, e.add(e.add(quarter, e.mul(ahead, k * panelColumns)), np * k * panelColumns));
+    Value right = rightOf(frame, piece, panel);
+    // Each row panel prefetches another part of one of the next column panels: a quarter of f32, half of what is half as large.
+    int64_t parts = storage == Storage::F32 ? 4 : 2;
+    Value begin = e.mul(e.rem(part, parts), count * panelColumns / parts), ahead = e.rem(e.div(part, parts), np);
+    Value next = e.at(right, e.add(e.add(begin, e.mul(ahead, panelStride())), np * panelStride()), elementOf(e, storage));
+    int64_t stride = panelStride();
+    bool isWidened = storage != Storage::F32 && v.rows == mr;
+    if (isWidened) {
+      right = frame.scratch;
+      stride = widenedStride(piece);
+    }
     Value column = e.mul(panel, panelColumns);
     Value out = e.at(frame.result(0), e.add(e.mul(row, n), column));
     Value wide = e.constant(v.columns()), features = e.constant(n), rows = e.constant(v.rows);
@@ -299,8 +335,8 @@ private:
     bool buffered = v.last || v.edge;
     Value initial = v.first ? zeros : v.edge ? sumsBuffer : out, sums = buffered ? sumsBuffer : out;
     Value initialStride = v.first ? e.constant(0) : v.edge ? wide : features;
-    e.call(ensureTile(v), {e.constant(count), left, right, e.constant(k * panelColumns), next, initial, initialStride, sums,
-                           buffered ? wide : features});
+    e.call(ensureTile(v, isWidened ? Storage::F32 : storage),
+           {e.constant(count), left, right, e.constant(stride), next, initial, initialStride, sums, buffered ? wide : features});
     if (v.last)
       e.call(ensureEpilogue(v.edge), {args, rows, row, column, wide, sumsBuffer, out});
     else if (v.edge)
@@ -310,8 +346,10 @@ private:
   /// (count, left, right, panel stride, next, initial, its stride, sums, their
   /// stride): the micro-kernel. Nothing in it is of one kernel, so that a module
   /// has few of them, however many layers, towers and epilogues it has.
-  std::string ensureTile(const Variant &v) {
+  std::string ensureTile(const Variant &v, Storage storage) {
     std::string name = (prefix + "tile" + Twine(v.rows) + "x" + Twine(v.columns()) + "_panel" + Twine(mr)).str();
+    if (storage != Storage::F32)
+      name += ("_" + storageName(storage)).str();
     e.ensure(name, {e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.i64}, [&](ValueRange a) {
       int64_t perRow = v.columns() / e.lanes();
       auto address = [&](Value base, Value stride, int64_t i, int64_t c) { return e.at(e.at(base, e.mul(stride, i)), c * e.lanes()); };
@@ -324,6 +362,7 @@ private:
       tile.panels = v.panels;
       tile.count = a[0];
       tile.left = [&](int64_t i, Value at, int64_t step) { return e.at(e.at(a[1], e.mul(at, mr)), step * mr + i); };
+      tile.storage = storage;
       tile.right = a[2];
       tile.panelStride = a[3];
       tile.next = v.rows == mr ? a[4] : Value();

@@ -9,6 +9,7 @@
 
 #include "codegen/Codegen.h"
 #include "codegen/cpu/RowEmitter.h"
+#include "codegen/cpu/Widen.h"
 #include "llvm/ADT/StringSet.h"
 
 namespace vlmc::cpu {
@@ -50,7 +51,9 @@ struct ProductTile {
   Value count;
   /// Element (row i, k) of the left side, as a pointer.
   std::function<Value(int64_t row, Value k, int64_t step)> left;
-  /// The right side's panels: element (panel, k, column) lies at right + panel * panelStride + k * 16 + column.
+  /// The right side's panels: element (panel, k, column) lies at right + panel * panelStride + k * 16 + column, in elements of `storage`; bf16 keeps
+  /// pairs along k: + (k & ~1) * 16 + column * 2 + (k & 1).
+  Storage storage = Storage::F32;
   Value right;
   Value panelStride;
   /// Where the next panel to be read begins, to be prefetched; may be null.

@@ -36,17 +36,26 @@ void cpu::forRowsLeft(Emitter &e, Value left, int64_t mr, llvm::function_ref<voi
     e.ifThen(e.equal(e.rem(e.div(left, rows), 2), e.constant(1)), [&] { body(rows, e.roundDown(left, 2 * rows)); });
 }
 
-/// One k. The fewer of the tile's rows and columns are held in registers, the
-/// others pass by one after the other.
-static void emitStep(Emitter &e, const ProductTile &tile, Value k, int64_t step, SmallVectorImpl<Value> &sums) {
-  int64_t perPanel = panelColumns / e.lanes(), columns = tile.panels * perPanel;
-  Value base = e.at(tile.right, e.mul(k, panelColumns));
-  auto column = [&](int64_t c) {
-    int64_t p = c / perPanel;
-    Value panel = p ? e.at(base, e.mul(tile.panelStride, p)) : base;
-    return e.load(e.vector, e.at(panel, step * panelColumns + c % perPanel * e.lanes()), e.lanes() * 4);
-  };
-  auto row = [&](int64_t i) { return e.broadcast(e.vector, e.load(e.f32, tile.left(i, k, step))); };
+/// Vector `c` of the tile's columns at row k + step of the panels; `type` is
+/// what is loaded.
+static Value loadColumns(Emitter &e, const ProductTile &tile, Value k, int64_t step, int64_t c, VectorType type) {
+  int64_t perPanel = panelColumns / e.lanes(), p = c / perPanel;
+  Type element = elementOf(e, tile.storage);
+  Value base = e.at(tile.right, e.mul(k, panelColumns), element);
+  Value panel = p ? e.at(base, e.mul(tile.panelStride, p), element) : base;
+  // A vector of pairs holds twice as many elements as it has lanes.
+  int64_t bytes = type.getNumElements() * type.getElementTypeBitWidth() / 8;
+  int64_t size = tile.storage == Storage::F32 ? 4 : 2;
+  return e.load(type, e.at(panel, step * panelColumns + c % perPanel * (bytes / size), element), bytes);
+}
+
+/// Adds the products of one k: `column(c)` gives vector c of the right side,
+/// `row(i)` an element of the left one in all lanes. The fewer of the tile's
+/// rows and columns are held in registers, the others pass by one after the
+/// other.
+static void addProducts(Emitter &e, const ProductTile &tile, SmallVectorImpl<Value> &sums, llvm::function_ref<Value(int64_t)> column,
+                        llvm::function_ref<Value(int64_t)> row) {
+  int64_t columns = tile.panels * (panelColumns / e.lanes());
   bool holdRows = tile.rows < columns;
   SmallVector<Value> held;
   for (int64_t i = 0; i < (holdRows ? tile.rows : columns); ++i)
@@ -60,6 +69,48 @@ static void emitStep(Emitter &e, const ProductTile &tile, Value k, int64_t step,
   }
 }
 
+static Value broadcastLeft(Emitter &e, const ProductTile &tile, int64_t i, Value k, int64_t step) {
+  return e.broadcast(e.vector, e.load(e.f32, tile.left(i, k, step)));
+}
+
+/// One k, of any storage; k + step may be odd.
+static void emitStep(Emitter &e, const ProductTile &tile, Value k, int64_t step, SmallVectorImpl<Value> &sums) {
+  auto column = [&](int64_t c) -> Value {
+    if (tile.storage == Storage::F32)
+      return loadColumns(e, tile, k, step, c, e.vector);
+    if (tile.storage == Storage::F16) {
+      auto halves = VectorType::get(e.vector.getShape(), e.b.getF16Type());
+      return arith::ExtFOp::create(e.b, e.loc, e.vector, loadColumns(e, tile, k, step, c, halves));
+    }
+    auto type = cast<VectorType>(e.intTypeOf(e.vector));
+    return oneOfPairs(e, loadColumns(e, tile, e.roundDown(k, 2), 0, c, type), k);
+  };
+  addProducts(e, tile, sums, column, [&](int64_t i) { return broadcastLeft(e, tile, i, k, step); });
+}
+
+/// Two k of bf16 from one load; k + step is even. A column that passes by is
+/// used for both at once, columns that are held are widened twice.
+static void emitPair(Emitter &e, const ProductTile &tile, Value k, int64_t step, SmallVectorImpl<Value> &sums) {
+  int64_t columns = tile.panels * (panelColumns / e.lanes());
+  auto type = cast<VectorType>(e.intTypeOf(e.vector));
+  auto pairs = [&](int64_t c) { return loadColumns(e, tile, k, step, c, type); };
+  auto row = [&](int64_t half) { return [&, half](int64_t i) { return broadcastLeft(e, tile, i, k, step + half); }; };
+  if (tile.rows >= columns) {
+    SmallVector<Value> held = llvm::map_to_vector(llvm::seq(columns), pairs);
+    addProducts(e, tile, sums, [&](int64_t c) { return evenOfPairs(e, held[c]); }, row(0));
+    addProducts(e, tile, sums, [&](int64_t c) { return oddOfPairs(e, held[c]); }, row(1));
+    return;
+  }
+  SmallVector<Value> even = llvm::map_to_vector(llvm::seq(tile.rows), row(0)), odd = llvm::map_to_vector(llvm::seq(tile.rows), row(1));
+  for (int64_t c = 0; c < columns; ++c) {
+    Value loaded = pairs(c), first = evenOfPairs(e, loaded), second = oddOfPairs(e, loaded);
+    for (auto [i, x, y] : llvm::zip_equal(llvm::seq(tile.rows), even, odd)) {
+      Value &sum = sums[i * columns + c];
+      sum = e.fma(y, second, e.fma(x, first, sum));
+    }
+  }
+}
+
 SmallVector<Value> cpu::emitProduct(Emitter &e, const ProductTile &tile, ValueRange initial) {
   constexpr int64_t unroll = 4;
   Value main = e.roundDown(tile.count, unroll);
@@ -68,8 +119,12 @@ SmallVector<Value> cpu::emitProduct(Emitter &e, const ProductTile &tile, ValueRa
     // The next panel is fetched while this one is multiplied: 16 floats, a cache line, every fourth k.
     if (tile.next)
       e.prefetch(e.at(tile.next, e.mul(k, panelColumns / unroll)), /*write=*/false, 2);
-    for (int64_t step = 0; step < unroll; ++step)
-      emitStep(e, tile, k, step, next);
+    if (tile.storage == Storage::BF16)
+      for (int64_t step = 0; step < unroll; step += 2)
+        emitPair(e, tile, k, step, next);
+    else
+      for (int64_t step = 0; step < unroll; ++step)
+        emitStep(e, tile, k, step, next);
     return next;
   });
   return e.loop(main, tile.count, 1, sums, [&](Value k, ValueRange carried) {

@@ -495,8 +495,8 @@ private:
 LogicalResult cpu::generateReference(Emitter &e, vlm::KernelOp kernel, StringRef prefix, KernelCode &code) {
   for (Type type : kernel.getArgumentTypes())
     if (auto layout = dyn_cast_or_null<vlm::LayoutAttr>(cast<RankedTensorType>(type).getEncoding()))
-      if (layout.getName() == "f32.panel16")
-        return kernel.emitOpError() << "has strategy 'reference', which reads weights in rows, but one has layout " << layout.getName();
+      if (layout.getForm() == "panel16" || layout.getStorage() != "f32")
+        return kernel.emitOpError() << "has strategy 'reference', which reads weights in rows of f32, but one has layout " << layout.getName();
   for (Operation &op : kernel.getBody().front().without_terminator()) {
     auto addRows = [&](Value rowsOf, auto emit) {
       addPhase(

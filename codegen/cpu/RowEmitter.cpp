@@ -1,6 +1,7 @@
 //===-- RowEmitter.cpp - the values of a kernel's region, row by row --------------------------------------------------------------------===//
 #include "codegen/cpu/RowEmitter.h"
 #include "codegen/cpu/VectorMath.h"
+#include "codegen/cpu/Widen.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -88,13 +89,33 @@ Value RowEmitter::sumOver(int64_t features, llvm::function_ref<Value(Value, Type
   return e.reduceAdd(sum);
 }
 
-Row RowEmitter::memoryRow(Value base, Value offset) {
-  Value row = e.at(base, offset);
-  return [this, row](Value k, Type type, int64_t valid) -> Value {
-    Value address = e.at(row, k);
-    if (auto vectorType = dyn_cast<VectorType>(type))
-      return e.loadMasked(vectorType, address, valid);
-    return e.load(type, address);
+Row RowEmitter::memoryRow(Value argument, Value number) {
+  WeightForm form = formOf(argument.getType());
+  int64_t features = vlm::getFeatures(argument);
+  if (form.panels)
+    return panelRow(argument, number);
+  Type element = elementOf(e, form.storage);
+  Value row = e.at(frame.operand(argument), e.mul(number, features), element);
+  return [this, row, form, element](Value k, Type type, int64_t valid) -> Value {
+    return loadStored(e, form.storage, type, e.at(row, k, element), valid);
+  };
+}
+
+/// A row of a weight that lies in panels is one of their columns.
+Row RowEmitter::panelRow(Value argument, Value number) {
+  Storage storage = formOf(argument.getType()).storage;
+  Type element = elementOf(e, storage);
+  int64_t depth = storedDepth(storage, vlm::getFeatures(argument));
+  Value column = e.rem(number, panelColumns);
+  Value panel = e.at(frame.operand(argument), e.mul(e.div(number, panelColumns), depth * panelColumns), element);
+  return [=, this](Value k, Type type, int64_t valid) -> Value {
+    return gatherStored(e, storage, type, valid, [&](int64_t lane) {
+      Value at = e.add(k, lane);
+      if (storage != Storage::BF16)
+        return e.at(panel, e.add(e.mul(at, panelColumns), column), element);
+      Value pair = e.add(e.mul(e.div(at, 2), panelColumns), column);
+      return e.at(panel, e.add(e.mul(pair, 2), e.rem(at, 2)), element);
+    });
   };
 }
 
@@ -102,7 +123,7 @@ Row RowEmitter::prepare(Value value, Value m) {
   if (anchorValue && value == anchorValue)
     return anchorRow(m);
   if (isa<BlockArgument>(value))
-    return memoryRow(frame.operand(value), e.mul(m, vlm::getFeatures(value)));
+    return memoryRow(value, m);
   return llvm::TypeSwitch<Operation *, Row>(value.getDefiningOp())
       .Case([&](vlm::AddOp op) { return prepareAdd(op, m); })
       .Case([&](vlm::LayerNormOp op) { return prepareLayerNorm(op, m); })
@@ -145,17 +166,49 @@ Row RowEmitter::prepareAdd(vlm::AddOp op, Value m) {
   return [this, lhs, rhs](Value k, Type type, int64_t valid) { return e.fadd(lhs(k, type, valid), rhs(k, type, valid)); };
 }
 
-Row RowEmitter::prepareLayerNorm(vlm::LayerNormOp op, Value m) {
-  int64_t features = vlm::getFeatures(op.getInput());
-  Row input = prepare(op.getInput(), m);
+void RowEmitter::outlineSums(StringRef stem, Value args) {
+  outlineStem = stem.str();
+  outlineArgs = args;
+  outlineResults = LLVM::AllocaOp::create(e.b, e.loc, e.ptr, e.f32, e.constant(2));
+}
+
+SmallVector<Value> RowEmitter::ofRow(Operation *op, Value m, std::function<SmallVector<Value>(RowEmitter &, Value)> emit) {
+  if (outlineStem.empty())
+    return emit(*this, m);
+  auto [it, isNew] = outlined.try_emplace(op);
+  if (isNew)
+    it->second = outlineStem + "_sums" + std::to_string(outlined.size() - 1);
+  size_t count = 0;
+  e.ensure(it->second, {e.ptr, e.i64, e.ptr}, [&](ValueRange a) {
+    KernelFrame inner(e, frame.kernel, a[0]);
+    RowEmitter rows(e, inner);
+    for (Value value : emit(rows, a[1]))
+      e.store(value, e.at(a[2], static_cast<int64_t>(count++)));
+  });
+  e.call(it->second, {outlineArgs, m, outlineResults});
+  return {e.load(e.f32, outlineResults), e.load(e.f32, e.at(outlineResults, 1))};
+}
+
+/// Mean, and 1 / sqrt(variance + epsilon).
+SmallVector<Value> RowEmitter::moments(const Row &input, int64_t features, double epsilon) {
   Value count = e.fconstant(e.f32, static_cast<double>(features));
   Value mean = e.fdiv(sumOver(features, input), count);
   Value squares = sumOver(features, [&](Value k, Type type, int64_t valid) {
     Value difference = e.fsub(input(k, type, valid), e.broadcast(type, mean));
     return e.fmul(difference, difference);
   });
-  Value variance = e.fadd(e.fdiv(squares, count), e.fconstant(e.f32, op.getEpsilon().convertToDouble()));
-  Value inverse = e.fdiv(e.fconstant(e.f32, 1.0), e.sqrt(variance));
+  Value variance = e.fadd(e.fdiv(squares, count), e.fconstant(e.f32, epsilon));
+  return {mean, e.fdiv(e.fconstant(e.f32, 1.0), e.sqrt(variance))};
+}
+
+Row RowEmitter::prepareLayerNorm(vlm::LayerNormOp op, Value m) {
+  int64_t features = vlm::getFeatures(op.getInput());
+  double epsilon = op.getEpsilon().convertToDouble();
+  Row input = prepare(op.getInput(), m);
+  SmallVector<Value> sums = ofRow(op, m, [op, features, epsilon](RowEmitter &rows, Value row) mutable {
+    return rows.moments(rows.prepare(op.getInput(), row), features, epsilon);
+  });
+  Value mean = sums[0], inverse = sums[1];
   Row weight = prepare(op.getWeight(), e.constant(0)), bias = prepare(op.getBias(), e.constant(0));
   return [=, this](Value k, Type type, int64_t valid) {
     Value centred = e.fsub(input(k, type, valid), e.broadcast(type, mean));
@@ -177,7 +230,7 @@ Row RowEmitter::prepareEmbedding(vlm::EmbeddingOp op, Value m) {
   Value id = e.load(idType, e.at(frame.operand(op.getIds()), m, idType));
   if (idType != e.i64)
     id = arith::ExtSIOp::create(e.b, e.loc, e.i64, id);
-  return memoryRow(frame.operand(op.getTable()), e.mul(id, vlm::getFeatures(op.getTable())));
+  return memoryRow(op.getTable(), id);
 }
 
 Row RowEmitter::preparePrepend(vlm::PrependTokensOp op, Value m) {

@@ -64,6 +64,8 @@ public:
     anchorValue = anchor;
     anchorRow = std::move(source);
   }
+  /// What is summed over a row becomes a function of its own, `<stem>_sums<i>`: for code that prepares many rows. The frame was made from `args`.
+  void outlineSums(llvm::StringRef stem, Value args);
   /// Row `m` of a value.
   Row prepare(Value value, Value m);
   /// Calls `body(k, type, valid)` so that all of [0, features) is covered: whole vectors, then one masked vector.
@@ -74,8 +76,15 @@ private:
   const KernelFrame &frame;
   Value anchorValue;
   std::function<Row(Value m)> anchorRow;
+  std::string outlineStem;
+  Value outlineArgs, outlineResults;
+  llvm::DenseMap<mlir::Operation *, std::string> outlined;
 
-  Row memoryRow(Value base, Value offset);
+  /// What `op` knows of its row `m` as a whole, at most two numbers: emitted here or, if so told, as a function that is called here.
+  llvm::SmallVector<Value> ofRow(mlir::Operation *op, Value m, std::function<llvm::SmallVector<Value>(RowEmitter &rows, Value m)> emit);
+  /// Row `number` of an operand, as its layout says.
+  Row memoryRow(Value argument, Value number);
+  Row panelRow(Value argument, Value number);
   Row prepareAdd(vlm::AddOp op, Value m);
   Row prepareLayerNorm(vlm::LayerNormOp op, Value m);
   Row prepareL2Normalize(vlm::L2NormalizeOp op, Value m);
@@ -87,6 +96,7 @@ private:
   Row prepareMergeTokens(vlm::MergeTokensOp op, Value m);
   Row prepareRmsNorm(vlm::RmsNormOp op, Value m);
   Row prepareRope(vlm::RopeOp op, Value m);
+  llvm::SmallVector<Value> moments(const Row &input, int64_t features, double epsilon);
   Value inverseRms(const Row &input, Value first, int64_t group, double epsilon);
   Value lanewise(Value k, Type type, int64_t valid, int64_t group,
                  llvm::function_ref<Value(Value k, Type type, int64_t valid)> body);

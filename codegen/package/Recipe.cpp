@@ -444,6 +444,10 @@ static RecipeAttr getUnpacked(RecipeAttr recipe) {
   return recipe.getKind() == RecipeKind::Pack ? recipe.getInputs()[0] : recipe;
 }
 
+static bool isPanels(const StoredForm &form) {
+  return StringRef(form.layout).ends_with(".panel16");
+}
+
 Error checkRecipe(StringRef weight, RecipeAttr recipe,
                   const WeightSource &source) {
   RecipeAttr unpacked = getUnpacked(recipe);
@@ -452,9 +456,10 @@ Error checkRecipe(StringRef weight, RecipeAttr recipe,
                          describe(unpacked.getType()) +
                          ": expected F32 (a recipe ends in a 'convert')");
   StoredForm form = getStoredForm(recipe);
-  if (form.layout == "f32.panel16" && unpacked.getType().getRank() < 2)
-    return internalError("weight '" + weight + "': layout f32.panel16 needs " +
-                         "[N, K], found " + describe(unpacked.getType()));
+  if (isPanels(form) && unpacked.getType().getRank() < 2)
+    return internalError("weight '" + weight + "': layout " + form.layout +
+                         " needs [N, K], found " +
+                         describe(unpacked.getType()));
   return checkStep(weight, unpacked, source);
 }
 
@@ -463,37 +468,81 @@ Error checkRecipe(StringRef weight, RecipeAttr recipe,
 
 static constexpr int64_t panelWidth = 16;
 
+/// Bytes of a stored element.
+static int64_t widthOf(const StoredForm &form) {
+  return form.dtype == "F32" ? 4 : 2;
+}
+
 StoredForm getStoredForm(RecipeAttr recipe) {
   StoredForm form;
   form.layout = recipe.getKind() == RecipeKind::Pack
                     ? recipe.getName().getValue().str()
                     : "f32.rows";
+  auto [storage, order] = StringRef(form.layout).split('.');
+  form.dtype = storage.upper();
   ArrayRef<int64_t> shape = recipe.getType().getShape();
-  if (form.layout == "f32.panel16" && !shape.empty())
-    form.shape = {(shape[0] + panelWidth - 1) / panelWidth,
-                  product(shape.drop_front()), panelWidth};
-  else if (form.layout == "f32.vector")
+  if (order == "panel16" && !shape.empty()) {
+    int64_t panels = divideCeil(shape[0], panelWidth);
+    int64_t k = product(shape.drop_front());
+    if (storage == "bf16")
+      form.shape = {panels, static_cast<int64_t>(divideCeil(k, 2)), panelWidth,
+                    2};
+    else
+      form.shape = {panels, k, panelWidth};
+  } else if (order == "vector") {
     form.shape = {static_cast<int64_t>(alignTo(product(shape), panelWidth))};
-  else
+  } else {
     form.shape = shape.vec();
-  form.bytes = static_cast<uint64_t>(product(form.shape)) * sizeof(float);
+  }
+  form.bytes = static_cast<uint64_t>(product(form.shape) * widthOf(form));
   return form;
 }
 
-static ArrayRef<uint8_t> asBytes(ArrayRef<float> values) {
-  return {reinterpret_cast<const uint8_t *>(values.data()),
-          values.size() * sizeof(float)};
-}
+namespace {
+/// Turns values into what is stored, a piece at a time.
+class Narrower {
+public:
+  Narrower(StringRef weight, const StoredForm &form)
+      : weight(weight), form(form) {}
+
+  /// The bytes of the values in their order; gone with the next call.
+  Expected<ArrayRef<uint8_t>> bytes(ArrayRef<float> values) {
+    if (form.dtype == "F32")
+      return ArrayRef(reinterpret_cast<const uint8_t *>(values.data()),
+                      values.size() * sizeof(float));
+    stored.resize(values.size());
+    for (auto [to, from] : zip_equal(stored, values)) {
+      to = form.dtype == "F16" ? floatToHalf(from) : floatToBfloat(from);
+      if (form.dtype == "F16" && (to & 0x7fff) == 0x7c00 && !std::isinf(from))
+        return userError("weight '" + weight + "' holds " +
+                         Twine(std::to_string(from)) +
+                         ", which is beyond the range of f16 (65504); store "
+                         "the weights with --weights bf16 or f32");
+    }
+    return ArrayRef(reinterpret_cast<const uint8_t *>(stored.data()),
+                    stored.size() * sizeof(uint16_t));
+  }
+
+private:
+  StringRef weight;
+  const StoredForm &form;
+  std::vector<uint16_t> stored;
+};
+} // namespace
 
 static Error evaluatePanels(RecipeAttr recipe, const Evaluator &evaluator,
+                            const StoredForm &form, Narrower &narrower,
                             PieceSink sink, uint64_t pieceBytes) {
   int64_t n = recipe.getType().getDimSize(0);
   int64_t k = product(recipe.getType().getShape().drop_front());
   RecipeAttr matrix = recipe.getType().getRank() == 2
                           ? recipe
                           : RecipeAttr::reshape({n, k}, recipe);
-  int64_t panelElements = k * panelWidth;
-  int64_t panels = divideCeil(n, panelWidth);
+  int64_t panels = form.shape[0];
+  int64_t panelElements = product(ArrayRef(form.shape).drop_front());
+  int64_t panelBytes = panelElements * widthOf(form);
+  // Neighbours along K together: an axis of pairs over one within the pair.
+  bool paired = form.shape.size() == 4;
   int64_t step = std::max<int64_t>(
       1, pieceBytes / std::max<int64_t>(1, panelElements * sizeof(float)));
   std::vector<float> piece;
@@ -502,28 +551,40 @@ static Error evaluatePanels(RecipeAttr recipe, const Evaluator &evaluator,
     piece.assign(count * panelElements, 0.0f);
     for (int64_t panel = 0; panel < count; ++panel) {
       int64_t row = (first + panel) * panelWidth;
-      evaluator.evaluate(matrix, {{row, 0},
-                                  {std::min(panelWidth, n - row), k},
-                                  {1, panelWidth},
-                                  piece.data() + panel * panelElements});
+      int64_t rows = std::min(panelWidth, n - row);
+      float *out = piece.data() + panel * panelElements;
+      if (!paired) {
+        evaluator.evaluate(matrix, {{row, 0}, {rows, k}, {1, panelWidth}, out});
+        continue;
+      }
+      std::vector<float> plain(rows * k);
+      evaluator.evaluate(matrix, {{row, 0}, {rows, k}, {k, 1}, plain.data()});
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < k; ++j)
+          out[(j / 2 * panelWidth + i) * 2 + j % 2] = plain[i * k + j];
     }
-    if (Error error =
-            sink(first * panelElements * sizeof(float), asBytes(piece)))
+    Expected<ArrayRef<uint8_t>> bytes = narrower.bytes(piece);
+    if (!bytes)
+      return bytes.takeError();
+    if (Error error = sink(first * panelBytes, *bytes))
       return error;
   }
   return Error::success();
 }
 
-Error evaluateRecipe(RecipeAttr recipe, const WeightSource &source,
-                     PieceSink sink, uint64_t pieceBytes) {
+Error evaluateRecipe(StringRef weight, RecipeAttr recipe,
+                     const WeightSource &source, PieceSink sink,
+                     uint64_t pieceBytes) {
   Evaluator evaluator(source);
   StoredForm form = getStoredForm(recipe);
+  Narrower narrower(weight, form);
   RecipeAttr unpacked = getUnpacked(recipe);
-  if (form.layout == "f32.panel16")
-    return evaluatePanels(unpacked, evaluator, sink, pieceBytes);
+  if (isPanels(form))
+    return evaluatePanels(unpacked, evaluator, form, narrower, sink,
+                          pieceBytes);
 
   int64_t elements = product(unpacked.getType().getShape());
-  int64_t stored = form.bytes / sizeof(float);
+  int64_t stored = form.bytes / widthOf(form);
   int64_t step = std::max<int64_t>(panelWidth, pieceBytes / sizeof(float));
   std::vector<float> piece;
   for (int64_t start = 0; start < stored; start += step) {
@@ -531,7 +592,10 @@ Error evaluateRecipe(RecipeAttr recipe, const WeightSource &source,
     int64_t count = std::min<int64_t>(piece.size(), elements - start);
     if (count > 0)
       evaluator.evaluateRun(unpacked, start, count, piece.data());
-    if (Error error = sink(start * sizeof(float), asBytes(piece)))
+    Expected<ArrayRef<uint8_t>> bytes = narrower.bytes(piece);
+    if (!bytes)
+      return bytes.takeError();
+    if (Error error = sink(start * widthOf(form), *bytes))
       return error;
   }
   return Error::success();

@@ -3,13 +3,14 @@
 //
 // Turns a `#vlm.recipe` into the bytes of the weights file, piece by piece in
 // the order of the file, so that memory stays at a few MiB whatever the size of
-// the weight. The values are f32 on the way; f16 and bf16 convert exactly.
+// the weight. The values are f32 on the way; f16 and bf16 convert exactly, to
+// f32 and back.
 //
 //   if (auto error = checkRecipe("vision.proj", recipe, source))
 //     return error;                     // every message about the checkpoint
 //     comes from here
-//   evaluateRecipe(recipe, source, [&](uint64_t offset, llvm::ArrayRef<uint8_t>
-//   bytes) { return file.write(offset, bytes); });
+//   evaluateRecipe("vision.proj", recipe, source, [&](uint64_t offset,
+//   llvm::ArrayRef<uint8_t> bytes) { return file.write(offset, bytes); });
 //
 //===----------------------------------------------------------------------------------------------===//
 #ifndef VLMC_CODEGEN_PACKAGE_RECIPE_H
@@ -24,8 +25,9 @@ namespace vlmc {
 
 /// A weight as it lies in the file.
 struct StoredForm {
-  std::string layout;         ///< "f32.panel16", "f32.vector" or "f32.rows"
-  std::vector<int64_t> shape; ///< of f32 elements, padding included
+  std::string layout;         ///< "f32.panel16", as `#vlm.layout` lists them
+  std::string dtype;          ///< as safetensors names it, "F32"
+  std::vector<int64_t> shape; ///< of such elements, padding included
   uint64_t bytes = 0;
 };
 
@@ -35,6 +37,10 @@ struct StoredForm {
 ///   past N
 /// - `f32.vector`: all elements in order, zeros up to a multiple of 16
 /// - `f32.rows`: as it is
+/// - `bf16.rows`, `f16.rows`, `f16.panel16`: the same of two bytes
+/// - `bf16.panel16`: [ceil(N/16), ceil(K/2), 16, 2], zeros past N and K
+/// Values that the stored type does not have are rounded to nearest, ties to
+/// even.
 StoredForm getStoredForm(vlm::RecipeAttr recipe);
 
 /// Checks that every tensor which the recipe reads is in the checkpoint with
@@ -50,8 +56,11 @@ using PieceSink =
 
 /// Evaluates a checked recipe; pieces come in order, without gaps, each of
 /// about `pieceBytes` (at least one panel of 16 rows). Thread-safe.
-llvm::Error evaluateRecipe(vlm::RecipeAttr recipe, const WeightSource &source,
-                           PieceSink sink, uint64_t pieceBytes = 1 << 20);
+/// Errors: those of the sink; a finite value beyond the range of f16 where that
+/// is stored. `weight` stands in the message.
+llvm::Error evaluateRecipe(llvm::StringRef weight, vlm::RecipeAttr recipe,
+                           const WeightSource &source, PieceSink sink,
+                           uint64_t pieceBytes = 1 << 20);
 
 } // namespace vlmc
 

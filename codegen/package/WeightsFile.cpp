@@ -56,9 +56,13 @@ Error WeightsPlan::addWeight(const NamedRecipe &weight) {
   if (Error error = checkRecipe(weight.name, weight.recipe, *source))
     return error;
   StoredForm form = getStoredForm(weight.recipe);
-  Tensor tensor{
-      weight.name,   "F32", form.layout, form.shape, {dataBytes, form.bytes},
-      weight.recipe, {}};
+  Tensor tensor{weight.name,
+                form.dtype,
+                form.layout,
+                form.shape,
+                {dataBytes, form.bytes},
+                weight.recipe,
+                {}};
   stored[weight.recipe] = tensor.range;
   if (Error error = addName(weight.name, tensor.range))
     return error;
@@ -167,7 +171,8 @@ WeightsPlan::writeTensor(const Tensor &tensor, OutputFile &file,
     zeros.resize(tensor.range.bytes);
     blob = zeros;
   }
-  if (Error error = tensor.recipe ? evaluateRecipe(tensor.recipe, *source, sink)
+  if (Error error = tensor.recipe ? evaluateRecipe(tensor.name, tensor.recipe,
+                                                   *source, sink)
                                   : sink(0, blob))
     return std::move(error);
   if (tensor.recipe)

@@ -93,12 +93,21 @@ def Vlm_RecipeAttr : Vlm_Attr<"Recipe", "recipe"> {
 def Vlm_LayoutAttr : Vlm_Attr<"Layout", "layout"> {
   let summary = "The packed layout of a weight, as the encoding of its tensor type";
   let description = [{
-    Named layouts: `f32.panel16`: W [N,K] as [ceil(N/16)][K][16], columns past N zero; `f32.vector`: a vector padded with zeros to a multiple of 16;
-    `f32.rows`: plain row-major. Example: `tensor<768x768xf32, #vlm.layout<"f32.panel16">>`.
+    A name is the stored type and the form. Forms: `panel16`: W [N,K] as [ceil(N/16)][K][16], columns past N zero; `vector`: a vector padded with
+    zeros to a multiple of 16; `rows`: plain row-major. There are `f32` of each, and `bf16` and `f16` of `panel16` and `rows`, which kernels
+    widen as they read: the element type of the tensor stays f32, the type of the values. `bf16.panel16` keeps two neighbours along K together,
+    [ceil(N/16)][ceil(K/2)][16][2], zero past K: each 32 bits are two values, and either is widened by one shift or mask.
+    Example: `tensor<768x768xf32, #vlm.layout<"f32.panel16">>`.
   }];
   let parameters = (ins StringRefParameter<>:$name);
   let assemblyFormat = "`<` $name `>`";
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// "f32", "bf16" or "f16": the type of what is stored.
+    ::llvm::StringRef getStorage() const { return getName().split('.').first; }
+    /// "panel16", "vector" or "rows".
+    ::llvm::StringRef getForm() const { return getName().split('.').second; }
+  }];
 }
 
 def Vlm_CacheAttr : Vlm_Attr<"Cache", "cache"> {

@@ -229,7 +229,9 @@ Compilation::runPasses(const Target &target) {
   if (request.explain)
     request.explain(describeTarget(target));
   mlir::PassManager passes(&context);
-  buildPlannedPipeline(passes, PipelineOptions(target), request.reference);
+  PipelineOptions options(target);
+  options.weights = request.weights;
+  buildPlannedPipeline(passes, options, request.reference);
   report("planning for " + target.name);
   if (failed(passes.run(*module)))
     return takeErrors("planning for " + target.name);
@@ -413,6 +415,8 @@ describeOptions(const CompileRequest &request,
   if (request.randomSeed)
     options.push_back("--random-weights=" +
                       std::to_string(*request.randomSeed));
+  if (request.weights != "auto")
+    options.push_back("--weights=" + request.weights);
   if (request.reference)
     options.emplace_back("--reference");
   if (request.isStatic)

@@ -54,6 +54,9 @@ struct CompileRequest {
   /// Instruction-set levels, in any order; none: all base levels of this
   /// machine's architecture.
   std::vector<std::string> targets;
+  /// How matrices are stored: f32, bf16 or f16, which rounds; auto: as they are
+  /// in the checkpoint.
+  std::string weights = "auto";
   /// One plain kernel per op, nothing fused.
   bool reference = false;
   /// Archives to link into a program in place of shared libraries.

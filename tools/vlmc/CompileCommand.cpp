@@ -61,8 +61,16 @@ void CompileCommand::declare(CLI::App &app) {
       app.add_flag("--no-weights", noWeights, "no weights: for --emit only");
   checkpoint->excludes(seedOption)->excludes(none);
   seedOption->excludes(none);
-  app.add_flag("--reference", request.reference,
-               "plain kernels, one for each op: slow, a second opinion");
+  CLI::Option *reference =
+      app.add_flag("--reference", request.reference,
+                   "plain kernels, one for each op, over f32 weights: slow, a "
+                   "second opinion");
+  app.add_option("--weights", request.weights,
+                 "how matrices are stored: f32, or bf16 or f16, which rounds "
+                 "(default: as in the checkpoint)")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
+      ->type_name("TYPE")
+      ->excludes(reference);
   app.add_option("--taps", request.taps,
                  "values that become outputs of their entry points, or 'all'")
       ->delimiter(',')

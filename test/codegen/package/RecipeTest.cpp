@@ -211,31 +211,53 @@ static Dense evaluateWhole(RecipeAttr recipe, const WeightSource &source) {
   return result;
 }
 
+/// The bytes of a value in the stored type.
+static void appendStored(std::vector<uint8_t> &bytes, llvm::StringRef dtype,
+                         float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value);
+  size_t size = 4;
+  if (dtype != "F32") {
+    bits = dtype == "F16" ? floatToHalf(value) : floatToBfloat(value);
+    size = 2;
+  }
+  for (size_t i = 0; i < size; ++i)
+    bytes.push_back(uint8_t(bits >> (8 * i)));
+}
+
 /// The stored form, element by element.
-static std::vector<float> storeWhole(RecipeAttr recipe,
-                                     const WeightSource &source) {
+static std::vector<uint8_t> storeWhole(RecipeAttr recipe,
+                                       const WeightSource &source) {
   Dense dense = evaluateWhole(recipe, source);
   StoredForm form = getStoredForm(recipe);
-  if (form.layout == "f32.rows")
-    return dense.values;
-  std::vector<float> stored(form.bytes / 4, 0.0f);
-  if (form.layout == "f32.vector") {
-    std::copy(dense.values.begin(), dense.values.end(), stored.begin());
-    return stored;
+  auto [storage, order] = llvm::StringRef(form.layout).split('.');
+  EXPECT_EQ(form.dtype, storage.upper());
+  std::vector<float> stored = dense.values;
+  if (order == "vector") {
+    stored.resize((stored.size() + 15) / 16 * 16, 0.0f);
+  } else if (order == "panel16") {
+    int64_t n = dense.shape[0];
+    int64_t k = dense.values.size() / n;
+    int64_t depth = storage == "bf16" ? (k + 1) / 2 * 2 : k;
+    stored.assign((n + 15) / 16 * 16 * depth, 0.0f);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < k; ++j) {
+        int64_t panel = i / 16 * depth * 16;
+        int64_t at = storage == "bf16" ? j / 2 * 32 + i % 16 * 2 + j % 2
+                                       : j * 16 + i % 16;
+        stored[panel + at] = dense.values[i * k + j];
+      }
   }
-  int64_t n = dense.shape[0];
-  int64_t k = dense.values.size() / n;
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < k; ++j)
-      stored[((i / 16) * k + j) * 16 + i % 16] = dense.values[i * k + j];
-  return stored;
+  std::vector<uint8_t> bytes;
+  for (float value : stored)
+    appendStored(bytes, form.dtype, value);
+  return bytes;
 }
 
 /// Evaluates by pieces of several sizes and compares bits.
 static void expectEqual(RecipeAttr recipe, const WeightSource &source) {
   ASSERT_EQ(messageOf(checkRecipe("w", recipe, source)), "");
-  std::vector<float> want = storeWhole(recipe, source);
-  ASSERT_EQ(want.size() * 4, getStoredForm(recipe).bytes);
+  std::vector<uint8_t> want = storeWhole(recipe, source);
+  ASSERT_EQ(want.size(), getStoredForm(recipe).bytes);
   for (uint64_t pieceBytes : {1, 100, 4096, 1 << 20}) {
     std::vector<uint8_t> got;
     auto sink = [&](uint64_t offset, llvm::ArrayRef<uint8_t> bytes) {
@@ -243,11 +265,12 @@ static void expectEqual(RecipeAttr recipe, const WeightSource &source) {
       got.insert(got.end(), bytes.begin(), bytes.end());
       return llvm::Error::success();
     };
-    ASSERT_EQ(messageOf(evaluateRecipe(recipe, source, sink, pieceBytes)), "");
-    ASSERT_EQ(got.size(), want.size() * 4);
+    ASSERT_EQ(messageOf(evaluateRecipe("w", recipe, source, sink, pieceBytes)),
+              "");
+    ASSERT_EQ(got.size(), want.size());
     for (size_t i = 0; i < want.size(); ++i)
-      ASSERT_EQ(std::memcmp(got.data() + 4 * i, &want[i], 4), 0)
-          << "element " << i << " with pieces of " << pieceBytes << " bytes";
+      ASSERT_EQ(got[i], want[i])
+          << "byte " << i << " with pieces of " << pieceBytes << " bytes";
   }
 }
 
@@ -328,8 +351,10 @@ TEST_F(RecipeTest, EveryLayout) {
       std::string name = std::to_string(n) + "x" + std::to_string(k);
       source.add(name, StoredType::F32, {n, k}, randomFloats(n * k, n + k));
       RecipeAttr w = read(name, {n, k});
-      expectEqual(RecipeAttr::pack("f32.panel16", w), source);
-      expectEqual(RecipeAttr::pack("f32.rows", w), source);
+      for (const char *storage : {"f32", "bf16", "f16"})
+        for (const char *order : {".panel16", ".rows"})
+          expectEqual(RecipeAttr::pack(std::string(storage) + order, w),
+                      source);
       expectEqual(
           RecipeAttr::pack("f32.vector", RecipeAttr::reshape({n * k}, w)),
           source);
@@ -342,6 +367,55 @@ TEST_F(RecipeTest, EveryLayout) {
   expectEqual(
       RecipeAttr::pack("f32.panel16", RecipeAttr::reshape({18, 147}, patch)),
       source);
+}
+
+/// What is stored in 16 bits keeps its bits, and is half as large.
+TEST_F(RecipeTest, NarrowLayoutsKeepBits) {
+  TestSource source;
+  std::vector<uint16_t> bits(32 * 64);
+  for (size_t i = 0; i < bits.size(); ++i) {
+    bits[i] = uint16_t(i * 31);
+    if ((bits[i] & 0x7fff) > 0x7f80)
+      bits[i] |= 0x40; // NaNs become quiet
+  }
+  source.add("b", StoredType::BF16, {32, 64}, bits);
+  source.add("h", StoredType::F16, {32, 64}, bits);
+  auto convert = [&](const char *name, mlir::Type type) {
+    return RecipeAttr::convert(f32(), read(name, {32, 64}, type));
+  };
+  for (auto [weight, storage] : {std::pair(convert("b", bf16()), "bf16"),
+                                 std::pair(convert("h", f16()), "f16")})
+    for (const char *order : {".panel16", ".rows"}) {
+      RecipeAttr packed =
+          RecipeAttr::pack(std::string(storage) + order, weight);
+      expectEqual(packed, source);
+      EXPECT_EQ(getStoredForm(packed).bytes, bits.size() * 2);
+    }
+  std::vector<uint8_t> got;
+  ASSERT_EQ(
+      messageOf(evaluateRecipe(
+          "w", RecipeAttr::pack("bf16.rows", convert("b", bf16())), source,
+          [&](uint64_t, llvm::ArrayRef<uint8_t> bytes) {
+            got.insert(got.end(), bytes.begin(), bytes.end());
+            return llvm::Error::success();
+          })),
+      "");
+  EXPECT_EQ(std::memcmp(got.data(), bits.data(), got.size()), 0);
+}
+
+TEST_F(RecipeTest, TooLargeForHalf) {
+  TestSource source;
+  source.add<float>("w", StoredType::F32, {2, 2}, {1, 65504, -65519, 65520});
+  auto drop = [](uint64_t, llvm::ArrayRef<uint8_t>) {
+    return llvm::Error::success();
+  };
+  for (const char *layout : {"f16.panel16", "f16.rows"})
+    EXPECT_EQ(
+        messageOf(evaluateRecipe("text.up",
+                                 RecipeAttr::pack(layout, read("w", {2, 2})),
+                                 source, drop)),
+        "weight 'text.up' holds 65520.000000, which is beyond the range of f16 "
+        "(65504); store the weights with --weights bf16 or f32");
 }
 
 TEST_F(RecipeTest, RandomTrees) {
