@@ -78,6 +78,15 @@ struct AddedToken {
   }
 };
 
+/// What a checkpoint's processor does to prompts.
+struct PromptDescription {
+  std::map<std::string, std::string> roles; ///< "bos_token" and so on
+  std::string chatTemplate;
+  std::string pictureToken; ///< "": prompts have no pictures
+  uint32_t picturePatch = 0;
+  int32_t pictureExtra = 0; ///< tokens beside those of the patches
+};
+
 struct TokenizerDescription {
   std::vector<Stage> normalizers;
   std::vector<Stage> preTokenizers;
@@ -94,6 +103,7 @@ struct TokenizerDescription {
   uint32_t maxTokens = 0;
   uint32_t paddingSide = VLM_TEXT_RIGHT;
   uint32_t truncationSide = VLM_TEXT_RIGHT;
+  PromptDescription prompt;
   std::vector<std::string> warnings;
 };
 

@@ -10,6 +10,7 @@
 #include "frontend/text/Components.h"
 #include "frontend/text/DecoderBpe.h"
 #include "frontend/text/EndOfWordBpe.h"
+#include "frontend/text/Prompts.h"
 #include "frontend/text/SentencePieceFile.h"
 #include "frontend/text/SpaceBpe.h"
 #include "frontend/text/TokenizerTables.h"
@@ -407,6 +408,8 @@ Result<TokenizerTables> Reader::read() {
   readSides();
   readLimits(special);
   readCleanUp();
+  out.prompt = readPrompts({folder, config.get(), model.get()}, special,
+                           out.warnings, fault);
   if (!tokenizer.json && out.modelKind == VLM_TEXT_MODEL_BPE)
     checkAllMade();
   if (!fault.empty())

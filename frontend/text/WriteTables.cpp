@@ -192,6 +192,15 @@ vlmc::text::writeTables(const TokenizerDescription &tokenizer) {
   header.charsmap_trie = writer.section(unigram.charsmapTrie);
   header.charsmap_text = writer.section(unigram.charsmapText);
   header.fixed = writer.section(unigram.fixed);
+  const PromptDescription &prompt = tokenizer.prompt;
+  std::vector<vlm_text_role> roles;
+  for (const auto &[name, content] : prompt.roles)
+    roles.push_back({writer.string(name), writer.string(content)});
+  header.roles = writer.section(roles);
+  header.chat_template = writer.string(prompt.chatTemplate);
+  header.picture_token = writer.string(prompt.pictureToken);
+  header.picture_patch = prompt.picturePatch;
+  header.picture_extra = prompt.pictureExtra;
   header.strings = writer.stringSection();
   return writer.finish(header);
 }

@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-enum { VLM_TEXT_VERSION = 2, VLM_TEXT_ALIGNMENT = 64 };
+enum { VLM_TEXT_VERSION = 3, VLM_TEXT_ALIGNMENT = 64 };
 #define VLM_TEXT_MAGIC "VLMTEXT"
 
 /* `count` elements at `offset`, a multiple of 8. */
@@ -173,6 +173,12 @@ enum {
 
 enum { VLM_TEXT_RIGHT = 0, VLM_TEXT_LEFT = 1 };
 
+/* The token of a role, such as "bos_token", as chat templates know it. */
+typedef struct vlm_text_role {
+  vlm_text_string name;
+  vlm_text_string content;
+} vlm_text_role;
+
 typedef struct vlm_text_header {
   char magic[8]; /* VLM_TEXT_MAGIC */
   uint32_t version;
@@ -209,6 +215,13 @@ typedef struct vlm_text_header {
   vlm_text_section charsmap_text; /* what it leads to, zero-terminated bytes */
   vlm_text_section fixed; /* uint32_t: ids of tokens whose text a SentencePiece
                              model leaves as it is */
+  vlm_text_section roles;         /* vlm_text_role */
+  vlm_text_string chat_template;  /* Jinja; empty: none */
+  vlm_text_string picture_token;  /* stands for a picture in prompts; empty:
+                                     prompts have no pictures */
+  uint32_t picture_patch; /* a picture of H x W pixels takes H / picture_patch
+                             times W / picture_patch + picture_extra of them */
+  int32_t picture_extra;
 } vlm_text_header;
 
 /* Where probing for a token begins, modulo the number of slots. */
@@ -234,7 +247,8 @@ static_assert(sizeof(vlm_text_merge) == 16, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_added) == 16, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_stage) == 32, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_piece) == 8, "frontend/text writes this layout");
-static_assert(sizeof(vlm_text_header) == 288,
+static_assert(sizeof(vlm_text_role) == 16, "frontend/text writes this layout");
+static_assert(sizeof(vlm_text_header) == 328,
               "frontend/text writes this layout");
 #endif
 

@@ -69,7 +69,8 @@ const char *Tables::checkSections() {
       section(head->decoders, decoders) && section(head->post, post) &&
       section(head->scores, scores) &&
       section(head->charsmap_trie, charsmapTrie) &&
-      section(head->charsmap_text, charsmapText) && section(head->fixed, fixed);
+      section(head->charsmap_text, charsmapText) &&
+      section(head->fixed, fixed) && section(head->roles, roles);
   if (!good)
     return "a section lies outside of them";
   if (!std::has_single_bit(tokenSlots.size()) ||
@@ -120,8 +121,13 @@ const char *Tables::checkTokens() const {
 }
 
 const char *Tables::checkStages() const {
-  if (!inStrings(head->word_prefix) || !inStrings(head->word_suffix))
-    return "a text lies outside of them";
+  for (vlm_text_string text : {head->word_prefix, head->word_suffix,
+                               head->chat_template, head->picture_token})
+    if (!inStrings(text))
+      return "a text lies outside of them";
+  for (const vlm_text_role &role : roles)
+    if (!inStrings(role.name) || !inStrings(role.content))
+      return "the name of a role lies outside of them";
   for (auto stages : {normalizers, preTokenizers, decoders})
     for (const vlm_text_stage &stage : stages)
       if (!inStrings(stage.pattern) || !inStrings(stage.content))

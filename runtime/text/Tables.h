@@ -64,6 +64,7 @@ public:
   std::span<const uint32_t> charsmapTrie;
   std::span<const char> charsmapText;
   std::span<const uint32_t> fixed;
+  std::span<const vlm_text_role> roles;
 
 private:
   const char *checkSections();

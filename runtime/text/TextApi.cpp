@@ -3,6 +3,7 @@
 #include "runtime/core/StatusInternal.h"
 #include "runtime/text/Tokenizer.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -128,4 +129,50 @@ int vlm_tokenizer_pads_left(const vlm_tokenizer_t *tokenizer) {
 
 size_t vlm_tokenizer_max_tokens(const vlm_tokenizer_t *tokenizer) {
   return tokenizer->tokenizer->header().max_tokens;
+}
+
+size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *tokenizer) {
+  return tokenizer->tokenizer->tables().idCount();
+}
+
+/// A text of the tables as the interface gives it.
+static const char *given(const vlm_tokenizer_t *tokenizer, vlm_text_string text,
+                         size_t *out_bytes) {
+  std::string_view view = tokenizer->tokenizer->tables().string(text);
+  if (out_bytes)
+    *out_bytes = view.size();
+  return view.empty() ? nullptr : view.data();
+}
+
+const char *vlm_tokenizer_picture_token(const vlm_tokenizer_t *tokenizer,
+                                        size_t *out_bytes) {
+  return given(tokenizer, tokenizer->tokenizer->header().picture_token,
+               out_bytes);
+}
+
+int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer,
+                                     int64_t height, int64_t width) {
+  const vlm_text_header &header = tokenizer->tokenizer->header();
+  if (!header.picture_patch)
+    return 0;
+  int64_t patch = header.picture_patch;
+  return std::max<int64_t>(0, (height / patch) * (width / patch) +
+                                  header.picture_extra);
+}
+
+const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer,
+                                        size_t *out_bytes) {
+  return given(tokenizer, tokenizer->tokenizer->header().chat_template,
+               out_bytes);
+}
+
+int vlm_tokenizer_role(const vlm_tokenizer_t *tokenizer, size_t number,
+                       const char **out_role, size_t *out_role_bytes,
+                       const char **out_token, size_t *out_token_bytes) {
+  const Tables &tables = tokenizer->tokenizer->tables();
+  if (number >= tables.roles.size())
+    return 0;
+  *out_role = given(tokenizer, tables.roles[number].name, out_role_bytes);
+  *out_token = given(tokenizer, tables.roles[number].content, out_token_bytes);
+  return 1;
 }

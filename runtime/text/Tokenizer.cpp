@@ -25,7 +25,7 @@ static vlm_status_t *overgrown() {
 vlm_status_t *Tokenizer::create(const void *address, size_t bytes,
                                 std::unique_ptr<Tokenizer> &out) {
   std::unique_ptr<Tokenizer> made(new Tokenizer);
-  vlm_status_t *bad = made->tables.open(address, bytes);
+  vlm_status_t *bad = made->data.open(address, bytes);
   if (!bad)
     bad = made->makeStages();
   if (!bad)
@@ -37,29 +37,29 @@ vlm_status_t *Tokenizer::create(const void *address, size_t bytes,
 
 vlm_status_t *Tokenizer::makeStages() {
   std::string problem;
-  for (const vlm_text_stage &stage : tables.normalizers)
+  for (const vlm_text_stage &stage : data.normalizers)
     if (problem.empty())
-      problem = makeNormalizer(tables, stage, normalizers.emplace_back());
-  for (const vlm_text_stage &stage : tables.preTokenizers)
+      problem = makeNormalizer(data, stage, normalizers.emplace_back());
+  for (const vlm_text_stage &stage : data.preTokenizers)
     if (problem.empty())
-      problem = makePreTokenizer(tables, stage, preTokenizers.emplace_back());
+      problem = makePreTokenizer(data, stage, preTokenizers.emplace_back());
   if (problem.empty())
-    problem = makeModel(tables, model);
+    problem = makeModel(data, model);
   if (problem.empty())
-    problem = checkDecoders(tables);
+    problem = checkDecoders(data);
   beginsBlank = header().model_flags & VLM_TEXT_MODEL_BEGINS_BLANK;
   if (beginsBlank)
-    blank = tables.find(kBlank);
+    blank = data.find(kBlank);
   return problem.empty() ? nullptr : unusable(problem);
 }
 
 vlm_status_t *Tokenizer::makeAdded() {
   std::set<std::string_view> special;
-  for (const vlm_text_added &token : tables.added)
+  for (const vlm_text_added &token : data.added)
     if (token.flags & VLM_TEXT_ADDED_SPECIAL)
-      special.insert(tables.string(token.content));
-  for (const vlm_text_added &token : tables.added) {
-    std::string content = repairUtf8(tables.string(token.content)),
+      special.insert(data.string(token.content));
+  for (const vlm_text_added &token : data.added) {
+    std::string content = repairUtf8(data.string(token.content)),
                 normal = content;
     if (token.flags &
         (VLM_TEXT_ADDED_NORMALIZED | VLM_TEXT_ADDED_DECODES_NORMALIZED))
@@ -132,7 +132,7 @@ void Tokenizer::encodePieces(const Pieces &pieces,
 
 size_t Tokenizer::specialCount() const {
   size_t count = 0;
-  for (const vlm_text_piece &piece : tables.post)
+  for (const vlm_text_piece &piece : data.post)
     count += piece.kind != VLM_TEXT_PIECE_TEXT;
   return count;
 }
@@ -158,13 +158,13 @@ vlm_status_t *Tokenizer::encode(std::string_view bytes, bool special,
     own.erase(own.begin(), own.end() - room);
   else if (truncated)
     own.resize(room);
-  if (!special || tables.post.empty()) {
+  if (!special || data.post.empty()) {
     ids = std::move(own);
     return nullptr;
   }
   ids.clear();
   ids.reserve(own.size() + specials);
-  for (const vlm_text_piece &piece : tables.post)
+  for (const vlm_text_piece &piece : data.post)
     if (piece.kind == VLM_TEXT_PIECE_TEXT)
       ids.insert(ids.end(), own.begin(), own.end());
     else if (piece.kind == VLM_TEXT_PIECE_TOKEN || ids.empty() ||
@@ -177,19 +177,19 @@ vlm_status_t *Tokenizer::decode(const int32_t *ids, size_t count,
                                 bool skipSpecial, std::string &text) const {
   std::vector<DecodedToken> tokens;
   for (size_t i = 0; i < count; ++i) {
-    if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= tables.idCount())
+    if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= data.idCount())
       return makeStatus(VLM_INVALID_ARGUMENT,
                         "ids[" + std::to_string(i) + "]: expected 0 to " +
-                            std::to_string(tables.idCount() - 1) + ", found " +
+                            std::to_string(data.idCount() - 1) + ", found " +
                             std::to_string(ids[i]));
     uint32_t id = ids[i];
     if (auto at = added.find(id); at != added.end()) {
       if (!skipSpecial || !at->second.special)
         tokens.push_back({at->second.text, at->second.special});
-    } else if (tables.hasToken(id)) {
-      tokens.push_back({std::string(tables.token(id)), false});
+    } else if (data.hasToken(id)) {
+      tokens.push_back({std::string(data.token(id)), false});
     }
   }
-  text = decodeTokens(tables, std::move(tokens));
+  text = decodeTokens(data, std::move(tokens));
   return nullptr;
 }

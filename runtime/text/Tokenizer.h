@@ -36,7 +36,8 @@ public:
   vlm_status_t *decode(const int32_t *ids, size_t count, bool skipSpecial,
                        std::string &text) const;
 
-  const vlm_text_header &header() const { return tables.header(); }
+  const vlm_text_header &header() const { return data.header(); }
+  const Tables &tables() const { return data; }
 
 private:
   /// What an added token decodes to.
@@ -52,7 +53,7 @@ private:
   void encodePieces(const Pieces &pieces, std::vector<int32_t> &ids) const;
   size_t specialCount() const;
 
-  Tables tables;
+  Tables data;
   std::vector<std::unique_ptr<Normalizer>> normalizers;
   std::vector<std::unique_ptr<PreTokenizer>> preTokenizers;
   std::unique_ptr<Model> model;

@@ -30,9 +30,11 @@ def main():
             siglip_tokens.make_all(Path(args.out) / "siglip")
             continue
         if part == "llava":
+            import llava_files
             import llava_models
 
             llava_models.make_all(Path(args.out) / "llava")
+            llava_files.make_all(Path(args.out) / "llava")
             continue
         if part == "pictures":
             import pictures as module

@@ -59,18 +59,28 @@ static std::optional<Fault> appendPicture(const vlm_model_t *model,
   return std::nullopt;
 }
 
-std::optional<Fault>
-EmbedTask::addImages(const std::vector<std::string> &paths,
-                     const std::function<void(size_t)> &progress) {
+Outcome<HostTensor>
+preprocessPictures(const vlm_model_t *model,
+                   const std::vector<std::string> &paths,
+                   const std::function<void(size_t)> &progress) {
   HostTensor pixels;
   for (size_t i = 0; i < paths.size(); ++i) {
     if (std::optional<Fault> fault = appendPicture(model, paths[i], pixels))
-      return fault;
+      return *fault;
     if (progress)
       progress(i + 1);
   }
+  return pixels;
+}
+
+std::optional<Fault>
+EmbedTask::addImages(const std::vector<std::string> &paths,
+                     const std::function<void(size_t)> &progress) {
+  Outcome<HostTensor> pixels = preprocessPictures(model, paths, progress);
+  if (!pixels)
+    return pixels.takeFault();
   if (!paths.empty())
-    addInput("pixel_values", std::move(pixels));
+    addInput("pixel_values", std::move(*pixels));
   return std::nullopt;
 }
 

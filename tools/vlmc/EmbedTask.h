@@ -30,6 +30,14 @@ using Image = std::unique_ptr<vlm_image_t, decltype(&vlm_image_destroy)>;
 /// Errors: those of the runtime, which name the file.
 Outcome<Image> decodeImage(const std::string &path);
 
+/// Decodes and preprocesses picture files into [N, 3, H, W]; `progress` is told
+/// of each.
+/// Errors: those of the runtime; pictures that come out in different sizes.
+Outcome<HostTensor>
+preprocessPictures(const vlm_model_t *model,
+                   const std::vector<std::string> &paths,
+                   const std::function<void(size_t done)> &progress = {});
+
 /// A tokenizer of the runtime.
 using Tokenizer =
     std::unique_ptr<vlm_tokenizer_t, decltype(&vlm_tokenizer_destroy)>;

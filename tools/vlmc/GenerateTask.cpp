@@ -36,6 +36,16 @@ bool GenerateTask::isEnd(int64_t id) const {
 // Inputs
 //===----------------------------------------------------------------------===//
 
+std::optional<Fault> GenerateTask::addPrompts(const PromptRequest &request) {
+  if (std::optional<Fault> fault = openTokenizer(model, tokenizer))
+    return fault;
+  Outcome<TensorMap> inputs = makePromptInputs(model, tokenizer.get(), request);
+  if (!inputs)
+    return inputs.takeFault();
+  tensors.merge(*inputs);
+  return std::nullopt;
+}
+
 /// The tower's features, as rows one behind the other. Without pictures there
 /// is one row that nobody reads.
 std::optional<Fault> GenerateTask::encodePictures() {
@@ -252,6 +262,22 @@ std::optional<Fault> GenerateTask::run(int64_t maxNewTokens) {
       return fault;
   }
   keepGenerated();
+  return tokenizer ? keepText() : std::nullopt;
+}
+
+/// The rows of `generated_ids` as texts, with a zero byte between two.
+std::optional<Fault> GenerateTask::keepText() {
+  const HostTensor &ids = tensors["generated_ids"];
+  auto width = size_t(ids.shape[1]);
+  std::string text;
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    std::string one;
+    if (std::optional<Fault> fault = decodeIds(
+            tokenizer.get(), ids.data<int64_t>() + row * width, width, one))
+      return fault;
+    text.append(row ? 1 : 0, '\0').append(one);
+  }
+  tensors["text"] = HostTensor::of(VLM_U8, {int64_t(text.size())}, text.data());
   return std::nullopt;
 }
 

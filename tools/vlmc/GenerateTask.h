@@ -1,6 +1,7 @@
 //===- GenerateTask.h - Language models: prompts to text --------*- C++ -*-===//
 //
-// The task `generate` on ready-made inputs: runs the tower, puts its features
+// The task `generate`, on ready-made inputs or on words and pictures: runs the
+// tower, puts its features
 // in the place of the picture tokens, runs the prompts through the decoder and
 // goes on greedily. Keeps every named value on the way.
 //
@@ -14,7 +15,7 @@
 #define VLMC_TOOLS_VLMC_GENERATETASK_H
 
 #include "runtime/abi/vlm_abi.h"
-#include "tools/vlmc/Tensors.h"
+#include "tools/vlmc/PromptInputs.h"
 
 #include <memory>
 
@@ -32,6 +33,13 @@ public:
 
   /// Takes pixel_values, input_ids or attention_mask.
   void addInput(const std::string &name, HostTensor tensor);
+
+  /// Takes words and pictures: a placeholder of the prompts becomes the tokens
+  /// of the next picture; several prompts are padded. Then the text of what was
+  /// generated is kept as well.
+  /// Errors: pictures or placeholders that lack a partner; those of the
+  /// runtime.
+  std::optional<Fault> addPrompts(const PromptRequest &request);
 
   /// Runs all prompts; a request's `maxNewTokens` of 0 stands for the model's
   /// own number, or 20 where it has none, as in transformers.
@@ -61,12 +69,14 @@ private:
   void keepRows(const std::string &name, const HostTensor &rows,
                 const Prompt &prompt, size_t number);
   void keepGenerated();
+  std::optional<Fault> keepText();
   bool isEnd(int64_t id) const;
 
   const vlm_model_t *model;
   const vlm_abi_generation &facts;
   TensorMap tensors;
-  HostTensor features; ///< [M, D]
+  HostTensor features;                                 ///< [M, D]
+  Tokenizer tokenizer{nullptr, vlm_tokenizer_destroy}; ///< of `addPrompts`
   std::vector<Prompt> prompts;
   std::vector<float> lastLogits; ///< of the prompt in work
   std::unique_ptr<vlm_cache_t, decltype(&vlm_cache_destroy)> cache{

@@ -1,8 +1,6 @@
 //===- Requests.cpp - The requests.json of `vlmc run` ---------------------===//
 #include "tools/vlmc/Requests.h"
 
-#include "frontend/support/Json.h"
-
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -48,6 +46,8 @@ public:
   std::vector<std::string> strings(const std::string &field);
   int64_t positive(const std::string &field);
   bool has(const std::string &field) const { return object.contains(field); }
+  const Json &value(const std::string &field) const { return object[field]; }
+  const std::string &place() const { return where; }
   /// Takes a field that is not among `known` as a fault.
   void finish(const std::set<std::string> &known);
   void fail(const Fault &first) {
@@ -115,6 +115,89 @@ static std::string resolve(const fs::path &folder, const std::string &path) {
   return (folder / path).string();
 }
 
+/// Texts and pictures in turn.
+static void readInterleaved(FieldReader &reader, RequestCase &request,
+                            const fs::path &folder) {
+  const Json &list = reader.value("interleaved");
+  PromptFields &prompt = request.prompt;
+  prompt.isInterleaved = true;
+  bool isGood = list.is_array();
+  for (const Json &part : isGood ? list : Json::array()) {
+    bool isPicture = part.is_object() && part.size() == 1 &&
+                     part.contains("image") && part["image"].is_string();
+    isGood = isGood && (isPicture || part.is_string());
+    if (!isGood)
+      break;
+    prompt.isPicture.push_back(isPicture);
+    prompt.prompts.push_back(isPicture ? "" : part.get<std::string>());
+    if (isPicture)
+      request.images.push_back(
+          resolve(folder, part["image"].get<std::string>()));
+  }
+  if (!isGood)
+    reader.fail(wrong(reader.place() + ": interleaved",
+                      "a list of strings and of objects {\"image\": path}",
+                      &list));
+}
+
+/// What the processor is told beside texts and pictures.
+static void readProcessorOptions(FieldReader &reader, PromptFields &prompt) {
+  const std::string where = reader.place() + ": processor_kwargs";
+  const Json &options = reader.value("processor_kwargs");
+  if (!options.is_object())
+    return reader.fail(wrong(where, "an object", &options));
+  for (const auto &[name, value] : options.items()) {
+    bool isSide = value == "left" || value == "right";
+    if (name == "padding_side" && isSide)
+      prompt.padsLeft = value == "left";
+    else if (name == "add_special_tokens" && value.is_boolean())
+      prompt.addsSpecial = value.get<bool>();
+    else if (name != "padding" || value != true)
+      reader.fail(Fault(where + ": '" + name + "': expected padding_side " +
+                        "(\"left\" or \"right\"), add_special_tokens (true "
+                        "or false) or padding (true), which vlmc supports, "
+                        "found " +
+                        describe(value) + "; remove it"));
+  }
+}
+
+/// One of the ways to give prompts, and the pictures.
+static void readGenerate(FieldReader &reader, RequestCase &request,
+                         const fs::path &folder) {
+  std::string ways;
+  for (const char *way : {"messages", "text", "interleaved", "batch"})
+    if (reader.has(way))
+      ways += (ways.empty() ? "" : ", ") + std::string(way);
+  if (ways.empty() || ways.find(',') != ways.npos)
+    return reader.fail(
+        Fault(reader.place() +
+              ": expected one of messages, text, interleaved, batch, found " +
+              (ways.empty() ? "none" : ways) + "; mend the file"));
+  if (reader.has("videos"))
+    reader.fail(Fault(reader.place() +
+                      ": videos: this version of vlmc takes no videos; "
+                      "remove the field"));
+  if (reader.has("images"))
+    for (const std::string &path : reader.strings("images"))
+      request.images.push_back(resolve(folder, path));
+  if (ways == "text")
+    request.prompt.prompts.push_back(reader.string("text"));
+  else if (ways == "batch")
+    request.prompt.prompts = reader.strings("batch");
+  else if (ways == "interleaved")
+    readInterleaved(reader, request, folder);
+  else
+    request.prompt.messages = reader.value("messages");
+  if (ways == "batch" && request.prompt.prompts.empty() && !reader.fault)
+    reader.fail(Fault(reader.place() +
+                      ": batch: expected at least one prompt, found none; "
+                      "mend the file"));
+  if (reader.has("processor_kwargs"))
+    readProcessorOptions(reader, request.prompt);
+  if (reader.has("max_new_tokens"))
+    request.maxNewTokens = reader.positive("max_new_tokens");
+}
+
 /// The fields that belong to the case's task.
 static void readTask(FieldReader &reader, RequestCase &request, bool isTensors,
                      const fs::path &folder, const std::string &where) {
@@ -139,7 +222,9 @@ static void readTask(FieldReader &reader, RequestCase &request, bool isTensors,
       if (reader.has("max_new_tokens"))
         request.maxNewTokens = reader.positive("max_new_tokens");
     }
-  } else if (request.task != "generate") {
+  } else if (request.task == "generate") {
+    readGenerate(reader, request, folder);
+  } else {
     if (reader.has("images"))
       for (const std::string &path : reader.strings("images"))
         request.images.push_back(resolve(folder, path));

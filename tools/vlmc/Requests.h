@@ -11,12 +11,23 @@
 #ifndef VLMC_TOOLS_VLMC_REQUESTS_H
 #define VLMC_TOOLS_VLMC_REQUESTS_H
 
+#include "frontend/support/Json.h"
 #include "tools/vlmc/Report.h"
 
 #include <string>
 #include <vector>
 
 namespace vlmc::tool {
+
+/// What a case of the task `generate` asks for.
+struct PromptFields {
+  std::vector<std::string> prompts; ///< of `text`, `batch` or `interleaved`
+  bool isInterleaved = false; ///< then each element is a text or a picture
+  std::vector<bool> isPicture;
+  Json messages; ///< null: none
+  bool addsSpecial = true;
+  std::optional<bool> padsLeft;
+};
 
 /// One case. Paths are as they can be opened from here.
 struct RequestCase {
@@ -25,8 +36,9 @@ struct RequestCase {
   std::vector<std::string> images;
   std::vector<std::string> texts;
   std::string tokenizer; ///< folder, relative to the model's; "" for its own
-  std::string tensors;   ///< mode "tensors": a safetensors file
-  std::string prefix;    ///< of the names in it
+  PromptFields prompt;
+  std::string tensors;      ///< mode "tensors": a safetensors file
+  std::string prefix;       ///< of the names in it
   int64_t maxNewTokens = 0; ///< 0: the model's own number
   /// What is wrong with this case alone.
   std::optional<Fault> fault;

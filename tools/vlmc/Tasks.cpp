@@ -38,11 +38,8 @@ std::optional<Fault> CaseRunner::run(const RequestCase &request,
                  "' reads texts and pictures; give it in mode \"files\"");
   if (std::optional<Fault> fault = openModelOnce())
     return fault;
-  if (request.task == "generate" && isTensors && canGenerate(model->get()))
-    return generate(request, values);
   if (request.task == "generate" && canGenerate(model->get()))
-    return Fault("task 'generate' takes token ids and pixel values that are "
-                 "ready made; give it in mode \"tensors\"");
+    return generate(request, values);
   return Fault("task '" + request.task +
                "' is not supported by this model, which has the tasks embed, "
                "tokenize and decode");
@@ -108,10 +105,44 @@ std::optional<Fault> CaseRunner::embed(const RequestCase &request,
   return std::nullopt;
 }
 
+/// The prompts of a case as one text each.
+static std::optional<Fault> makePrompt(const vlm_model_t *model,
+                                       const RequestCase &request,
+                                       PromptRequest &out) {
+  const PromptFields &fields = request.prompt;
+  out.images = request.images;
+  out.addsSpecial = fields.addsSpecial;
+  out.padsLeft = fields.padsLeft;
+  Tokenizer tokenizer(nullptr, vlm_tokenizer_destroy);
+  if (std::optional<Fault> fault = openTokenizer(model, tokenizer))
+    return fault;
+  if (!fields.messages.is_null())
+    return Fault("messages: conversations are not supported yet; give the "
+                 "prompt as 'text'");
+  if (!fields.isInterleaved) {
+    out.prompts = fields.prompts;
+    return std::nullopt;
+  }
+  std::string text;
+  for (size_t i = 0; i < fields.prompts.size(); ++i)
+    text +=
+        fields.isPicture[i] ? pictureToken(tokenizer.get()) : fields.prompts[i];
+  out.prompts = {text};
+  return std::nullopt;
+}
+
 std::optional<Fault> CaseRunner::generate(const RequestCase &request,
                                           TensorMap &values) {
   GenerateTask task(model->get());
-  std::optional<Fault> fault = readInputs(request, task);
+  std::optional<Fault> fault;
+  if (isTensors) {
+    fault = readInputs(request, task);
+  } else {
+    PromptRequest prompt;
+    fault = makePrompt(model->get(), request, prompt);
+    if (!fault)
+      fault = task.addPrompts(prompt);
+  }
   if (!fault)
     fault = task.run(request.maxNewTokens);
   if (!fault)

@@ -467,3 +467,66 @@ TEST(ReadTokenizer, ReadsTemplatesAndAddedTokensAsTheyStand) {
   EXPECT_EQ(text.decode({3, 0, 2}), "a ab");
   EXPECT_EQ(text.decode({3, 0, 2}, false), "<s> a ab");
 }
+
+/// What the tables say of prompts: the template, the token of pictures, how
+/// many of them 28 x 42 pixels take, the roles.
+static std::string promptsOf(const Folder &folder) {
+  Opened opened(folder.path());
+  if (opened.status)
+    return vlm_status_message(opened.status);
+  auto text = [](const char *data, size_t bytes) {
+    return data ? std::string(data, bytes) : std::string("-");
+  };
+  size_t bytes = 0;
+  const char *chat = vlm_tokenizer_chat_template(opened.tokenizer, &bytes);
+  std::string out = text(chat, bytes);
+  const char *picture = vlm_tokenizer_picture_token(opened.tokenizer, &bytes);
+  out += " " + text(picture, bytes) + " " +
+         std::to_string(vlm_tokenizer_picture_tokens(opened.tokenizer, 28, 42));
+  const char *role = nullptr, *token = nullptr;
+  size_t roleBytes = 0;
+  for (size_t i = 0; vlm_tokenizer_role(opened.tokenizer, i, &role, &roleBytes,
+                                        &token, &bytes);
+       ++i)
+    out += " " + text(role, roleBytes) + "=" + text(token, bytes);
+  return out;
+}
+
+TEST(ReadTokenizer, PromptsOfTheProcessor) {
+  Folder folder;
+  folder.write("tokenizer.json", tokenizerJson(kModel, ""));
+  EXPECT_EQ(promptsOf(folder), "- - 0");
+  folder.write("tokenizer_config.json",
+               R"({"eos_token": "b", "bos_token": null,
+                   "chat_template": [{"name": "tool", "template": "T"},
+                                     {"name": "default", "template": "D"}]})");
+  EXPECT_EQ(promptsOf(folder), "D - 0 eos_token=b");
+  // What the model has counts where the processor names no patch.
+  folder.write("config.json", R"({"image_token_index": 2,
+      "vision_config": {"patch_size": 14},
+      "vision_feature_select_strategy": "full"})");
+  EXPECT_EQ(promptsOf(folder), "D <image> 7 eos_token=b");
+  folder.write("chat_template.jinja", "J");
+  folder.write("processor_config.json",
+               R"({"patch_size": 7, "image_token": "<img>",
+                   "vision_feature_select_strategy": "default"})");
+  EXPECT_EQ(promptsOf(folder), "J <img> 23 eos_token=b");
+  folder.write("chat_template.json", R"({"chat_template": "L"})");
+  folder.write("processor_config.json",
+               R"({"patch_size": 7, "num_additional_image_tokens": 1,
+                   "vision_feature_select_strategy": "full"})");
+  EXPECT_EQ(promptsOf(folder), "L <image> 25 eos_token=b");
+  folder.write("tokenizer_config.json",
+               R"({"extra_special_tokens": {"image_token": "b"}})");
+  folder.write("processor_config.json",
+               R"({"patch_size": 7, "chat_template": "P"})");
+  EXPECT_EQ(promptsOf(folder), "P b 24");
+  folder.write("processor_config.json", R"({"patch_size": 0})");
+  EXPECT_EQ(readMessage(folder), "DIR/processor_config.json: patch_size: "
+                                 "expected an integer from 1 to 65536, found "
+                                 "0");
+  folder.write("processor_config.json", R"({"chat_template": {"tool": "T"}})");
+  EXPECT_EQ(readMessage(folder),
+            "warning: DIR/processor_config.json: chat_template: has no "
+            "template of the name 'default'; conversations have none\n");
+}

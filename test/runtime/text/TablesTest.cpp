@@ -37,11 +37,11 @@ TEST(Tables, DamageIsTold) {
   using Header = vlm_text_header;
   using Blob = std::vector<uint8_t>;
   EXPECT_EQ(openChanged([](Header &, Blob &blob) { blob.resize(100); }),
-            corrupt("expected at least 288 bytes, found 100"));
+            corrupt("expected at least 328 bytes, found 100"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.magic[0] = 'X'; }),
             corrupt("expected 'VLMTEXT' at their beginning"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.version = 9; }),
-            "tokenizer tables: expected version 2, found 9; compile the model "
+            "tokenizer tables: expected version 3, found 9; compile the model "
             "again with this version of vlmc");
   std::string size = std::to_string(goodTables().size()),
               cut = std::to_string(goodTables().size() - 64);
@@ -60,6 +60,15 @@ TEST(Tables, DamageIsTold) {
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.pad_id = 1000; }), badId);
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.strings.count = 8; }),
             corrupt("a token's text lies outside of them"));
+  EXPECT_EQ(openChanged([](Header &h, Blob &) { h.chat_template.bytes = ~0U; }),
+            corrupt("a text lies outside of them"));
+  EXPECT_EQ(openChanged([](Header &h, Blob &) { h.roles.count = 1ULL << 60; }),
+            outside);
+  EXPECT_EQ(openChanged([](Header &h, Blob &blob) {
+              reinterpret_cast<vlm_text_role *>(blob.data() + h.roles.offset)
+                  ->content.bytes = ~0U;
+            }),
+            corrupt("the name of a role lies outside of them"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.truncation_side = 2; }),
             corrupt("unknown side"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.model = 7; }),

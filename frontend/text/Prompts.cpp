@@ -1,0 +1,171 @@
+//===- Prompts.cpp - What a processor does to prompts ---------------------===//
+#include "frontend/text/Prompts.h"
+
+#include "frontend/support/MappedFile.h"
+
+#include <filesystem>
+
+using namespace vlmc;
+using namespace vlmc::text;
+
+namespace {
+
+/// Reads the files of one folder; the first fault is kept.
+class PromptReader {
+public:
+  PromptReader(const PromptFiles &files, std::vector<std::string> &warnings,
+               std::string &fault)
+      : files(files), warnings(warnings), fault(fault) {}
+  PromptDescription read(const SpecialTokens &special);
+
+private:
+  std::string path(const char *name) const {
+    return (std::filesystem::path(files.folder) / name).string();
+  }
+  bool exists(const char *name) const {
+    std::error_code ignored;
+    return std::filesystem::exists(path(name), ignored);
+  }
+  std::optional<Json> open(const char *name);
+  std::string readText(const char *name);
+  std::string readTemplate(const Json *processor);
+  std::string templateOf(const Fields &fields);
+  void readPictures(const Fields *processor, const SpecialTokens &special,
+                    PromptDescription &out);
+
+  const PromptFiles &files;
+  std::vector<std::string> &warnings;
+  std::string &fault;
+};
+
+} // namespace
+
+std::optional<Json> PromptReader::open(const char *name) {
+  if (!exists(name))
+    return std::nullopt;
+  Result<Json> json = readJsonFile(path(name));
+  if (json)
+    return std::move(*json);
+  if (fault.empty())
+    fault = json.message();
+  return std::nullopt;
+}
+
+std::string PromptReader::readText(const char *name) {
+  Result<MappedFile> file = MappedFile::open(path(name));
+  if (file)
+    return std::string(file->text());
+  if (fault.empty())
+    fault = file.message();
+  return "";
+}
+
+/// A template, or the one named "default" of several.
+std::string PromptReader::templateOf(const Fields &fields) {
+  const Json *value = fields.find("chat_template");
+  if (!value || value->is_string())
+    return value ? value->get<std::string>() : "";
+  if (value->is_object() && value->contains("default") &&
+      (*value)["default"].is_string())
+    return (*value)["default"].get<std::string>();
+  if (value->is_array())
+    for (const Json &entry : *value)
+      if (entry.is_object() && entry.contains("name") &&
+          entry["name"] == "default" && entry.contains("template") &&
+          entry["template"].is_string())
+        return entry["template"].get<std::string>();
+  warnings.push_back(fields.where("chat_template") +
+                     ": has no template of the name 'default'; "
+                     "conversations have none");
+  return "";
+}
+
+/// In the order in which transformers looks; the tokenizer's own comes last.
+std::string PromptReader::readTemplate(const Json *processor) {
+  if (processor && processor->contains("chat_template"))
+    return templateOf(
+        Fields(*processor, path("processor_config.json"), "", fault));
+  if (std::optional<Json> json = open("chat_template.json"))
+    return templateOf(Fields(*json, path("chat_template.json"), "", fault));
+  if (exists("chat_template.jinja"))
+    return readText("chat_template.jinja");
+  return files.config && files.config->json.is_object()
+             ? templateOf(*files.config)
+             : "";
+}
+
+/// A whole number of a file, within bounds.
+static std::optional<int64_t> integer(const Fields *fields, const char *name,
+                                      int64_t least) {
+  const Json *value = fields ? fields->find(name) : nullptr;
+  if (!value)
+    return std::nullopt;
+  constexpr int64_t most = 1 << 16;
+  if (value->is_number_integer() && *value >= least && *value <= most)
+    return value->get<int64_t>();
+  fields->fail(name, "expected an integer from " + std::to_string(least) +
+                         " to 65536, found " + describe(*value));
+  return std::nullopt;
+}
+
+/// How many tokens a picture takes. Where the processor names no patch, those
+/// of the model are counted.
+void PromptReader::readPictures(const Fields *processor,
+                                const SpecialTokens &special,
+                                PromptDescription &out) {
+  bool hasPictures = files.model && (files.model->find("image_token_index") ||
+                                     files.model->find("image_token_id"));
+  if (!hasPictures && !(processor && processor->find("patch_size")))
+    return;
+  out.pictureToken = "<image>";
+  if (processor)
+    if (auto token = processor->optionalString("image_token"))
+      out.pictureToken = *token;
+  for (const auto &[name, token] : special.named)
+    if (name == "image_token")
+      out.pictureToken = token.token.content;
+  if (auto patch = integer(processor, "patch_size", 1)) {
+    std::string strategy =
+        processor->optionalString("vision_feature_select_strategy")
+            .value_or("");
+    out.picturePatch = static_cast<uint32_t>(*patch);
+    out.pictureExtra = static_cast<int32_t>(
+        integer(processor, "num_additional_image_tokens", 0).value_or(0) -
+        (strategy == "default"));
+    return;
+  }
+  if (!files.model || !files.model->find("vision_config"))
+    return;
+  Fields vision = files.model->inside("vision_config");
+  std::string strategy =
+      files.model->optionalString("vision_feature_select_strategy")
+          .value_or("default");
+  out.picturePatch =
+      static_cast<uint32_t>(integer(&vision, "patch_size", 1).value_or(0));
+  out.pictureExtra = strategy == "full";
+}
+
+PromptDescription PromptReader::read(const SpecialTokens &special) {
+  PromptDescription out;
+  for (const auto &[role, token] : special.roles)
+    if (token)
+      out.roles[role] = token->token.content;
+  std::optional<Json> processor = open("processor_config.json");
+  if (processor && !processor->is_object())
+    processor.reset(); // the reader of pictures tells
+  out.chatTemplate = readTemplate(processor ? &*processor : nullptr);
+  if (processor) {
+    Fields fields(*processor, path("processor_config.json"), "", fault);
+    readPictures(&fields, special, out);
+  } else {
+    readPictures(nullptr, special, out);
+  }
+  return out;
+}
+
+PromptDescription vlmc::text::readPrompts(const PromptFiles &files,
+                                          const SpecialTokens &special,
+                                          std::vector<std::string> &warnings,
+                                          std::string &fault) {
+  return PromptReader(files, warnings, fault).read(special);
+}

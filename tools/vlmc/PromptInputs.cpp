@@ -1,0 +1,178 @@
+//===- PromptInputs.cpp - From words and pictures to tensors --------------===//
+#include "tools/vlmc/PromptInputs.h"
+
+#include "runtime/abi/vlm_abi.h"
+
+#include <algorithm>
+
+namespace vlmc::tool {
+
+std::optional<Fault> openTokenizer(const vlm_model_t *model,
+                                   Tokenizer &tokenizer) {
+  vlm_tokenizer_t *opened = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_tokenizer_of_model(model, &opened)))
+    return fault;
+  tokenizer.reset(opened);
+  return std::nullopt;
+}
+
+std::string pictureToken(const vlm_tokenizer_t *tokenizer) {
+  size_t bytes = 0;
+  const char *token = vlm_tokenizer_picture_token(tokenizer, &bytes);
+  return token ? std::string(token, bytes) : std::string();
+}
+
+std::optional<Fault> decodeIds(const vlm_tokenizer_t *tokenizer,
+                               const int64_t *ids, size_t count,
+                               std::string &text) {
+  std::vector<int32_t> known;
+  auto limit = int64_t(vlm_tokenizer_id_count(tokenizer));
+  for (size_t i = 0; i < count; ++i)
+    if (ids[i] >= 0 && ids[i] < limit)
+      known.push_back(int32_t(ids[i]));
+  char *decoded = nullptr;
+  size_t bytes = 0;
+  if (std::optional<Fault> fault =
+          check(vlm_tokenizer_decode(tokenizer, known.data(), known.size(),
+                                     /*skip_special=*/1, &decoded, &bytes)))
+    return fault;
+  text.assign(decoded, bytes);
+  vlm_string_destroy(decoded);
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// Placeholders
+//===----------------------------------------------------------------------===//
+
+static size_t countOf(const std::string &text, const std::string &word) {
+  size_t count = 0;
+  for (size_t at = 0; (at = text.find(word, at)) != text.npos;
+       at += word.size())
+    ++count;
+  return count;
+}
+
+static std::string plural(size_t count, const char *what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+/// That each picture has its placeholder.
+static std::optional<Fault> checkPlaceholders(const PromptRequest &request,
+                                              const std::string &token) {
+  if (token.empty())
+    return request.images.empty()
+               ? std::nullopt
+               : std::optional(Fault(
+                     "expected a request without pictures, found " +
+                     plural(request.images.size(), "picture") +
+                     ": the checkpoint has no processor_config.json and no "
+                     "token that stands for a picture"));
+  size_t found = 0;
+  for (const std::string &prompt : request.prompts)
+    found += countOf(prompt, token);
+  if (found == request.images.size())
+    return std::nullopt;
+  return Fault("expected a placeholder '" + token +
+               "' in the prompt for each picture, found " +
+               plural(found, "placeholder") + " and " +
+               plural(request.images.size(), "picture") + "; " +
+               (found < request.images.size()
+                    ? "write '" + token + "' where the picture belongs"
+                    : std::string("give the pictures that are missing")));
+}
+
+/// The prompt with `count` tokens in the place of each placeholder.
+static std::string expand(const std::string &prompt, const std::string &token,
+                          int64_t count) {
+  std::string out;
+  size_t last = 0;
+  for (size_t at;
+       !token.empty() && (at = prompt.find(token, last)) != prompt.npos;
+       last = at + token.size()) {
+    out.append(prompt, last, at - last);
+    for (int64_t i = 0; i < count; ++i)
+      out += token;
+  }
+  return out.append(prompt, last);
+}
+
+//===----------------------------------------------------------------------===//
+// Ids
+//===----------------------------------------------------------------------===//
+
+static Outcome<std::vector<int64_t>> encode(const vlm_tokenizer_t *tokenizer,
+                                            const std::string &text,
+                                            bool special) {
+  vlm_ids_t ids{};
+  if (std::optional<Fault> fault =
+          check(vlm_tokenizer_encode(tokenizer, text.data(), text.size(),
+                                     special ? 1 : 0, /*max_tokens=*/0, &ids)))
+    return *fault;
+  std::vector<int64_t> result(ids.ids, ids.ids + ids.count);
+  vlm_ids_destroy(&ids);
+  return result;
+}
+
+/// The id that fills shorter rows up.
+static int64_t padId(const vlm_model_t *model,
+                     const vlm_tokenizer_t *tokenizer) {
+  if (int32_t own = vlm_tokenizer_pad_id(tokenizer); own >= 0)
+    return own;
+  const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
+  return facts && facts->pad_token >= 0 ? facts->pad_token : 0;
+}
+
+/// Rows of one length, and the mask of what is no padding.
+static void pad(const std::vector<std::vector<int64_t>> &rows, int64_t padding,
+                bool left, TensorMap &out) {
+  size_t longest = 0;
+  for (const std::vector<int64_t> &row : rows)
+    longest = std::max(longest, row.size());
+  std::vector<int64_t> ids(rows.size() * longest, padding);
+  std::vector<int64_t> mask(ids.size(), 0);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    size_t begin = i * longest + (left ? longest - rows[i].size() : 0);
+    std::ranges::copy(rows[i], ids.begin() + ptrdiff_t(begin));
+    std::fill_n(mask.begin() + ptrdiff_t(begin), rows[i].size(), 1);
+  }
+  std::vector<int64_t> shape{int64_t(rows.size()), int64_t(longest)};
+  out["input_ids"] = HostTensor::of(VLM_I64, shape, ids.data());
+  out["attention_mask"] = HostTensor::of(VLM_I64, shape, mask.data());
+}
+
+Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
+                                    const vlm_tokenizer_t *tokenizer,
+                                    const PromptRequest &request) {
+  TensorMap out;
+  std::string token = pictureToken(tokenizer);
+  if (std::optional<Fault> fault = checkPlaceholders(request, token))
+    return *fault;
+  int64_t perPicture = 0;
+  if (!request.images.empty()) {
+    Outcome<HostTensor> pixels = preprocessPictures(model, request.images);
+    if (!pixels)
+      return pixels.takeFault();
+    perPicture = vlm_tokenizer_picture_tokens(tokenizer, pixels->shape[2],
+                                              pixels->shape[3]);
+    out["pixel_values"] = std::move(*pixels);
+  }
+  std::vector<std::vector<int64_t>> rows;
+  std::string prompts;
+  for (const std::string &prompt : request.prompts) {
+    prompts.append(rows.empty() ? 0 : 1, '\0').append(prompt);
+    Outcome<std::vector<int64_t>> ids = encode(
+        tokenizer, expand(prompt, token, perPicture), request.addsSpecial);
+    if (!ids)
+      return ids.takeFault();
+    rows.push_back(std::move(*ids));
+  }
+  pad(rows, padId(model, tokenizer),
+      request.padsLeft.value_or(vlm_tokenizer_pads_left(tokenizer) != 0), out);
+  out["prompt"] =
+      HostTensor::of(VLM_U8, {int64_t(prompts.size())}, prompts.data());
+  return out;
+}
+
+} // namespace vlmc::tool
