@@ -75,7 +75,11 @@ Row RowEmitter::prepareRmsNorm(vlm::RmsNormOp op, Value m) {
     return e.fmul(e.fmul(x, e.broadcast(type, inverse)), w);
   };
   if (group == features) {
-    Value inverse = inverseRms(input, e.constant(0), group, epsilon);
+    Value inverse = ofRow(op, m, [=](RowEmitter &rows, Value row) mutable {
+      return SmallVector<Value>{rows.inverseRms(rows.prepare(op.getInput(), row),
+                                                rows.e.constant(0), group,
+                                                epsilon)};
+    })[0];
     return [=](Value k, Type type, int64_t valid) {
       return scaled(input(k, type, valid), weight(k, type, valid), inverse,
                     type);
