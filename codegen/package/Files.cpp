@@ -41,6 +41,13 @@ Expected<OutputFile> OutputFile::create(std::string path, uint64_t bytes) {
   return file;
 }
 
+Expected<OutputFile> OutputFile::open(std::string path) {
+  int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0)
+    return systemError("cannot open '" + path + "'", errno);
+  return OutputFile(std::move(path), fd);
+}
+
 OutputFile::OutputFile(OutputFile &&other) noexcept
     : path(std::move(other.path)), fd(std::exchange(other.fd, -1)) {}
 
@@ -85,6 +92,18 @@ Error writeFile(std::string path, ArrayRef<uint8_t> bytes) {
 
 Error writeFile(std::string path, StringRef text) {
   return writeFile(std::move(path), arrayRefFromStringRef(text));
+}
+
+Error appendToFile(std::string path, ArrayRef<uint8_t> bytes) {
+  uint64_t size = 0;
+  if (std::error_code code = fs::file_size(path, size))
+    return systemError("cannot read '" + path + "'", code.value());
+  Expected<OutputFile> file = OutputFile::open(std::move(path));
+  if (!file)
+    return file.takeError();
+  if (Error error = file->write(size, bytes))
+    return error;
+  return file->close();
 }
 
 //===-- PackageDirectory --------------------------------------------------===//

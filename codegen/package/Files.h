@@ -25,6 +25,8 @@ class OutputFile {
 public:
   /// Makes the file, which must not exist, and reserves `bytes` bytes for it.
   static llvm::Expected<OutputFile> create(std::string path, uint64_t bytes);
+  /// Opens a file that is there.
+  static llvm::Expected<OutputFile> open(std::string path);
   OutputFile(OutputFile &&other) noexcept;
   OutputFile &operator=(OutputFile &&) = delete;
   ~OutputFile();
@@ -42,6 +44,8 @@ private:
 /// Writes a whole new file and syncs it.
 llvm::Error writeFile(std::string path, llvm::ArrayRef<uint8_t> bytes);
 llvm::Error writeFile(std::string path, llvm::StringRef text);
+/// Writes to the end of a file that is there, and syncs all of it.
+llvm::Error appendToFile(std::string path, llvm::ArrayRef<uint8_t> bytes);
 
 /// A directory that takes the place of `output` as a whole or not at all.
 class PackageDirectory {

@@ -3,6 +3,7 @@
 #include "codegen/package/Error.h"
 #include "codegen/package/Files.h"
 #include "lld/Common/Driver.h"
+#include "runtime/abi/LibrarySeal.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
@@ -12,6 +13,7 @@
 #include "llvm/Object/ArchiveWriter.h"
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 #include <map>
 #include <mutex>
@@ -116,6 +118,20 @@ static Error makeFolder(const std::string &folder) {
   return Error::success();
 }
 
+/// Appends the checksum that the runtime compares before it loads the library.
+static Error sealLibrary(const std::string &path) {
+  ErrorOr<std::unique_ptr<MemoryBuffer>> buffer =
+      MemoryBuffer::getFile(path, /*IsText=*/false,
+                            /*RequiresNullTerminator=*/false);
+  if (!buffer)
+    return userError("cannot read '" + path +
+                     "': " + buffer.getError().message());
+  StringRef bytes = (*buffer)->getBuffer();
+  LibrarySeal seal = sealOf(bytes.data(), bytes.size());
+  return appendToFile(path,
+                      {reinterpret_cast<const uint8_t *>(&seal), sizeof seal});
+}
+
 Error linkSharedLibrary(const LinkRequest &request, const std::string &folder) {
   if (Error error = checkOpenSymbols(request))
     return error;
@@ -142,7 +158,9 @@ Error linkSharedLibrary(const LinkRequest &request, const std::string &folder) {
     return error;
   if (Error error = checkRoom(request, request.output))
     return error;
-  return runLinker(arguments, request.soname);
+  if (Error error = runLinker(arguments, request.soname))
+    return error;
+  return sealLibrary(request.output);
 }
 
 //===-- Archives ----------------------------------------------------------===//

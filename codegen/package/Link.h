@@ -38,10 +38,11 @@ struct LinkRequest {
   std::vector<std::string> imports;
 };
 
-/// Links a shared library. `folder` is for the linker's input files: it is made
-/// and removed here. The same request gives the same bytes. May be called again
-/// and from several threads (one waits for another).
-/// Errors: an open symbol, one defined twice, or whatever LLD says.
+/// Links a shared library and seals it (runtime/abi/LibrarySeal.h). `folder` is
+/// for the linker's input files: it is made and removed here. The same request
+/// gives the same bytes. May be called again and from several threads (one
+/// waits for another). Errors: an open symbol, one defined twice, or whatever
+/// LLD says.
 llvm::Error linkSharedLibrary(const LinkRequest &request,
                               const std::string &folder);
 

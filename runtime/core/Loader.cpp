@@ -5,18 +5,22 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "runtime/abi/LibrarySeal.h"
 #include "runtime/core/Cpu.h"
 #include "runtime/core/Model.h"
 #include "runtime/core/StatusInternal.h"
 #include "runtime/core/ThreadPool.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <cstring>
 #include <dlfcn.h>
 #include <elf.h>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <vector>
 
 namespace fs = std::filesystem;
 
@@ -101,40 +105,86 @@ static vlm_status_t *findLibrary(const fs::path &package, fs::path &outLibrary,
                                "compile the model again");
 }
 
-/// Checks a library's outside before the dynamic loader maps it: a file that
-/// ends too early would end the process.
-static vlm_status_t *checkElf(const fs::path &library) {
+/// Reads a whole file.
+static vlm_status_t *readLibrary(const fs::path &library,
+                                 const std::string &where,
+                                 std::vector<char> &outBytes) {
   std::error_code error;
   uintmax_t size = fs::file_size(library, error);
   std::ifstream file(library, std::ios::binary);
-  Elf64_Ehdr header{};
-  std::string where = "library '" + library.string() + "': ";
+  if (!error && file) {
+    outBytes.resize(size);
+    file.read(outBytes.data(), std::streamsize(size));
+    outBytes.resize(size_t(file.gcount()));
+  }
   if (error || !file)
     return makeStatus(VLM_IO, where + "cannot be read" +
                                   (error ? " (" + error.message() + ")" : "") +
                                   "; check its permissions");
-  file.read(reinterpret_cast<char *>(&header), sizeof header);
-  if (!file || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+  return nullptr;
+}
+
+/// Compares a library with its seal.
+static vlm_status_t *checkSeal(const std::vector<char> &bytes,
+                               const std::string &where) {
+  LibrarySeal seal{};
+  size_t size = bytes.size() - std::min(bytes.size(), sizeof seal);
+  if (size > 0)
+    std::memcpy(&seal, bytes.data() + size, sizeof seal);
+  if (seal.magic != kLibrarySealMagic)
+    return makeStatus(VLM_CORRUPT,
+                      where + "expected at its end the checksum that `vlmc "
+                              "compile` writes, found none; it is damaged, or "
+                              "was changed (as strip does), or an older vlmc "
+                              "wrote it: copy it again, or compile the model "
+                              "again");
+  LibrarySeal found = sealOf(bytes.data(), size);
+  if (seal.bytes == found.bytes && seal.crc == found.crc)
+    return nullptr;
+  auto text = [](const LibrarySeal &seal) {
+    std::array<char, 17> digits{};
+    std::snprintf(digits.data(), digits.size(), "%016llx",
+                  static_cast<unsigned long long>(seal.crc));
+    return std::to_string(seal.bytes) + " bytes with CRC-64 " + digits.data();
+  };
+  return makeStatus(VLM_CORRUPT,
+                    where + "damaged: expected " + text(seal) + ", found " +
+                        text(found) +
+                        "; copy it again, or compile the model again");
+}
+
+/// Checks a library before the dynamic loader maps it: one that ends too early
+/// or differs in a bit could end the process.
+static vlm_status_t *checkLibrary(const fs::path &library,
+                                  const std::string &where) {
+  std::vector<char> bytes;
+  if (vlm_status_t *status = readLibrary(library, where, bytes))
+    return status;
+  Elf64_Ehdr header{};
+  if (bytes.size() >= sizeof header)
+    std::memcpy(&header, bytes.data(), sizeof header);
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
       header.e_ident[EI_CLASS] != ELFCLASS64)
     return makeStatus(VLM_CORRUPT, where + "not a 64-bit ELF library; copy it "
                                            "again, or compile the model "
                                            "again");
   uint64_t sections = uint64_t(header.e_shentsize) * header.e_shnum, end;
-  if (__builtin_add_overflow(header.e_shoff, sections, &end) || end > size)
+  if (__builtin_add_overflow(header.e_shoff, sections, &end) ||
+      end > bytes.size())
     return makeStatus(VLM_CORRUPT,
                       where + "truncated: expected at least " +
                           std::to_string(end) + " bytes, found " +
-                          std::to_string(size) +
+                          std::to_string(bytes.size()) +
                           "; copy it again, or compile the model again");
-  return nullptr;
+  return checkSeal(bytes, where);
 }
 
 static vlm_status_t *openLibrary(const fs::path &library,
                                  const std::string &name, vlm_model_t &model,
                                  const vlm_abi_model *&outAbi) {
-  if (vlm_status_t *status = checkElf(library))
-    return status;
   std::string where = "library '" + library.string() + "': ";
+  if (vlm_status_t *status = checkLibrary(library, where))
+    return status;
   // A name without a slash would be looked for in the system's folders.
   std::string path = fs::absolute(library).string();
   model.library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -184,11 +234,10 @@ static vlm_status_t *chooseImageBackend(const vlm_load_options_t *options,
                       "vlm_image_backend_t (0 to 2), found " +
                           std::to_string(wanted));
   if (const vlm_abi_image *image = model.abi->image)
-    model.imageBackend = wanted != VLM_IMAGE_BACKEND_DEFAULT
-                             ? options->image_backend
-                         : image->backend == VLM_ABI_BACKEND_PIL
-                             ? VLM_IMAGE_BACKEND_PIL
-                             : VLM_IMAGE_BACKEND_TORCHVISION;
+    model.imageBackend =
+        wanted != VLM_IMAGE_BACKEND_DEFAULT     ? options->image_backend
+        : image->backend == VLM_ABI_BACKEND_PIL ? VLM_IMAGE_BACKEND_PIL
+                                                : VLM_IMAGE_BACKEND_TORCHVISION;
   return nullptr;
 }
 
@@ -248,7 +297,8 @@ vlm_status_t *vlm_model_load_linked(const vlm_abi_model *abi,
     auto model = std::make_unique<vlm_model_t>();
     if (vlm_status_t *status = choosePool(options, *model))
       return status;
-    if (vlm_status_t *status = adoptTables(*model, abi, options, "linked model: "))
+    if (vlm_status_t *status =
+            adoptTables(*model, abi, options, "linked model: "))
       return status;
     if (vlm_status_t *status = chooseImageBackend(options, *model))
       return status;

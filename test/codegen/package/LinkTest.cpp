@@ -1,5 +1,6 @@
 //===-- LinkTest.cpp - LLD in process -------------------------------------===//
 #include "codegen/package/Link.h"
+#include "runtime/abi/LibrarySeal.h"
 #include "test/codegen/package/Support.h"
 #include "llvm/Object/Archive.h"
 #include <dlfcn.h>
@@ -33,6 +34,24 @@ TEST(Link, ExportsOnlyWhatIsNamedAndLinksAgain) {
       first = readFile(output);
     EXPECT_EQ(readFile(output), first) << "links differ";
   }
+}
+
+TEST(Link, SealsTheLibrary) {
+  TemporaryFolder folder;
+  LinkRequest request{{{"code", makeObject(answer)}},
+                      folder.file("a.so"),
+                      "libx.so",
+                      {"answer"},
+                      {}};
+  ASSERT_EQ(messageOf(linkSharedLibrary(request, folder.file("link"))), "");
+  std::string bytes = readFile(request.output);
+  LibrarySeal seal{};
+  ASSERT_GT(bytes.size(), sizeof seal);
+  size_t size = bytes.size() - sizeof seal;
+  std::memcpy(&seal, bytes.data() + size, sizeof seal);
+  EXPECT_EQ(seal.magic, kLibrarySealMagic);
+  EXPECT_EQ(seal.bytes, size);
+  EXPECT_EQ(seal.crc, crc64(bytes.data(), size));
 }
 
 TEST(Link, TellsOfOpenSymbols) {

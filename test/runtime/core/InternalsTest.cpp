@@ -1,5 +1,6 @@
 // The parts of libvlm that programs do not see: digest, header reader, CPU
 // limits, pool.
+#include "runtime/abi/LibrarySeal.h"
 #include "runtime/core/Cpu.h"
 #include "runtime/core/PoolInternal.h"
 #include "runtime/core/SafetensorsHeader.h"
@@ -19,6 +20,22 @@ static std::string hashOf(const std::string &text) {
 }
 
 // The vectors of FIPS 180-4's examples and of NIST's CAVP.
+TEST(LibrarySeal, Crc64IsThatOfXz) {
+  // The check value of the catalogue of CRCs, and one of each rest of 8.
+  EXPECT_EQ(vlmc::crc64("123456789", 9), 0x995DC9BBDF1939FAu);
+  EXPECT_EQ(vlmc::crc64("", 0), 0u);
+  std::string text = "the quick brown fox jumps";
+  uint64_t plain = ~uint64_t(0);
+  for (size_t size = 0; size <= text.size(); ++size) {
+    EXPECT_EQ(vlmc::crc64(text.data(), size), ~plain) << size;
+    if (size == text.size())
+      break;
+    plain ^= static_cast<unsigned char>(text[size]);
+    for (int bit = 0; bit < 8; ++bit)
+      plain = (plain >> 1) ^ (plain & 1 ? 0xC96C5795D7870F42u : 0);
+  }
+}
+
 TEST(Sha256, MatchesPublishedVectors) {
   EXPECT_EQ(hashOf(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49599"
                         "1b7852b855");

@@ -1,7 +1,9 @@
 // Loading: packages, what can be wrong with them, verification.
+#include "runtime/abi/LibrarySeal.h"
 #include "test/runtime/core/CoreFixture.h"
 
 #include <cstring>
+#include <random>
 
 using namespace fake;
 namespace fs = std::filesystem;
@@ -151,6 +153,58 @@ TEST_F(LoadTest, RefusesWhatIsNoLibrary) {
   EXPECT_EQ(code, VLM_CORRUPT);
   EXPECT_TRUE(message.starts_with(inLibrary() + "truncated: expected at least"))
       << message;
+}
+
+TEST_F(LoadTest, RefusesLibraryWithoutItsSeal) {
+  std::string bytes = readFile(library());
+  size_t size = bytes.size() - sizeof(vlmc::LibrarySeal);
+  std::string message =
+      inLibrary() + "expected at its end the checksum that `vlmc compile` "
+                    "writes, found none; it is damaged, or was changed (as "
+                    "strip does), or an older vlmc wrote it: copy it again, or "
+                    "compile the model again";
+  writeFile(library(), bytes.substr(0, size));
+  EXPECT_FAILS(load(), VLM_CORRUPT, message);
+  writeFile(library(), bytes + " ");
+  EXPECT_FAILS(load(), VLM_CORRUPT, message);
+}
+
+TEST_F(LoadTest, RefusesDamagedLibrary) {
+  std::string bytes = readFile(library());
+  size_t size = bytes.size() - sizeof(vlmc::LibrarySeal);
+  std::string damaged = bytes;
+  damaged[size / 2] ^= 1;
+  writeFile(library(), damaged);
+  char expected[17], found[17];
+  std::snprintf(
+      expected, sizeof expected, "%016llx",
+      static_cast<unsigned long long>(vlmc::crc64(bytes.data(), size)));
+  std::snprintf(
+      found, sizeof found, "%016llx",
+      static_cast<unsigned long long>(vlmc::crc64(damaged.data(), size)));
+  std::string length = std::to_string(size) + " bytes with CRC-64 ";
+  EXPECT_FAILS(load(), VLM_CORRUPT,
+               inLibrary() + "damaged: expected " + length + expected +
+                   ", found " + length + found +
+                   "; copy it again, or compile the model again");
+  // Bits of the ELF header, of the seal, and of what lies between.
+  std::vector<size_t> bits;
+  for (size_t bit = 0; bit < 64 * 8; bit += 5)
+    bits.push_back(bit);
+  for (size_t bit = size * 8; bit < bytes.size() * 8; bit += 5)
+    bits.push_back(bit);
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 100; ++i)
+    bits.push_back(random() % (size * 8));
+  for (size_t bit : bits) {
+    damaged = bytes;
+    damaged[bit / 8] ^= char(1 << bit % 8);
+    writeFile(library(), damaged);
+    vlm_code_t code;
+    std::string message = take(load(), &code);
+    EXPECT_EQ(code, VLM_CORRUPT) << bit << ": " << message;
+    EXPECT_TRUE(message.starts_with(inLibrary())) << bit << ": " << message;
+  }
 }
 
 TEST_F(LoadTest, RefusesLibraryOfAnotherName) {
