@@ -68,11 +68,11 @@ static constexpr AbiField bufferFields[] = {FIELD(vlm_abi_buffer, kind),
 STRUCT(buffer, vlm_abi_buffer)
 
 static constexpr AbiField stepFields[] = {
-    FIELD(vlm_abi_step, label),         FIELD(vlm_abi_step, buffers),
-    FIELD(vlm_abi_step, dims),          FIELD(vlm_abi_step, kernel),
-    FIELD(vlm_abi_step, reserved),      FIELD(vlm_abi_step, flops.terms),
-    FIELD(vlm_abi_step, flops.n_terms), FIELD(vlm_abi_step, bytes.terms),
-    FIELD(vlm_abi_step, bytes.n_terms)};
+    FIELD(vlm_abi_step, label),       FIELD(vlm_abi_step, buffers),
+    FIELD(vlm_abi_step, dims),        FIELD(vlm_abi_step, kernel),
+    FIELD(vlm_abi_step, n_operands),  FIELD(vlm_abi_step, n_results),
+    FIELD(vlm_abi_step, flops.terms), FIELD(vlm_abi_step, flops.n_terms),
+    FIELD(vlm_abi_step, bytes.terms), FIELD(vlm_abi_step, bytes.n_terms)};
 STRUCT(step, vlm_abi_step)
 
 static constexpr AbiField tensorFields[] = {

@@ -141,6 +141,8 @@ Constant *EntryWriter::writeStep(const StepTable &step) {
       .set("buffers", writer.array("buffers", buffers))
       .set("dims", writeSizes("dims", step.dims))
       .set("kernel", step.kernel)
+      .set("n_operands", step.operands)
+      .set("n_results", step.results)
       .set("flops.terms", writeTerms(step.flops))
       .set("flops.n_terms", step.flops.getTerms().size())
       .set("bytes.terms", writeTerms(step.bytes))

@@ -47,6 +47,8 @@ struct StepTable {
   std::vector<vlm::Size> dims;
   vlm::Size flops;
   vlm::Size bytes;
+  uint32_t operands = 0; ///< of the buffers, the first
+  uint32_t results = 0;  ///< the next
 };
 
 /// `vlm_abi_trim`; input and symbol by their places.

@@ -222,6 +222,8 @@ llvm::Error EntryReader::readCall(CallOp call) {
   for (int64_t slot : call.getTemps().value_or(ArrayRef<int64_t>()))
     step.buffers.push_back({VLM_ABI_SLOT, static_cast<uint32_t>(slot), 0});
   step.dims = dims.getCallDims(call);
+  step.operands = call.getInputs().size();
+  step.results = call.getNumResults();
   step.flops = dims.getFlops(call);
   step.bytes = countBytes(call);
   if (step.buffers.size() != kernel->buffers ||

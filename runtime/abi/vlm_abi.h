@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { VLM_ABI_VERSION = 4, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
+enum { VLM_ABI_VERSION = 5, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
 
 /* Alignment in bytes of arena slots, per-thread scratch and packed weights. */
 enum { VLM_ABI_ALIGNMENT = 64 };
@@ -94,7 +94,8 @@ typedef struct vlm_abi_step {
   const vlm_abi_buffer *buffers;
   const vlm_abi_size *dims;
   uint32_t kernel; /* index into the level's kernels */
-  uint32_t reserved;
+  uint16_t n_operands; /* of the buffers, the first */
+  uint16_t n_results;  /* the next; temporaries are behind */
   vlm_abi_size flops; /* of products, two for each multiply-add; what masks leave out and what caches hold is not known */
   vlm_abi_size bytes; /* of operands and results, each once, caches left out */
 } vlm_abi_step;

@@ -7,6 +7,7 @@
 #include "frontend/support/Json.h"
 #include "tools/vlmc/Command.h"
 #include "tools/vlmc/Entries.h"
+#include "tools/vlmc/KernelGraph.h"
 #include "tools/vlmc/OpenModel.h"
 
 #include <CLI/CLI.hpp>
@@ -31,6 +32,7 @@ public:
 private:
   ModelOptions options;
   bool json = false, verify = false;
+  std::string graph, entryName;
 };
 } // namespace
 
@@ -41,6 +43,12 @@ void InspectCommand::declare(CLI::App &app) {
   app.add_flag("--json", json, "print one JSON object");
   app.add_flag("--verify", verify,
                "read all weights and compare them with their checksums");
+  CLI::Option *drawn =
+      app.add_option("--graph", graph,
+                     "draw the steps of an entry point, with their costs")
+          ->type_name("OUT.svg");
+  app.add_option("--entry", entryName, "which one (default: the first)")
+      ->needs(drawn);
   addModelOptions(app, options);
 }
 
@@ -65,6 +73,13 @@ static OrderedJson describeTensor(const vlm_abi_entry &entry,
   if (tensor.optional)
     result["optional"] = true;
   return result;
+}
+
+static std::vector<int64_t> likelySizes(const vlm_abi_entry &entry) {
+  std::vector<int64_t> sizes;
+  for (uint32_t i = 0; i < entry.n_symbols; ++i)
+    sizes.push_back(entry.symbols[i].likely);
+  return sizes;
 }
 
 /// Bytes of working memory where each symbol has its likely or maximum value;
@@ -112,6 +127,7 @@ static OrderedJson describeEntry(const vlm_model_t *model,
   for (uint32_t i = 0; i < entry.n_steps; ++i)
     kernels.insert(entry.steps[i].kernel);
   result["steps"] = entry.n_steps;
+  result["flops_likely"] = costsOf(entry, likelySizes(entry)).flops;
   result["kernels"] = kernels.size();
   result["memory_likely_bytes"] =
       memoryAt(model, entry, &vlm_abi_symbol::likely);
@@ -250,6 +266,8 @@ static void printEntry(const OrderedJson &entry) {
   }
   std::printf("    %s steps over %s kernels\n", entry["steps"].dump().c_str(),
               entry["kernels"].dump().c_str());
+  std::printf("    work: %.3g GFLOP at %s\n",
+              entry["flops_likely"].get<double>() * 1e-9, likely.c_str());
   std::printf("    memory: %s at %s; %s at most\n",
               mebibytes(entry["memory_likely_bytes"]).c_str(), likely.c_str(),
               mebibytes(entry["memory_max_bytes"]).c_str());
@@ -288,10 +306,37 @@ static void printModel(const OrderedJson &model) {
                 kernel["name"].get<std::string>().c_str());
 }
 
+static std::optional<Fault>
+drawGraph(const vlm_model_t *model, const std::string &name, OutputFile &file) {
+  const vlm_abi_level &level = levelOf(model);
+  const vlm_abi_entry *entry = level.n_entries ? &level.entries[0] : nullptr;
+  if (!name.empty()) {
+    const vlm_entry_t *found = nullptr;
+    if (std::optional<Fault> fault =
+            check(vlm_model_entry(model, name.c_str(), &found)))
+      return fault;
+    while (name != entry->name)
+      ++entry;
+  }
+  if (!entry)
+    return Fault("the model has no entry point to draw");
+  std::string text = drawSteps(*entry, level, likelySizes(*entry));
+  if (std::optional<Fault> fault = check(file.write(text.data(), text.size())))
+    return fault;
+  return check(file.commit());
+}
+
 ExitCode InspectCommand::run() {
+  Outcome<std::optional<OutputFile>> picture = openOptional(graph);
+  if (!picture)
+    return report(picture.takeFault());
   Outcome<OpenModel> model = openModel(options);
   if (!model)
     return report(model.takeFault());
+  if (*picture)
+    if (std::optional<Fault> fault =
+            drawGraph(model->get(), entryName, **picture))
+      return report(*fault);
   Outcome<OrderedJson> described = describeModel(model->get());
   if (!described)
     return report(described.takeFault());

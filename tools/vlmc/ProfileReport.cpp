@@ -2,6 +2,7 @@
 #include "tools/vlmc/ProfileReport.h"
 
 #include "runtime/core/Size.h"
+#include "tools/vlmc/Svg.h"
 
 #include <algorithm>
 #include <cmath>
@@ -211,23 +212,6 @@ struct Axes {
 };
 } // namespace
 
-static std::string escape(const std::string &text) {
-  std::string result;
-  for (char c : text)
-    result += c == '<'   ? "&lt;"
-              : c == '&' ? "&amp;"
-              : c == '"' ? "&quot;"
-                         : std::string(1, c);
-  return result;
-}
-
-template <typename... T>
-static std::string format(const char *form, T... values) {
-  char text[512];
-  std::snprintf(text, sizeof text, form, values...);
-  return text;
-}
-
 static Axes axesFor(const bench::Roofline &roof) {
   return {.bottom = roof.flops * 1e-3, .top = roof.flops * 2};
 }
@@ -237,46 +221,42 @@ std::string ProfileReport::point(const Cost &cost) const {
   if (cost.flops <= 0 || cost.seconds <= 0 || cost.bytes <= 0)
     return "";
   Axes axes = axesFor(roof);
-  return format("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"#27c\" "
-                "fill-opacity=\"0.5\"><title>",
-                axes.x(cost.flops / cost.bytes),
-                axes.y(cost.flops / cost.seconds),
-                3 + 20 * std::sqrt(cost.seconds / total)) +
-         escape(cost.name) +
-         format(": %.3f ms, %.1f GFLOP/s, %.1f %% of the roof", //
-                cost.seconds * 1e3, cost.flops / cost.seconds * 1e-9,
-                ofLimit(cost)) +
+  return svgText("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"#27c\" "
+                 "fill-opacity=\"0.5\"><title>",
+                 axes.x(cost.flops / cost.bytes),
+                 axes.y(cost.flops / cost.seconds),
+                 3 + 20 * std::sqrt(cost.seconds / total)) +
+         svgEscape(cost.name) +
+         svgText(": %.3f ms, %.1f GFLOP/s, %.1f %% of the roof", //
+                 cost.seconds * 1e3, cost.flops / cost.seconds * 1e-9,
+                 ofLimit(cost)) +
          "</title></circle>\n";
 }
 
 std::string ProfileReport::svg() const {
   Axes axes = axesFor(roof);
   double ridge = roof.flops / roof.bytes;
-  std::string text =
-      format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" "
-             "height=\"%.0f\" font-family=\"sans-serif\" font-size=\"12\">\n",
-             Axes::width, Axes::height) +
-      "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
-  text +=
-      format("<polyline fill=\"none\" stroke=\"black\" points=\"%.1f,%.1f "
-             "%.1f,%.1f %.1f,%.1f\"/>\n",
-             axes.x(Axes::left), axes.y(Axes::left * roof.bytes), axes.x(ridge),
-             axes.y(roof.flops), axes.x(Axes::right), axes.y(roof.flops));
+  std::string text = svgBegin(Axes::width, Axes::height);
+  text += svgText("<polyline fill=\"none\" stroke=\"black\" points=\"%.1f,%.1f "
+                  "%.1f,%.1f %.1f,%.1f\"/>\n",
+                  axes.x(Axes::left), axes.y(Axes::left * roof.bytes),
+                  axes.x(ridge), axes.y(roof.flops), axes.x(Axes::right),
+                  axes.y(roof.flops));
   for (double tick = Axes::left; tick <= Axes::right * 1.01; tick *= 10)
-    text += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g"
-                   "</text>\n",
-                   axes.x(tick), Axes::height - Axes::margin + 18, tick);
+    text += svgText("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g"
+                    "</text>\n",
+                    axes.x(tick), Axes::height - Axes::margin + 18, tick);
   for (double share : {0.001, 0.01, 0.1, 1.0})
-    text += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.3g"
-                   "</text>\n",
-                   Axes::margin - 6, axes.y(roof.flops * share) + 4,
-                   roof.flops * share * 1e-9);
-  text += format("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">"
-                 "operations per byte</text>\n",
-                 Axes::width / 2, Axes::height - 18);
-  text += format("<text x=\"%.1f\" y=\"24\">GFLOP/s; ", Axes::margin) +
-          escape(entry.name) +
-          format(", %d threads, %.3f ms</text>\n", threads, total * 1e3);
+    text += svgText("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.3g"
+                    "</text>\n",
+                    Axes::margin - 6, axes.y(roof.flops * share) + 4,
+                    roof.flops * share * 1e-9);
+  text += svgText("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">"
+                  "operations per byte</text>\n",
+                  Axes::width / 2, Axes::height - 18);
+  text += svgText("<text x=\"%.1f\" y=\"24\">GFLOP/s; ", Axes::margin) +
+          svgEscape(entry.name) +
+          svgText(", %d threads, %.3f ms</text>\n", threads, total * 1e3);
   for (const Cost &cost : costsOfKernels())
     text += point(cost);
   return text + "</svg>\n";

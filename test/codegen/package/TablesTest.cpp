@@ -27,7 +27,9 @@ static ModelTables makeTables() {
                    {VLM_ABI_OUTPUT, 0, 0}},
                   {b, t * 3},
                   b * t * 6 + 8,
-                  t * 4}};
+                  t * 4,
+                  3,
+                  1}};
   entry.trim = TrimTable{VLM_ABI_TRIM_FIRST_EQUAL, 0, 1, 98};
   ModelTables tables;
   tables.name = "tiny";
@@ -238,6 +240,8 @@ TEST_F(TablesTest, Steps) {
   EXPECT_EQ(evaluate(step.dims[1], 2, 7), 21);
   EXPECT_EQ(evaluate(step.flops, 2, 7), 92);
   EXPECT_EQ(evaluate(step.bytes, 2, 7), 28);
+  EXPECT_EQ(step.n_operands, 3u);
+  EXPECT_EQ(step.n_results, 1u);
 }
 
 /// The message for tables whose one entry point was changed.
