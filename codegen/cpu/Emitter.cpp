@@ -46,6 +46,12 @@ Value Emitter::call(StringRef name, ArrayRef<Value> arguments, Type result) {
   return result ? call.getResult(0) : Value();
 }
 
+Value Emitter::address(StringRef name, ArrayRef<Type> arguments) {
+  return func::ConstantOp::create(b, loc, b.getFunctionType(arguments, {}), name);
+}
+
+void Emitter::callAddress(Value function, ArrayRef<Value> arguments) { func::CallIndirectOp::create(b, loc, function, arguments); }
+
 void Emitter::loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body) {
   loop(begin, end, step, {}, [&](Value i, ValueRange) {
     body(i);

@@ -47,6 +47,9 @@ public:
   /// calls are not inlined.
   void ensure(llvm::StringRef name, llvm::ArrayRef<Type> arguments, llvm::function_ref<void(ValueRange)> body);
   Value call(llvm::StringRef name, llvm::ArrayRef<Value> arguments, Type result = {});
+  /// A function without results as a value, and its call.
+  Value address(llvm::StringRef name, llvm::ArrayRef<Type> arguments);
+  void callAddress(Value function, llvm::ArrayRef<Value> arguments);
   void loop(Value begin, Value end, int64_t step, llvm::function_ref<void(Value)> body);
   /// A loop that carries values; `body` gives the next ones.
   llvm::SmallVector<Value> loop(Value begin, Value end, int64_t step, ValueRange init,

@@ -58,10 +58,34 @@ struct ProductTile {
   Value panelStride;
   /// Where the next panel to be read begins, to be prefetched; may be null.
   Value next;
+  /// Whether as many panels behind these come next and are prefetched.
+  bool prefetchNext = false;
 };
 /// Emits the tile's sums, added to `initial` in ascending k by one chain of fused multiply-adds per element, so that the bits depend on k only.
 /// Accumulators stand row by row, in a row panel by panel, in a panel vector by vector.
 llvm::SmallVector<Value> emitProduct(Emitter &e, const ProductTile &tile, ValueRange initial);
+
+/// What the code of a product's second phase depends on: rows of a row panel,
+/// column panels side by side, and how weights are stored.
+struct ProductShape {
+  int64_t mr;
+  int64_t np;
+  Storage storage;
+};
+/// Makes the second phase of all products of a shape and gives its name: (args,
+/// begin, end, packed rows, weights, result, scratch, rows, n, k, k of a block,
+/// rows of a block, epilogue, epilogue of the last columns).
+std::string ensureMultiply(Emitter &e, llvm::StringRef prefix,
+                           const ProductShape &shape);
+/// (args, rows, row, column, columns, sums, result)
+llvm::SmallVector<Type> epilogueArguments(Emitter &e);
+
+/// Blocks of equal height in whole panels of `mr` rows, none higher than `mc`.
+struct RowBlocks {
+  Value count;
+  Value height;
+};
+RowBlocks rowBlocks(Emitter &e, Value rows, int64_t mr, Value mc);
 
 } // namespace vlmc::cpu
 
