@@ -37,8 +37,8 @@ void cpu::forRowsLeft(Emitter &e, Value left, int64_t mr, llvm::function_ref<voi
 }
 
 /// Vector `c` of the tile's columns at row k + step of the panels; `type` is
-/// what is loaded.
-static Value loadColumns(Emitter &e, const ProductTile &tile, Value k, int64_t step, int64_t c, VectorType type) {
+/// what is loaded. What is loaded `again` is not kept in a register meanwhile.
+static Value loadColumns(Emitter &e, const ProductTile &tile, Value k, int64_t step, int64_t c, VectorType type, bool again = false) {
   int64_t perPanel = panelColumns / e.lanes(), p = c / perPanel;
   Type element = elementOf(e, tile.storage);
   Value base = e.at(tile.right, e.mul(k, panelColumns), element);
@@ -46,7 +46,8 @@ static Value loadColumns(Emitter &e, const ProductTile &tile, Value k, int64_t s
   // A vector of pairs holds twice as many elements as it has lanes.
   int64_t bytes = type.getNumElements() * type.getElementTypeBitWidth() / 8;
   int64_t size = tile.storage == Storage::F32 ? 4 : 2;
-  return e.load(type, e.at(panel, step * panelColumns + c % perPanel * (bytes / size), element), bytes);
+  Value at = e.at(panel, step * panelColumns + c % perPanel * (bytes / size), element);
+  return LLVM::LoadOp::create(e.b, e.loc, type, at, bytes, /*isVolatile=*/again);
 }
 
 /// Adds the products of one k: `column(c)` gives vector c of the right side,
@@ -96,9 +97,12 @@ static void emitPair(Emitter &e, const ProductTile &tile, Value k, int64_t step,
   auto pairs = [&](int64_t c) { return loadColumns(e, tile, k, step, c, type); };
   auto row = [&](int64_t half) { return [&, half](int64_t i) { return broadcastLeft(e, tile, i, k, step + half); }; };
   if (tile.rows >= columns) {
+    // Accumulators, pairs, what they are widened to, an element of the left side.
+    bool fits = tile.rows * columns + 2 * columns + 1 <= e.target.registers;
     SmallVector<Value> held = llvm::map_to_vector(llvm::seq(columns), pairs);
     addProducts(e, tile, sums, [&](int64_t c) { return evenOfPairs(e, held[c]); }, row(0));
-    addProducts(e, tile, sums, [&](int64_t c) { return oddOfPairs(e, held[c]); }, row(1));
+    addProducts(
+        e, tile, sums, [&](int64_t c) { return oddOfPairs(e, fits ? held[c] : loadColumns(e, tile, k, step, c, type, /*again=*/true)); }, row(1));
     return;
   }
   SmallVector<Value> even = llvm::map_to_vector(llvm::seq(tile.rows), row(0)), odd = llvm::map_to_vector(llvm::seq(tile.rows), row(1));
@@ -111,14 +115,28 @@ static void emitPair(Emitter &e, const ProductTile &tile, Value k, int64_t step,
   }
 }
 
+/// Few rows come from memory faster where the next panels are asked for
+/// meanwhile: what stands there for the next `count` k.
+static void prefetchNext(Emitter &e, const ProductTile &tile, Value k, int64_t count) {
+  Type element = elementOf(e, tile.storage);
+  int64_t line = tile.storage == Storage::F32 ? 16 : 32; // elements
+  for (int64_t p = 0; p < tile.panels; ++p) {
+    Value next = e.at(e.at(tile.right, e.mul(tile.panelStride, tile.panels + p), element), e.mul(k, panelColumns), element);
+    for (int64_t at = 0; at < count * panelColumns; at += line)
+      e.prefetch(e.at(next, at, element), /*write=*/false, 2);
+  }
+}
+
 SmallVector<Value> cpu::emitProduct(Emitter &e, const ProductTile &tile, ValueRange initial) {
   constexpr int64_t unroll = 4;
   Value main = e.roundDown(tile.count, unroll);
   SmallVector<Value> sums = e.loop(e.constant(0), main, unroll, initial, [&](Value k, ValueRange carried) {
     SmallVector<Value> next(carried);
     // The next panel is fetched while this one is multiplied: 16 floats, a cache line, every fourth k.
-    if (tile.next)
+    if (tile.next && tile.storage == Storage::F32)
       e.prefetch(e.at(tile.next, e.mul(k, panelColumns / unroll)), /*write=*/false, 2);
+    if (tile.prefetchNext)
+      prefetchNext(e, tile, k, unroll);
     if (tile.storage == Storage::BF16)
       for (int64_t step = 0; step < unroll; step += 2)
         emitPair(e, tile, k, step, next);
