@@ -54,12 +54,8 @@ generateImagePipelines(StringRef target, StringRef prefix, StringRef outDir,
   if (!llvm::sys::fs::can_execute(vlmcHalide))
     return failure(vlmcHalide + ": expected the program vlmc-halide, found "
                                 "none; install it beside vlmc");
-  llvm::SmallString<128> messages;
-  if (auto error =
-          llvm::sys::fs::createTemporaryFile("vlmc-halide", "log", messages))
-    return failure("cannot make a temporary file for the messages of "
-                   "vlmc-halide: " +
-                   error.message());
+  llvm::SmallString<128> messages(outDir);
+  llvm::sys::path::append(messages, "vlmc-halide.log");
   llvm::FileRemover remover(messages);
   StringRef arguments[] = {vlmcHalide, "--target", target, "--prefix",
                            prefix,     "-o",       outDir};

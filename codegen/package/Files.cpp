@@ -106,7 +106,7 @@ Error appendToFile(std::string path, ArrayRef<uint8_t> bytes) {
   return file->close();
 }
 
-//===-- PackageDirectory --------------------------------------------------===//
+//===-- Directories -------------------------------------------------------===//
 
 static Error syncDirectory(StringRef name) {
   int fd = ::open(name.str().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -169,6 +169,58 @@ static void removeLeftovers(StringRef parent, StringRef prefix) {
   }
 }
 
+namespace {
+struct Locked {
+  std::string name;
+  int lock = -1; ///< -1: it could not be made; `errno` tells why
+};
+} // namespace
+
+/// Makes a directory `prefix`XXXXXXXX in `parent`, and removes those that
+/// programs left which were killed.
+static Locked makeLocked(StringRef parent, StringRef prefix, mode_t mode) {
+  removeLeftovers(parent, prefix);
+  SmallString<256> model(parent), name;
+  path::append(model, prefix + "%%%%%%%%");
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    fs::createUniquePath(model, name, /*MakeAbsolute=*/false);
+    if (::mkdir(name.c_str(), mode) == 0) {
+      int lock = lockDirectory(name.str().str());
+      if (lock >= 0)
+        return {name.str().str(), lock};
+    } else if (errno != EEXIST) {
+      break;
+    }
+  }
+  return {};
+}
+
+//===-- ScratchDirectory --------------------------------------------------===//
+
+Expected<ScratchDirectory> ScratchDirectory::create() {
+  SmallString<128> parent;
+  path::system_temp_directory(/*ErasedOnReboot=*/true, parent);
+  Locked made = makeLocked(parent, "vlmc-scratch-", 0700);
+  if (made.lock < 0)
+    return systemError("cannot make a temporary directory in '" + parent +
+                           "' (TMPDIR names another)",
+                       errno);
+  return ScratchDirectory(std::move(made.name), made.lock);
+}
+
+ScratchDirectory::ScratchDirectory(ScratchDirectory &&other) noexcept
+    : name(std::exchange(other.name, std::string())),
+      lock(std::exchange(other.lock, -1)) {}
+
+ScratchDirectory::~ScratchDirectory() {
+  if (lock < 0)
+    return;
+  (void)fs::remove_directories(name);
+  ::close(lock);
+}
+
+//===-- PackageDirectory --------------------------------------------------===//
+
 Expected<PackageDirectory> PackageDirectory::create(StringRef output,
                                                     StringRef manifest) {
   SmallString<256> full(output);
@@ -189,24 +241,14 @@ Expected<PackageDirectory> PackageDirectory::create(StringRef output,
     return userError("cannot write '" + output + "': there is no directory '" +
                      parent + "'; make it or choose another output");
   std::string prefix = ("." + path::filename(full) + ".tmp-").str();
-  removeLeftovers(parent, prefix);
-  SmallString<256> model(parent), temporary;
-  path::append(model, prefix + "%%%%%%%%");
-  for (int attempt = 0; attempt < 100; ++attempt) {
-    fs::createUniquePath(model, temporary, /*MakeAbsolute=*/false);
-    if (::mkdir(temporary.c_str(), 0777) == 0) {
-      int lock = lockDirectory(temporary.str().str());
-      if (lock >= 0)
-        return PackageDirectory(full.str().str(), temporary.str().str(), lock);
-    } else if (errno != EEXIST) {
-      break;
-    }
-  }
-  return systemError("cannot write '" + output +
-                         "': cannot make a directory "
-                         "in '" +
-                         parent + "'",
-                     errno);
+  Locked made = makeLocked(parent, prefix, 0777);
+  if (made.lock < 0)
+    return systemError("cannot write '" + output +
+                           "': cannot make a directory "
+                           "in '" +
+                           parent + "'",
+                       errno);
+  return PackageDirectory(full.str().str(), std::move(made.name), made.lock);
 }
 
 PackageDirectory::PackageDirectory(PackageDirectory &&other) noexcept

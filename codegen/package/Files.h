@@ -2,7 +2,8 @@
 //
 // `OutputFile` writes one file by offset and syncs it; `PackageDirectory` is
 // the directory that a package is written into: a hidden one beside the
-// output, exchanged with it on commit, and removed if that never comes.
+// output, exchanged with it on commit, and removed if that never comes;
+// `ScratchDirectory` holds what other programs write for this one.
 //
 //   auto directory = PackageDirectory::create("clip.vlm",
 //   "manifest.textproto"); writeFile(directory->path("clip.h"), text); return
@@ -46,6 +47,25 @@ llvm::Error writeFile(std::string path, llvm::ArrayRef<uint8_t> bytes);
 llvm::Error writeFile(std::string path, llvm::StringRef text);
 /// Writes to the end of a file that is there, and syncs all of it.
 llvm::Error appendToFile(std::string path, llvm::ArrayRef<uint8_t> bytes);
+
+/// A directory of this process among the system's temporary ones (TMPDIR), gone
+/// with the object. Those of programs that were killed are removed when the
+/// next one is made.
+class ScratchDirectory {
+public:
+  static llvm::Expected<ScratchDirectory> create();
+  ScratchDirectory(ScratchDirectory &&other) noexcept;
+  ScratchDirectory &operator=(ScratchDirectory &&) = delete;
+  ~ScratchDirectory();
+
+  const std::string &path() const { return name; }
+
+private:
+  ScratchDirectory(std::string name, int lock)
+      : name(std::move(name)), lock(lock) {}
+  std::string name;
+  int lock;
+};
 
 /// A directory that takes the place of `output` as a whole or not at all.
 class PackageDirectory {

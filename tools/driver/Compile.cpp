@@ -4,6 +4,7 @@
 #include "codegen/cuda/Ptx.h"
 #include "codegen/halide/Halide.h"
 #include "codegen/package/Error.h"
+#include "codegen/package/Files.h"
 #include "codegen/package/Package.h"
 #include "frontend/families/ImageSpec.h"
 #include "frontend/spec/Spec.h"
@@ -13,7 +14,6 @@
 #include "tools/driver/CompileInput.h"
 #include "tools/driver/Explain.h"
 #include "tools/driver/OutputFile.h"
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -357,13 +357,11 @@ Error Compilation::addImage(const Target &target, PackageInputs &inputs) {
   inputs.pilTable.assign(pil.begin(), pil.end());
   inputs.torchvisionTable.assign(torchvision.begin(), torchvision.end());
 
-  SmallString<128> folder;
-  if (std::error_code code =
-          sys::fs::createUniqueDirectory("vlmc-halide", folder))
-    return userError("cannot make a temporary folder: " + code.message());
-  llvm::scope_exit cleanUp([&] { (void)sys::fs::remove_directories(folder); });
+  Expected<ScratchDirectory> folder = ScratchDirectory::create();
+  if (!folder)
+    return folder.takeError();
   auto paths = generateImagePipelines(
-      target.isa, inputs.name, folder,
+      target.isa, inputs.name, folder->path(),
       request.vlmcHalide.empty() ? findVlmcHalide() : request.vlmcHalide);
   if (!paths)
     return paths.takeError();

@@ -7,9 +7,11 @@
 #include "codegen/halide/ImagePipelines.h"
 
 #include <cctype>
+#include <csignal>
 #include <filesystem>
 #include <iostream>
 #include <string>
+#include <sys/prctl.h>
 
 namespace {
 struct Options {
@@ -61,6 +63,8 @@ static std::string parse(int argc, char **argv, Options &options) {
 }
 
 int main(int argc, char **argv) {
+  // Nobody waits for what is written for a vlmc that was killed.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (argc == 2 && std::string(argv[1]) == "--help") {
     std::cout << usage;
     return 0;

@@ -1,9 +1,9 @@
 //===- CompileCommand.cpp - A checkpoint to a compiled model --------------===//
+#include "codegen/package/Files.h"
 #include "frontend/Frontend.h"
 #include "tools/driver/Compile.h"
 #include "tools/vlmc/Command.h"
 #include "tools/vlmc/Progress.h"
-#include "llvm/ADT/ScopeExit.h"
 
 #include <CLI/CLI.hpp>
 
@@ -101,15 +101,11 @@ std::optional<Fault> CompileCommand::compileWithoutWeights() {
     warn(warning);
   if (!spec)
     return Fault(spec.takeFailure());
-  namespace fs = std::filesystem;
-  std::error_code error;
-  std::string folder =
-      (fs::temp_directory_path(error) / "vlmc-spec.XXXXXX").string();
-  if (error || !::mkdtemp(folder.data()))
-    return Fault(folder + ": a temporary folder cannot be made; set TMPDIR to "
-                          "one that can be written");
-  llvm::scope_exit cleanUp([&] { fs::remove_all(folder, error); });
-  request.model = (fs::path(folder) / "model.textproto").string();
+  llvm::Expected<vlmc::ScratchDirectory> folder =
+      vlmc::ScratchDirectory::create();
+  if (!folder)
+    return check(folder.takeError());
+  request.model = folder->path() + "/model.textproto";
   std::ofstream file(request.model);
   file << vlmc::printSpec(*spec);
   file.close();

@@ -111,3 +111,31 @@ TEST(Files, ErrorsTellWhoseFaultTheyAre) {
   EXPECT_EQ(takeMessage(internalError("b"), &isUser), "b");
   EXPECT_FALSE(isUser);
 }
+
+TEST(Files, ScratchDirectoryIsGoneAfterItsUse) {
+  TemporaryFolder folder;
+  const char *before = std::getenv("TMPDIR");
+  std::string saved = before ? before : "";
+  ::setenv("TMPDIR", folder.path.c_str(), 1);
+  // What a killed program left, with files; and what is not of vlmc.
+  fs::create_directories(folder.file("vlmc-scratch-12345678/inside"));
+  fs::create_directories(folder.file("vlmc-scratch-other"));
+  {
+    auto first = ScratchDirectory::create();
+    ASSERT_EQ(messageOf(first.takeError()), "");
+    auto second = ScratchDirectory::create();
+    ASSERT_EQ(messageOf(second.takeError()), "");
+    EXPECT_NE(first->path(), second->path());
+    EXPECT_TRUE(fs::is_directory(first->path()));
+    EXPECT_EQ(fs::status(first->path()).permissions(), fs::perms::owner_all);
+    EXPECT_FALSE(fs::exists(folder.file("vlmc-scratch-12345678")));
+  }
+  EXPECT_TRUE(fs::is_directory(folder.file("vlmc-scratch-other")));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path), {}), 1);
+  ::setenv("TMPDIR", folder.file("none").c_str(), 1);
+  EXPECT_EQ(messageOf(ScratchDirectory::create().takeError()),
+            "cannot make a temporary directory in '" + folder.file("none") +
+                "' (TMPDIR names another): No such file or directory; choose "
+                "a place that you may write to");
+  before ? ::setenv("TMPDIR", saved.c_str(), 1) : ::unsetenv("TMPDIR");
+}

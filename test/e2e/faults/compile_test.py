@@ -28,6 +28,9 @@ def contents(folder):
 class CompileTest(FaultTest):
     def setUp(self):
         super().setUp()
+        self.temporary = self.work / "temporary"
+        self.temporary.mkdir()
+        self.environment["TMPDIR"] = str(self.temporary)
         self.output = self.work / "model.vlm"
         self.compile(OLD)
         self.old = contents(self.output)
@@ -47,24 +50,29 @@ class CompileTest(FaultTest):
         """The output is the old package or the new one, and the next compilation removes what the killed ones left."""
         seed = 20261125
         moments = random.Random(seed)
-        killed = replaced = 0
+        killed = replaced = left = 0
         for _ in range(KILLS):
             process = self.start("compile", NEW, "--reference", "-o", self.output)
             time.sleep(moments.uniform(0, 1.6 * self.seconds))
             process.send_signal(signal.SIGKILL)
             process.communicate()
             killed += process.returncode == -signal.SIGKILL
+            left += bool(os.listdir(self.temporary))
             found = contents(self.output)
             self.assertIn(found, (self.old, self.new), f"seed {seed}")
             if found == self.new:
                 replaced += 1
                 self.compile(OLD)
-        print(f"{KILLS} compilations, {killed} killed, {replaced} had written the package")
+        print(
+            f"{KILLS} compilations, {killed} killed, {replaced} had written the package, {left} left temporary files"
+        )
         self.assertGreater(killed, KILLS // 4)
+        self.assertGreater(left, 0)
         self.vlmc("inspect", self.output, "--verify")
         self.compile(OLD)
         self.assertEqual(contents(self.output), self.old)
-        self.assertEqual(sorted(os.listdir(self.work)), ["elsewhere", "model.vlm"])
+        self.assertEqual(sorted(os.listdir(self.work)), ["elsewhere", "model.vlm", "temporary"])
+        self.assertEqual(os.listdir(self.temporary), [])
 
     def test_leaves_alone_what_another_one_is_writing(self):
         programs = [
@@ -74,7 +82,7 @@ class CompileTest(FaultTest):
         for program in programs:
             self.finish(program)
         self.assertIn(contents(self.output), (self.old, self.new))
-        self.assertEqual(sorted(os.listdir(self.work)), ["elsewhere", "model.vlm"])
+        self.assertEqual(sorted(os.listdir(self.work)), ["elsewhere", "model.vlm", "temporary"])
 
     def test_file_that_may_not_grow(self):
         """RLIMIT_FSIZE stands for a disk that is full before the package is."""
@@ -93,7 +101,7 @@ class CompileTest(FaultTest):
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertRegex(done.stderr, r"^vlmc: error: .*File too large")
             self.assertEqual(contents(self.output), self.old)
-            self.assertEqual(sorted(os.listdir(self.work)), ["elsewhere", "model.vlm"])
+            self.assertEqual(sorted(os.listdir(self.work)), ["elsewhere", "model.vlm", "temporary"])
 
     def test_full_disk(self):
         """A file system too small for the package, where one can be mounted."""
