@@ -1,4 +1,4 @@
-//===- Report.h - Faults, exit codes, messages ------------------*- C++ -*-===//
+//===- Report.h - Prints faults and other messages --------------*- C++ -*-===//
 //
 // What goes wrong travels as a Fault up to the command, which prints it and
 // ends with the fault's exit code.
@@ -13,50 +13,14 @@
 #ifndef VLMC_TOOLS_VLMC_REPORT_H
 #define VLMC_TOOLS_VLMC_REPORT_H
 
-#include "frontend/support/Result.h"
 #include "runtime/vlm.h"
+#include "tools/vlmc/Fault.h"
 #include "llvm/Support/Error.h"
 
 #include <optional>
 #include <string>
-#include <utility>
-#include <variant>
 
 namespace vlmc::tool {
-
-/// What the program ends with.
-enum class ExitCode : int {
-  Done = 0,
-  Input = 1,    ///< the user's input is at fault
-  Usage = 2,    ///< the command line is
-  Internal = 3, ///< vlmc is
-};
-
-/// Why something was not done.
-struct Fault {
-  std::string message;
-  ExitCode code = ExitCode::Input;
-
-  Fault(std::string message, ExitCode code = ExitCode::Input)
-      : message(std::move(message)), code(code) {}
-  Fault(Failure failure) : message(std::move(failure.message)) {}
-};
-
-/// A `T`, or the fault that prevented it.
-template <class T> class [[nodiscard]] Outcome {
-public:
-  Outcome(T value) : state(std::in_place_index<0>, std::move(value)) {}
-  Outcome(Fault fault) : state(std::in_place_index<1>, std::move(fault)) {}
-
-  explicit operator bool() const { return state.index() == 0; }
-  T &operator*() { return *std::get_if<0>(&state); }
-  T *operator->() { return std::get_if<0>(&state); }
-  /// Only where there is no value.
-  Fault takeFault() { return std::move(*std::get_if<1>(&state)); }
-
-private:
-  std::variant<T, Fault> state;
-};
 
 /// The fault of a status of the runtime, which is freed; nothing for NULL.
 std::optional<Fault> check(vlm_status_t *status);

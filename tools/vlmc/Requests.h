@@ -12,8 +12,9 @@
 #define VLMC_TOOLS_VLMC_REQUESTS_H
 
 #include "frontend/support/Json.h"
-#include "tools/vlmc/Report.h"
+#include "tools/vlmc/Fault.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
