@@ -280,6 +280,8 @@ VLM_API int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer, i
 /* The chat template, in Jinja. */
 VLM_API const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
 /* The special tokens by role: "bos_token", "<s>". False (0) if there is no role of that number. */
+/* Whether an id stands for one byte of a character: what it decodes to depends on the bytes beside it. */
+VLM_API int vlm_tokenizer_is_byte(const vlm_tokenizer_t *tokenizer, int32_t id);
 VLM_API int vlm_tokenizer_role(const vlm_tokenizer_t *tokenizer, size_t number, const char **out_role, size_t *out_role_bytes,
                                const char **out_token, size_t *out_token_bytes);
 
@@ -287,6 +289,10 @@ VLM_API int vlm_tokenizer_role(const vlm_tokenizer_t *tokenizer, size_t number, 
 
 /* L2-normalised embeddings of `count` pictures or texts: f32 [count, width], row-major, width from vlm_embedding_width(). Errors: as the layers below;
  * VLM_INVALID_ARGUMENT if count is 0. Texts longer than the model's limit are cut as transformers cuts them; *out_truncated (may be NULL) counts them. */
+/* Token ids of a prompt whose placeholders for pictures stand for picture_tokens[0 .. picture_count - 1] tokens each.
+ * Errors: VLM_INVALID_ARGUMENT if there are more placeholders than pictures or fewer. */
+VLM_API vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer, const char *text, size_t bytes, const int64_t *picture_tokens,
+                                                  size_t picture_count, int special, vlm_ids_t *out_ids);
 VLM_API vlm_status_t *vlm_embedding_width(const vlm_model_t *model, int64_t *out_width);
 VLM_API vlm_status_t *vlm_embed_images(const vlm_model_t *model, const vlm_image_t *const *images, size_t count, float *embeddings);
 VLM_API vlm_status_t *vlm_embed_texts(const vlm_model_t *model, const char *const *texts, size_t count, float *embeddings, size_t *out_truncated);
@@ -301,3 +307,68 @@ VLM_API vlm_status_t *vlm_classify(const vlm_model_t *model, const vlm_image_t *
 #endif
 
 #endif /* VLM_H */
+/* ---- Conversations (libvlm_tasks) ------------------------------------------------------------------------------------------------------ */
+
+/* One sequence of tokens of a model that generates text, with its cache. Threads: one call at a time per session; sessions of one model share its
+ * weights and may run at the same time. */
+typedef struct vlm_session_t vlm_session_t;
+
+typedef struct vlm_session_options_t {
+  size_t struct_bytes;    /* sizeof(vlm_session_options_t) */
+  int64_t max_tokens;     /* most tokens that the session holds; 0: as many as the model takes */
+  int64_t prefill_tokens; /* tokens of a prompt that go through the model at once; 0: 512. The results are the same bits for any number. */
+} vlm_session_options_t;
+
+/* `options` may be NULL. The model must outlive the session.
+ * Errors: VLM_UNSUPPORTED if the model generates no text or was compiled without a tokenizer; VLM_INVALID_ARGUMENT for a number out of range. */
+VLM_API vlm_status_t *vlm_session_create(const vlm_model_t *model, const vlm_session_options_t *options, vlm_session_t **out_session);
+VLM_API void vlm_session_destroy(vlm_session_t *session);
+
+/* Makes the session hold this prompt, `bytes` bytes of UTF-8 in which a placeholder stands for each picture, and nothing else. What it has in common
+ * with what the session holds, pictures included, is kept and not computed again, so a conversation gives the whole of itself each time.
+ * `special`: as for vlm_tokenizer_encode.
+ * Errors: VLM_INVALID_ARGUMENT if placeholders and pictures do not pair up, if the prompt has no token or leaves no room for an answer (the message
+ * has the numbers): the session is unchanged; VLM_OUT_OF_MEMORY. */
+VLM_API vlm_status_t *vlm_session_prompt(vlm_session_t *session, const char *text, size_t bytes, const vlm_image_t *const *images, size_t image_count,
+                                         int special);
+/* How many tokens that prompt has; nothing is computed. Errors: as vlm_session_prompt, but any length is told. */
+VLM_API vlm_status_t *vlm_session_count(vlm_session_t *session, const char *text, size_t bytes, const vlm_image_t *const *images, size_t image_count,
+                                        int special, int64_t *out_tokens);
+/* Tokens that the session holds, those that it generated included; the most that it can hold; bytes of its cache. */
+VLM_API int64_t vlm_session_tokens(const vlm_session_t *session);
+VLM_API int64_t vlm_session_max_tokens(const vlm_session_t *session);
+VLM_API size_t vlm_session_memory(const vlm_session_t *session);
+
+/* How the next token is chosen: the likeliest if temperature is 0, else at random among those that the limits leave, in this order: penalties,
+ * temperature, top_k, top_p, min_p. */
+typedef struct vlm_generate_options_t {
+  size_t struct_bytes;      /* sizeof(vlm_generate_options_t) */
+  int64_t max_new_tokens;   /* 0: the checkpoint's own number, or 20 */
+  float temperature;        /* 0: no chance */
+  int32_t top_k;            /* 0: all */
+  float top_p;              /* 0 or 1: all */
+  float min_p;              /* of the likeliest one's probability; 0: all */
+  float repetition_penalty; /* divides positive and multiplies negative logits of tokens that prompt or answer hold; 0 or 1: none */
+  float presence_penalty;   /* taken off the logits of tokens that the answer holds */
+  float frequency_penalty;  /* the same for each time that it holds them */
+  uint64_t seed;            /* the same seed gives the same answer */
+  const char *const *stops; /* texts that end the answer and are no part of it */
+  size_t stop_count;
+} vlm_generate_options_t;
+
+typedef enum vlm_end_t {
+  VLM_END_TOKEN = 0,    /* the model ended its answer */
+  VLM_END_LENGTH = 1,   /* max_new_tokens */
+  VLM_END_STOP = 2,     /* one of the stops */
+  VLM_END_CANCELLED = 3, /* the callback asked for it */
+  VLM_END_CONTEXT = 4   /* the session is full */
+} vlm_end_t;
+
+/* Takes the next piece of the answer: whole characters, in the order of the text; not zero-terminated. Another value than 0 ends the answer. */
+typedef int (*vlm_text_callback_t)(void *user, const char *text, size_t bytes);
+
+/* Goes on from what the session holds, special tokens left out of the text. `options`, `callback` and the outs may be NULL.
+ * Errors: VLM_INVALID_ARGUMENT if there is no prompt, or for an option out of range: the session is unchanged. */
+VLM_API vlm_status_t *vlm_session_generate(vlm_session_t *session, const vlm_generate_options_t *options, vlm_text_callback_t callback, void *user,
+                                           vlm_end_t *out_end, int64_t *out_tokens);
+

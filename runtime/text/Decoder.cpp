@@ -233,6 +233,15 @@ static void decodeStage(const Tables &tables, const vlm_text_stage &stage,
   }
 }
 
+bool vlmc::rt::text::isFallbackByte(const Tables &tables,
+                                    std::string_view token) {
+  for (const vlm_text_stage &stage : tables.decoders)
+    if (stage.kind == VLM_TEXT_DECODE_BYTE_FALLBACK ||
+        stage.kind == VLM_TEXT_DECODE_SENTENCEPIECE)
+      return fallbackByte(token) >= 0;
+  return false;
+}
+
 std::string vlmc::rt::text::decodeTokens(const Tables &tables,
                                          std::vector<DecodedToken> tokens) {
   for (const vlm_text_stage &stage : tables.decoders)

@@ -1,6 +1,7 @@
 //===- TextApi.cpp - The C interface of words -----------------------------===//
 #include "runtime/abi/vlm_abi.h"
 #include "runtime/core/StatusInternal.h"
+#include "runtime/text/Decoder.h"
 #include "runtime/text/Tokenizer.h"
 
 #include <algorithm>
@@ -133,6 +134,15 @@ size_t vlm_tokenizer_max_tokens(const vlm_tokenizer_t *tokenizer) {
 
 size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *tokenizer) {
   return tokenizer->tokenizer->tables().idCount();
+}
+
+int vlm_tokenizer_is_byte(const vlm_tokenizer_t *tokenizer, int32_t id) {
+  const Tables &tables = tokenizer->tokenizer->tables();
+  return id >= 0 && size_t(id) < tables.idCount() &&
+                 tables.hasToken(uint32_t(id)) &&
+                 isFallbackByte(tables, tables.token(uint32_t(id)))
+             ? 1
+             : 0;
 }
 
 /// A text of the tables as the interface gives it.

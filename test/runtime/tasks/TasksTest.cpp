@@ -63,6 +63,27 @@ void vlm_ids_destroy(vlm_ids_t *ids) { std::free(ids->ids); }
 int32_t vlm_tokenizer_pad_id(const vlm_tokenizer_t *) { return padId; }
 int vlm_tokenizer_pads_left(const vlm_tokenizer_t *) { return padsLeft; }
 
+// What sessions use beside; those have their tests on real models.
+static vlm_status_t *unused() {
+  return vlmc::rt::makeStatus(VLM_INTERNAL, "no session is tested here");
+}
+vlm_status_t *vlm_tokenizer_decode(const vlm_tokenizer_t *, const int32_t *,
+                                   size_t, int, char **, size_t *) {
+  return unused();
+}
+vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *, const char *,
+                                          size_t, const int64_t *, size_t, int,
+                                          vlm_ids_t *) {
+  return unused();
+}
+void vlm_string_destroy(char *text) { std::free(text); }
+size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *) { return 0; }
+int vlm_tokenizer_is_byte(const vlm_tokenizer_t *, int32_t) { return 0; }
+int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *, int64_t,
+                                     int64_t) {
+  return 0;
+}
+
 namespace {
 
 class TasksTest : public ::testing::Test {

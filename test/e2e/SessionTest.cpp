@@ -1,0 +1,222 @@
+//===- SessionTest.cpp - Conversations through the C interface ------------===//
+//
+// A session says what `vlmc run` says, however its prompt is cut; what two
+// prompts have in common is not computed again and changes nothing.
+//
+//===----------------------------------------------------------------------===//
+#include "runtime/vlm.h"
+#include "test/e2e/Checkpoints.h"
+#include "test/e2e/Command.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <thread>
+
+using namespace vlmc::e2e;
+
+namespace {
+
+std::string take(vlm_status_t *status) {
+  std::string message = vlm_status_message(status);
+  vlm_status_destroy(status);
+  return message;
+}
+
+int append(void *user, const char *text, size_t bytes) {
+  static_cast<std::string *>(user)->append(text, bytes);
+  return 0;
+}
+
+/// A model of the goldens with two pictures.
+class SessionTest : public testing::Test {
+protected:
+  void SetUp() override {
+    Checkpoint checkpoint{
+        "llava", "files-mistral", goldensFolder() + "/llava/files-mistral", {}};
+    std::string package = compile(checkpoint, {});
+    ASSERT_FALSE(package.empty());
+    vlm_load_options_t options{};
+    options.struct_bytes = sizeof(options);
+    options.image_backend = VLM_IMAGE_BACKEND_PIL;
+    ASSERT_EQ(take(vlm_model_load(package.c_str(), &options, &model)), "");
+    std::string pictures = goldensFolder() + "/clip/pictures/";
+    for (const char *name : {"rgb-200x150.png", "jpeg-420-q85-97x131.jpg"})
+      ASSERT_EQ(take(vlm_image_decode_file((pictures + name).c_str(), nullptr,
+                                           &images.emplace_back())),
+                "");
+  }
+  void TearDown() override {
+    for (vlm_image_t *image : images)
+      vlm_image_destroy(image);
+    vlm_model_destroy(model);
+  }
+
+  using Session = std::unique_ptr<vlm_session_t, void (*)(vlm_session_t *)>;
+  Session open(int64_t maxTokens = 0, int64_t prefill = 0) const {
+    vlm_session_options_t options{sizeof(options), maxTokens, prefill};
+    vlm_session_t *session = nullptr;
+    EXPECT_EQ(take(vlm_session_create(model, &options, &session)), "");
+    return {session, vlm_session_destroy};
+  }
+  std::string prompt(const Session &session, const std::string &text,
+                     const std::vector<size_t> &pictures) const {
+    std::vector<const vlm_image_t *> list;
+    for (size_t i : pictures)
+      list.push_back(images[i]);
+    return take(vlm_session_prompt(session.get(), text.data(), text.size(),
+                                   list.data(), list.size(), 1));
+  }
+  static std::string answer(const Session &session, int64_t tokens = 10) {
+    vlm_generate_options_t options{};
+    options.struct_bytes = sizeof(options);
+    options.max_new_tokens = tokens;
+    std::string text;
+    EXPECT_EQ(take(vlm_session_generate(session.get(), &options, append, &text,
+                                        nullptr, nullptr)),
+              "");
+    return text;
+  }
+  /// Of a session that is asked nothing else.
+  std::string fresh(const std::string &text,
+                    const std::vector<size_t> &pictures) const {
+    Session session = open();
+    EXPECT_EQ(prompt(session, text, pictures), "");
+    return answer(session);
+  }
+
+  vlm_model_t *model = nullptr;
+  std::vector<vlm_image_t *> images;
+};
+
+const std::string kAsk = "USER: <image>\nWhat's in it? ASSISTANT:";
+
+} // namespace
+
+TEST_F(SessionTest, PiecesOfThePromptChangeNothing) {
+  std::string whole = fresh(kAsk, {0});
+  EXPECT_FALSE(whole.empty());
+  for (int64_t prefill : {1, 2, 5, 64}) {
+    Session session = open(0, prefill);
+    ASSERT_EQ(prompt(session, kAsk, {0}), "");
+    EXPECT_EQ(answer(session), whole) << prefill;
+  }
+}
+
+TEST_F(SessionTest, KeepsWhatPromptsShare) {
+  Session session = open();
+  ASSERT_EQ(prompt(session, kAsk, {0}), "");
+  std::string first = answer(session);
+  // The same again, longer, with another picture, shorter, without pictures.
+  ASSERT_EQ(prompt(session, kAsk, {0}), "");
+  EXPECT_EQ(answer(session), first);
+  std::string longer = kAsk + " a cat. USER: <image> And this? ASSISTANT:";
+  ASSERT_EQ(prompt(session, longer, {0, 1}), "");
+  EXPECT_EQ(answer(session), fresh(longer, {0, 1}));
+  ASSERT_EQ(prompt(session, longer, {0, 0}), "");
+  EXPECT_EQ(answer(session), fresh(longer, {0, 0}));
+  ASSERT_EQ(prompt(session, kAsk, {1}), "");
+  EXPECT_EQ(answer(session), fresh(kAsk, {1}));
+  ASSERT_EQ(prompt(session, "USER: Hello", {}), "");
+  EXPECT_EQ(answer(session), fresh("USER: Hello", {}));
+}
+
+TEST_F(SessionTest, GoesOnWhereItEnded) {
+  Session parts = open(), whole = open();
+  ASSERT_EQ(prompt(parts, kAsk, {1}), "");
+  ASSERT_EQ(prompt(whole, kAsk, {1}), "");
+  int64_t before = vlm_session_tokens(parts.get());
+  answer(parts, 4);
+  EXPECT_EQ(vlm_session_tokens(parts.get()), before + 4);
+  answer(parts, 6);
+  answer(whole, 10);
+  EXPECT_EQ(vlm_session_tokens(parts.get()), before + 10);
+  EXPECT_EQ(answer(parts, 10), answer(whole, 10));
+  EXPECT_GT(vlm_session_memory(parts.get()), 0U);
+}
+
+TEST_F(SessionTest, TheCallbackEndsTheAnswer) {
+  Session session = open();
+  ASSERT_EQ(prompt(session, kAsk, {0}), "");
+  vlm_end_t end = VLM_END_TOKEN;
+  int64_t tokens = 0;
+  auto stop = [](void *, const char *, size_t) { return 1; };
+  EXPECT_EQ(take(vlm_session_generate(session.get(), nullptr, stop, nullptr,
+                                      &end, &tokens)),
+            "");
+  EXPECT_EQ(end, VLM_END_CANCELLED);
+  EXPECT_LT(tokens, 10);
+  ASSERT_EQ(prompt(session, kAsk, {0}), "");
+  EXPECT_EQ(answer(session), fresh(kAsk, {0}));
+}
+
+TEST_F(SessionTest, AFullSessionSaysSo) {
+  Session session = open(9);
+  EXPECT_EQ(vlm_session_max_tokens(session.get()), 9);
+  ASSERT_EQ(prompt(session, "abc", {}), "");
+  int64_t held = vlm_session_tokens(session.get());
+  EXPECT_EQ(prompt(session, kAsk, {0}),
+            "prompt: has 30 tokens, expected fewer than 9, the most that the "
+            "session holds, so that an answer has room; shorten it");
+  EXPECT_EQ(vlm_session_tokens(session.get()), held);
+  vlm_end_t end = VLM_END_TOKEN;
+  vlm_generate_options_t options{};
+  options.struct_bytes = sizeof(options);
+  options.max_new_tokens = 100;
+  EXPECT_EQ(take(vlm_session_generate(session.get(), &options, nullptr, nullptr,
+                                      &end, nullptr)),
+            "");
+  EXPECT_EQ(end, VLM_END_CONTEXT);
+  EXPECT_EQ(vlm_session_tokens(session.get()), 9);
+}
+
+TEST_F(SessionTest, RefusesWhatIsWrong) {
+  Session session = open();
+  EXPECT_EQ(take(vlm_session_generate(session.get(), nullptr, nullptr, nullptr,
+                                      nullptr, nullptr)),
+            "session: expected a prompt, found none; call vlm_session_prompt "
+            "first");
+  EXPECT_EQ(prompt(session, "<image><image>", {0}),
+            "expected a placeholder '<image>' in the prompt for each picture, "
+            "found 2 placeholders and 1 picture; give the pictures that are "
+            "missing");
+  EXPECT_EQ(prompt(session, "none", {0, 1}),
+            "expected a placeholder '<image>' in the prompt for each picture, "
+            "found 0 placeholders and 2 pictures; write '<image>' where the "
+            "picture belongs");
+  vlm_session_options_t options{sizeof(options), 4096, 0};
+  vlm_session_t *made = nullptr;
+  EXPECT_EQ(take(vlm_session_create(model, &options, &made)),
+            "max_tokens: expected 0 to 512, as many as the model takes, found "
+            "4096");
+  options = {sizeof(options), 0, -1};
+  EXPECT_EQ(take(vlm_session_create(model, &options, &made)),
+            "prefill_tokens: expected 0 or more, found -1");
+  vlm_generate_options_t wrong{};
+  wrong.struct_bytes = sizeof(wrong);
+  wrong.temperature = -1;
+  EXPECT_NE(take(vlm_session_generate(session.get(), &wrong, nullptr, nullptr,
+                                      nullptr, nullptr)),
+            "");
+  int64_t tokens = 0;
+  EXPECT_EQ(take(vlm_session_count(session.get(), kAsk.data(), kAsk.size(),
+                                   images.data(), 1, 1, &tokens)),
+            "");
+  EXPECT_EQ(tokens, 30);
+}
+
+TEST_F(SessionTest, SeveralRunAtOnce) {
+  std::vector<std::string> prompts = {kAsk, "USER: Hello", "a <image> b"};
+  std::vector<std::string> want, got(prompts.size());
+  auto picturesOf = [](size_t i) {
+    return i == 1 ? std::vector<size_t>{} : std::vector<size_t>{i / 2};
+  };
+  for (size_t i = 0; i < prompts.size(); ++i)
+    want.push_back(fresh(prompts[i], picturesOf(i)));
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < prompts.size(); ++i)
+    threads.emplace_back([&, i] { got[i] = fresh(prompts[i], picturesOf(i)); });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(got, want);
+}

@@ -1,0 +1,99 @@
+//===- SessionOptions.cpp - Sessions on the command line ------------------===//
+#include "tools/vlmc/SessionOptions.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace vlmc::tool {
+
+void addSamplingOptions(CLI::App &app, SamplingOptions &sampling) {
+  vlm_generate_options_t &options = sampling.options;
+  options.struct_bytes = sizeof(options);
+  app.add_option("--max-new-tokens", options.max_new_tokens,
+                 "longest answer; 0: as the checkpoint says, or 20")
+      ->type_name("N");
+  app.add_option("--temperature", options.temperature,
+                 "how much chance there is; 0: always the likeliest token")
+      ->type_name("T");
+  app.add_option("--top-k", options.top_k, "only the K likeliest tokens")
+      ->type_name("K");
+  app.add_option("--top-p", options.top_p,
+                 "only the likeliest tokens that have P together")
+      ->type_name("P");
+  app.add_option("--min-p", options.min_p,
+                 "only tokens of at least P times the likeliest one's "
+                 "probability")
+      ->type_name("P");
+  app.add_option("--repetition-penalty", options.repetition_penalty,
+                 "makes tokens that have been there less likely; above 1")
+      ->type_name("X");
+  app.add_option("--presence-penalty", options.presence_penalty,
+                 "taken off the logits of tokens that the answer holds")
+      ->type_name("X");
+  app.add_option("--frequency-penalty", options.frequency_penalty,
+                 "the same for each time that it holds them")
+      ->type_name("X");
+  app.add_option("--seed", options.seed, "the same seed, the same answer")
+      ->type_name("N");
+  app.add_option("--stop", sampling.stops, "texts that end the answer")
+      ->type_name("TEXT...");
+}
+
+Outcome<OpenSession> openSession(const vlm_model_t *model, int64_t maxTokens,
+                                 int64_t prefill) {
+  OpenSession result;
+  vlm_session_options_t options{sizeof(options), maxTokens, prefill};
+  vlm_session_t *made = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_session_create(model, &options, &made)))
+    return *fault;
+  result.session.reset(made);
+  if (std::optional<Fault> fault = openTokenizer(model, result.tokenizer))
+    return *fault;
+  return result;
+}
+
+std::optional<Fault>
+givePrompt(OpenSession &session, const RenderedPrompt &prompt,
+           const std::vector<const vlm_image_t *> &images) {
+  return check(vlm_session_prompt(session.session.get(), prompt.text.data(),
+                                  prompt.text.size(), images.data(),
+                                  images.size(), prompt.addsSpecial ? 1 : 0));
+}
+
+namespace {
+/// What the callback is given.
+struct Listener {
+  const std::atomic<bool> &stop;
+  std::string text;
+};
+} // namespace
+
+static int hear(void *user, const char *text, size_t bytes) {
+  auto *listener = static_cast<Listener *>(user);
+  listener->text.append(text, bytes);
+  bool isPrinted =
+      std::fwrite(text, 1, bytes, stdout) == bytes && std::fflush(stdout) == 0;
+  return listener->stop || !isPrinted ? 1 : 0;
+}
+
+Outcome<std::string> stream(OpenSession &session,
+                            const SamplingOptions &sampling,
+                            const std::atomic<bool> &stop) {
+  vlm_generate_options_t options = sampling.options;
+  std::vector<const char *> stops;
+  for (const std::string &text : sampling.stops)
+    stops.push_back(text.c_str());
+  options.stops = stops.data();
+  options.stop_count = stops.size();
+  Listener listener{stop, ""};
+  if (std::optional<Fault> fault = check(vlm_session_generate(
+          session.session.get(), &options, hear, &listener, nullptr, nullptr)))
+    return *fault;
+  std::puts("");
+  std::fflush(stdout);
+  return listener.text;
+}
+
+} // namespace vlmc::tool
