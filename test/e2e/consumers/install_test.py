@@ -72,6 +72,9 @@ class InstallTest(ConsumerTest):
             "lib/vlmc/libHalide.so",
             "share/doc/vlmc/LICENSE",
             "share/doc/vlmc/LICENSE.Halide",
+            "share/doc/vlmc/interfaces.md",
+            "share/doc/vlmc/ops.md",
+            "share/doc/vlmc/passes.md",
         ):
             self.assertTrue((self.tree / name).is_file(), name)
 
