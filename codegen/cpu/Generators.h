@@ -58,8 +58,9 @@ struct ProductTile {
   Value panelStride;
   /// Where the next panel to be read begins, to be prefetched; may be null.
   Value next;
-  /// Whether as many panels behind these come next and are prefetched.
-  bool prefetchNext = false;
+  /// Whether all of as many panels as these is prefetched there, of the same
+  /// storage and strides; else a quarter of one, of f32.
+  bool wholeNext = false;
 };
 /// Emits the tile's sums, added to `initial` in ascending k by one chain of fused multiply-adds per element, so that the bits depend on k only.
 /// Accumulators stand row by row, in a row panel by panel, in a panel vector by vector.
