@@ -148,8 +148,8 @@ static OrderedJson describeKernels(const vlm_abi_level &level) {
   return result;
 }
 
-/// The weights by component, the first part of their names. Parameters are
-/// counted as they are stored.
+/// The weights by component, the first part of their names, and by how they are
+/// laid out. Parameters are counted as they are stored.
 static Outcome<OrderedJson> describeWeights(const vlm_model_t *model) {
   const vlm_abi_model &abi = *vlm_model_abi(model);
   size_t bytes = 0;
@@ -163,28 +163,35 @@ static Outcome<OrderedJson> describeWeights(const vlm_model_t *model) {
   struct Sum {
     uint64_t tensors = 0, parameters = 0, bytes = 0;
   };
-  std::map<std::string, Sum> components;
+  std::map<std::string, Sum> components, layouts;
+  const Json &metadata = (*header)["__metadata__"];
   for (const auto &[name, tensor] : header->items()) {
     if (name.starts_with("__") || tensor.value("dtype", "") == "U8")
       continue;
-    Sum &sum = components[name.substr(0, name.find('.'))];
     uint64_t count = 1;
     for (const Json &size : tensor["shape"])
       count *= size.get<uint64_t>();
-    ++sum.tensors;
-    sum.parameters += count;
-    sum.bytes += tensor["data_offsets"][1].get<uint64_t>() -
-                 tensor["data_offsets"][0].get<uint64_t>();
+    for (Sum *sum : {&components[name.substr(0, name.find('.'))],
+                     &layouts[metadata.value("layout." + name, "")]}) {
+      ++sum->tensors;
+      sum->parameters += count;
+      sum->bytes += tensor["data_offsets"][1].get<uint64_t>() -
+                    tensor["data_offsets"][0].get<uint64_t>();
+    }
   }
-  OrderedJson list = OrderedJson::array();
-  for (const auto &[name, sum] : components)
-    list.push_back({{"name", name},
-                    {"tensors", sum.tensors},
-                    {"parameters", sum.parameters},
-                    {"bytes", sum.bytes}});
+  auto list = [](const std::map<std::string, Sum> &sums) {
+    OrderedJson result = OrderedJson::array();
+    for (const auto &[name, sum] : sums)
+      result.push_back({{"name", name},
+                        {"tensors", sum.tensors},
+                        {"parameters", sum.parameters},
+                        {"bytes", sum.bytes}});
+    return result;
+  };
   OrderedJson weights = {{"bytes", abi.weights_bytes},
                          {"tokenizer_bytes", abi.tokenizer.bytes},
-                         {"components", std::move(list)}};
+                         {"components", list(components)},
+                         {"layouts", list(layouts)}};
   return weights;
 }
 
@@ -286,12 +293,18 @@ static void printModel(const OrderedJson &model) {
   const OrderedJson &weights = model["weights"];
   std::printf("components (parameters as stored, padding of packed panels "
               "included)\n");
-  for (const OrderedJson &component : weights["components"])
-    std::printf("  %-12s %14s parameters in %s tensors, %s\n",
-                component["name"].get<std::string>().c_str(),
-                grouped(component["parameters"].get<uint64_t>()).c_str(),
-                component["tensors"].dump().c_str(),
-                mebibytes(component["bytes"]).c_str());
+  auto printSums = [](const OrderedJson &sums) {
+    for (const OrderedJson &sum : sums)
+      std::printf("  %-12s %14s parameters in %s tensors, %s\n",
+                  sum["name"].get<std::string>().c_str(),
+                  grouped(sum["parameters"].get<uint64_t>()).c_str(),
+                  sum["tensors"].dump().c_str(),
+                  mebibytes(sum["bytes"]).c_str());
+  };
+  printSums(weights["components"]);
+  std::printf("layouts (the type in which weights are stored, and their "
+              "order)\n");
+  printSums(weights["layouts"]);
   std::printf("  weights file %s, of it tokenizer %s\n",
               mebibytes(weights["bytes"]).c_str(),
               mebibytes(weights["tokenizer_bytes"]).c_str());
