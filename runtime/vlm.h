@@ -239,6 +239,16 @@ VLM_API vlm_status_t *vlm_model_preprocess_size(const vlm_model_t *model, int64_
  * checkpoint's filter. */
 VLM_API vlm_status_t *vlm_model_preprocess(const vlm_model_t *model, const vlm_image_t *image, float *pixels);
 
+/* How many pictures of that size a picture becomes: models that cut pictures into tiles (AnyRes) get the whole one and then its tiles, row by row,
+ * and vlm_model_preprocess() writes them one behind the other: its `pixels` has room for *out_tiles of them. Others get 1.
+ * Errors: VLM_INVALID_ARGUMENT if a side is out of range. */
+VLM_API vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height, int64_t width, int64_t *out_tiles);
+struct vlm_ids_t;
+/* For a model that reads pictures between words: the rows of features that stand for a picture of height x width, in the order of its placeholders.
+ * A row counts over the features [tiles, T, D] that `encode_image` gives for the picture's tiles. The rows are freed with vlm_ids_destroy().
+ * Errors: as vlm_model_tile_count; VLM_UNSUPPORTED if the model does not; VLM_OUT_OF_MEMORY. */
+VLM_API vlm_status_t *vlm_model_picture_rows(const vlm_model_t *model, int64_t height, int64_t width, struct vlm_ids_t *out_rows);
+
 /* ---- Words (libvlm_text) ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct vlm_tokenizer_t vlm_tokenizer_t;
@@ -270,6 +280,8 @@ VLM_API size_t vlm_tokenizer_max_tokens(const vlm_tokenizer_t *tokenizer);
 VLM_API int vlm_tokenizer_pads_left(const vlm_tokenizer_t *tokenizer);
 /* One more than the largest id that the tokenizer knows; a model may have more. */
 VLM_API size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *tokenizer);
+/* Whether an id stands for one byte of a character: what it decodes to depends on the bytes beside it. */
+VLM_API int vlm_tokenizer_is_byte(const vlm_tokenizer_t *tokenizer, int32_t id);
 
 /* What the checkpoint's processor says of prompts. Texts are *out_bytes long, not zero-terminated, and live as long as the tokenizer's tables;
  * NULL: there is none. */
@@ -277,11 +289,13 @@ VLM_API size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *tokenizer);
  * (0 where the checkpoint does not say). */
 VLM_API const char *vlm_tokenizer_picture_token(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
 VLM_API int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer, int64_t height, int64_t width);
+/* Token ids of a prompt whose placeholders for pictures stand for picture_tokens[0 .. picture_count - 1] tokens each.
+ * Errors: VLM_INVALID_ARGUMENT if there are more placeholders than pictures or fewer. */
+VLM_API vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer, const char *text, size_t bytes, const int64_t *picture_tokens,
+                                                  size_t picture_count, int special, vlm_ids_t *out_ids);
 /* The chat template, in Jinja. */
 VLM_API const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
 /* The special tokens by role: "bos_token", "<s>". False (0) if there is no role of that number. */
-/* Whether an id stands for one byte of a character: what it decodes to depends on the bytes beside it. */
-VLM_API int vlm_tokenizer_is_byte(const vlm_tokenizer_t *tokenizer, int32_t id);
 VLM_API int vlm_tokenizer_role(const vlm_tokenizer_t *tokenizer, size_t number, const char **out_role, size_t *out_role_bytes,
                                const char **out_token, size_t *out_token_bytes);
 
@@ -289,10 +303,6 @@ VLM_API int vlm_tokenizer_role(const vlm_tokenizer_t *tokenizer, size_t number, 
 
 /* L2-normalised embeddings of `count` pictures or texts: f32 [count, width], row-major, width from vlm_embedding_width(). Errors: as the layers below;
  * VLM_INVALID_ARGUMENT if count is 0. Texts longer than the model's limit are cut as transformers cuts them; *out_truncated (may be NULL) counts them. */
-/* Token ids of a prompt whose placeholders for pictures stand for picture_tokens[0 .. picture_count - 1] tokens each.
- * Errors: VLM_INVALID_ARGUMENT if there are more placeholders than pictures or fewer. */
-VLM_API vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer, const char *text, size_t bytes, const int64_t *picture_tokens,
-                                                  size_t picture_count, int special, vlm_ids_t *out_ids);
 VLM_API vlm_status_t *vlm_embedding_width(const vlm_model_t *model, int64_t *out_width);
 VLM_API vlm_status_t *vlm_embed_images(const vlm_model_t *model, const vlm_image_t *const *images, size_t count, float *embeddings);
 VLM_API vlm_status_t *vlm_embed_texts(const vlm_model_t *model, const char *const *texts, size_t count, float *embeddings, size_t *out_truncated);
@@ -302,11 +312,6 @@ VLM_API vlm_status_t *vlm_embed_texts(const vlm_model_t *model, const char *cons
 VLM_API vlm_status_t *vlm_classify(const vlm_model_t *model, const vlm_image_t *image, const char *const *labels, size_t count, float *logits,
                                    float *probabilities);
 
-#ifdef __cplusplus
-}
-#endif
-
-#endif /* VLM_H */
 /* ---- Conversations (libvlm_tasks) ------------------------------------------------------------------------------------------------------ */
 
 /* One sequence of tokens of a model that generates text, with its cache. Threads: one call at a time per session; sessions of one model share its
@@ -372,3 +377,8 @@ typedef int (*vlm_text_callback_t)(void *user, const char *text, size_t bytes);
 VLM_API vlm_status_t *vlm_session_generate(vlm_session_t *session, const vlm_generate_options_t *options, vlm_text_callback_t callback, void *user,
                                            vlm_end_t *out_end, int64_t *out_tokens);
 
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* VLM_H */

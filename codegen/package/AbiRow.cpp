@@ -127,7 +127,10 @@ static constexpr AbiField imageFields[] = {
     FIELD(vlm_abi_image, resize_columns),
     FIELD(vlm_abi_image, finish),
     FIELD(vlm_abi_image, pil_table),
-    FIELD(vlm_abi_image, torchvision_table)};
+    FIELD(vlm_abi_image, torchvision_table),
+    FIELD(vlm_abi_image, grid),
+    FIELD(vlm_abi_image, n_grid),
+    FIELD(vlm_abi_image, reserved)};
 STRUCT(image, vlm_abi_image)
 
 static constexpr AbiField generationFields[] = {
@@ -136,7 +139,12 @@ static constexpr AbiField generationFields[] = {
     FIELD(vlm_abi_generation, reserved),
     FIELD(vlm_abi_generation, pad_token),
     FIELD(vlm_abi_generation, image_token),
-    FIELD(vlm_abi_generation, max_new_tokens)};
+    FIELD(vlm_abi_generation, max_new_tokens),
+    FIELD(vlm_abi_generation, grid),
+    FIELD(vlm_abi_generation, n_grid),
+    FIELD(vlm_abi_generation, tile_size),
+    FIELD(vlm_abi_generation, tile_features),
+    FIELD(vlm_abi_generation, grid_reserved)};
 STRUCT(generation, vlm_abi_generation)
 
 static constexpr AbiField modelFields[] = {
@@ -201,6 +209,12 @@ Constant *AbiWriter::floats(StringRef name, ArrayRef<float> values) {
       global(name, ConstantDataArray::get(module.getContext(), values));
   cast<GlobalVariable>(array)->setAlignment(Align(64));
   return array;
+}
+
+Constant *AbiWriter::integers(StringRef name, ArrayRef<int32_t> values) {
+  if (values.empty())
+    return null();
+  return global(name, ConstantDataArray::get(module.getContext(), values));
 }
 
 Constant *AbiWriter::function(StringRef symbol) {

@@ -55,6 +55,9 @@ public:
                         llvm::ArrayRef<llvm::Constant *> rows);
   /// A pointer to floats.
   llvm::Constant *floats(llvm::StringRef name, llvm::ArrayRef<float> values);
+  /// A pointer to integers; null for none.
+  llvm::Constant *integers(llvm::StringRef name,
+                           llvm::ArrayRef<int32_t> values);
   /// A hidden function that another object defines, taken by its address.
   llvm::Constant *function(llvm::StringRef symbol);
   llvm::Constant *null() const;

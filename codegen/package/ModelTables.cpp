@@ -260,6 +260,8 @@ static Constant *writeImage(AbiWriter &writer, const ImageTable &image) {
       .set("pil_table", writer.floats("pil_table", image.pilTable))
       .set("torchvision_table",
            writer.floats("torchvision_table", image.torchvisionTable))
+      .set("grid", writer.integers("image_grid", image.grid))
+      .set("n_grid", image.grid.size() / 2)
       .build();
 }
 
@@ -274,6 +276,10 @@ static Constant *writeGeneration(AbiWriter &writer,
       .set("pad_token", generation.padToken)
       .set("image_token", generation.imageToken)
       .set("max_new_tokens", generation.maxNewTokens)
+      .set("grid", writer.integers("grid", generation.grid))
+      .set("n_grid", generation.grid.size() / 2)
+      .set("tile_size", generation.tileSize)
+      .set("tile_features", generation.tileFeatures)
       .build();
 }
 

@@ -95,6 +95,7 @@ struct ImageTable {
   std::string finish;
   std::vector<float> pilTable;         ///< 3 x 256
   std::vector<float> torchvisionTable; ///< 3 x 256
+  std::vector<int32_t> grid;           ///< n x 2
 };
 
 /// `vlm_abi_generation`.
@@ -103,6 +104,9 @@ struct GenerationTable {
   int64_t padToken = -1;
   int64_t imageToken = -1;
   int64_t maxNewTokens = 0;
+  std::vector<int32_t> grid; ///< n x 2
+  int32_t tileSize = 0;
+  int32_t tileFeatures = 0;
 };
 
 /// `vlm_abi_model`.

@@ -31,6 +31,17 @@ Error checkPackageOutput(StringRef output) {
 
 //===-- From the spec -----------------------------------------------------===//
 
+/// Heights and widths one behind the other.
+static std::vector<int32_t>
+makeGrid(const google::protobuf::RepeatedPtrField<spec::Resolution> &grid) {
+  std::vector<int32_t> sides;
+  for (const spec::Resolution &resolution : grid) {
+    sides.push_back(static_cast<int32_t>(resolution.height()));
+    sides.push_back(static_cast<int32_t>(resolution.width()));
+  }
+  return sides;
+}
+
 static ImageTable makeImageTable(const spec::ImageProcessing &image,
                                  const PackageImage &code,
                                  const PackageInputs &inputs) {
@@ -58,6 +69,7 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
     result.backend = VLM_ABI_BACKEND_PIL;
   result.pilTable = inputs.pilTable;
   result.torchvisionTable = inputs.torchvisionTable;
+  result.grid = makeGrid(image.grid());
   return result;
 }
 
@@ -70,6 +82,9 @@ static GenerationTable makeGeneration(const spec::Generation &generation) {
   if (generation.has_image_token_id())
     table.imageToken = generation.image_token_id();
   table.maxNewTokens = generation.max_new_tokens();
+  table.grid = makeGrid(generation.grid());
+  table.tileSize = static_cast<int32_t>(generation.tile_size());
+  table.tileFeatures = static_cast<int32_t>(generation.tile_features());
   return table;
 }
 

@@ -1,7 +1,8 @@
 //===- Projector.cpp - From a tower to a language model -------------------===//
 //
 // Entry `encode_image`: pixel_values [B, C, H, W] to image_features [B, T, D],
-// the tower's tokens through linear layers. Source: LLaVA, arXiv:2304.08485
+// the tower's tokens through linear layers; with a newline that is row 0 and
+// the others follow. Source: LLaVA, arXiv:2304.08485
 // (one layer) and arXiv:2310.03744 (two); LlavaMultiModalProjector in
 // transformers.
 //
@@ -58,6 +59,8 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
     weights.addLinear(layerName(i), out, in, projector.bias());
     in = out;
   }
+  if (projector.newline())
+    weights.add("newline", {in});
 }
 
 static std::vector<std::string> listTaps(const spec::Component &) { return {}; }
@@ -76,6 +79,8 @@ static void build(const spec::ModelSpec &model,
                                  layer + ".activation");
     value = builder.linear(value, layer, projector.bias());
   }
+  if (projector.newline())
+    value = builder.prependTokens(value, component.name() + ".newline", 1);
   builder.result("image_features", value);
   builder.endEntry();
 }

@@ -60,6 +60,9 @@ public:
   /// An object; null and absent are nothing.
   const Json *object(const std::string &key);
 
+  /// A value of any kind; null and absent are nothing.
+  const Json *find(const std::string &key);
+
   /// Takes note that `key` is known to have no effect on this model.
   void ignore(const std::string &key) { known.insert(key); }
   /// Tells the keys that were neither asked for nor are generic: an error, or a
@@ -71,7 +74,6 @@ public:
   void warn(std::string_view key, const std::string &message);
 
 private:
-  const Json *find(const std::string &key);
   std::string where(std::string_view key) const;
   void wrong(const std::string &key, const std::string &expected,
              const Json &found);

@@ -32,6 +32,11 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
     result.add_mean(mean);
   for (double deviation : image.std)
     result.add_std(deviation);
+  for (auto [height, width] : image.grid) {
+    spec::Resolution *resolution = result.add_grid();
+    resolution->set_height(height);
+    resolution->set_width(width);
+  }
   if (image.backend == ImageBackend::Pil)
     result.set_backend(spec::ImageProcessing::PIL);
   return result;
@@ -111,6 +116,20 @@ static std::optional<Failure> checkNumbers(const spec::ImageProcessing &image) {
   return std::nullopt;
 }
 
+/// Tiles are square, of the crop's side, and make up each resolution.
+static std::optional<Failure> checkGrid(const spec::ImageProcessing &image) {
+  int64_t tile =
+      image.do_center_crop() ? image.crop_height() : image.shortest_edge();
+  for (const spec::Resolution &resolution : image.grid())
+    if (tile < 1 || resolution.height() < 1 || resolution.width() < 1 ||
+        resolution.height() > 65536 || resolution.width() > 65536 ||
+        resolution.height() % tile || resolution.width() % tile)
+      return wrong("grid", "multiples of the crop's side, at most 65536",
+                   std::to_string(resolution.height()) + " x " +
+                       std::to_string(resolution.width()));
+  return std::nullopt;
+}
+
 Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
   if (auto fault = checkSides(image))
     return *fault;
@@ -119,7 +138,11 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
                  std::to_string(image.resample()));
   if (auto fault = checkNumbers(image))
     return *fault;
+  if (auto fault = checkGrid(image))
+    return *fault;
   ImageProcessing result;
+  for (const spec::Resolution &resolution : image.grid())
+    result.grid.push_back({resolution.height(), resolution.width()});
   result.doResize = image.do_resize();
   result.shortestEdge.reset();
   if (image.has_shortest_edge())

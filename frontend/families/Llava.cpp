@@ -5,6 +5,7 @@
 // are those of configuration_llava.py.
 //
 //===----------------------------------------------------------------------===//
+#include "frontend/families/Llava.h"
 #include "frontend/families/Activations.h"
 #include "frontend/families/DecoderConfig.h"
 #include "frontend/families/DualEncoder.h"
@@ -176,22 +177,18 @@ static void readGeneration(ConfigSection &top, const DecoderFacts &facts,
     generation.set_pad_token_id(*pad);
 }
 
-static void readImage(const CheckpointConfig &config, int64_t side,
-                      ConfigLog &log, spec::ModelSpec &model) {
-  ImageProcessorClass known{{"CLIPImageProcessor", "LlavaImageProcessor"},
-                            ImageProcessing()};
+static void readImage(const CheckpointConfig &config, ImageProcessorClass known,
+                      int64_t side, ConfigLog &log, spec::ModelSpec &model) {
   known.defaults.shortestEdge = side;
   known.defaults.cropHeight = known.defaults.cropWidth = side;
   readTowerImage(config.folder, known, side, log, model);
 }
 
-extern const Family familyLlava;
-
-static spec::ModelSpec readLlava(const CheckpointConfig &config,
-                                 ConfigLog &log) {
+spec::ModelSpec readLlavaModel(const CheckpointConfig &config,
+                               const LlavaVariant &variant, ConfigLog &log) {
   ConfigSection top(config.json, config.file, "", log);
   spec::ModelSpec model;
-  model.set_family(std::string(familyLlava.name));
+  model.set_family(std::string(variant.family));
   spec::Component *vision = model.add_components();
   vision->set_name("vision");
   const Json *tower = top.object("vision_config");
@@ -213,6 +210,8 @@ static spec::ModelSpec readLlava(const CheckpointConfig &config,
   projector->set_name("projector");
   readProjector(top, model, config.json, *projector->mutable_projector());
   readGeneration(top, facts, config.folder, log, *model.mutable_generation());
+  if (variant.readRest)
+    variant.readRest(top, model);
   top.ignore("image_seq_length");
   top.ignore("ignore_index");
   top.ignore("vocab_size");
@@ -229,12 +228,12 @@ static spec::ModelSpec readLlava(const CheckpointConfig &config,
   }
   model.mutable_text()->set_max_tokens(text->decoder().max_tokens());
   if (log.errors.empty())
-    readImage(config, vision->vision_transformer().image_size(), log, model);
+    readImage(config, variant.processor,
+              vision->vision_transformer().image_size(), log, model);
   return model;
 }
 
-static std::string configKey(std::string_view component,
-                             std::string_view field) {
+std::string llavaConfigKey(std::string_view component, std::string_view field) {
   if (component == "text")
     return decoderKey(field);
   if (component == "projector")
@@ -242,6 +241,15 @@ static std::string configKey(std::string_view component,
   return towerKey(component, field);
 }
 
-const Family familyLlava = {"llava", readLlava, configKey};
+static spec::ModelSpec readLlava(const CheckpointConfig &config,
+                                 ConfigLog &log) {
+  LlavaVariant variant;
+  variant.family = "llava";
+  variant.processor.names = {"CLIPImageProcessor", "LlavaImageProcessor"};
+  return readLlavaModel(config, variant, log);
+}
+
+extern const Family familyLlava;
+const Family familyLlava = {"llava", readLlava, llavaConfigKey};
 
 } // namespace vlmc

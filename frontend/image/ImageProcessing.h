@@ -67,6 +67,10 @@ struct ImageProcessing {
   std::array<double, 3> mean = {0.48145466, 0.4578275, 0.40821073};
   std::array<double, 3> std = {0.26862954, 0.26130258, 0.27577711};
 
+  /// Pictures are cut into tiles: heights and widths of the resolutions that
+  /// the tiles may make up; none where they are not.
+  std::vector<std::array<int64_t, 2>> grid;
+
   /// What the checkpoint's processor class uses.
   ImageBackend backend = ImageBackend::Torchvision;
 
@@ -82,6 +86,8 @@ struct ImageProcessorClass {
   ImageProcessing defaults;
   /// What an integer `size` means: both sides, or the shorter one.
   bool defaultToSquare = false;
+  /// Whether it cuts pictures into tiles.
+  bool cutsTiles = false;
 };
 
 /// Reads the image processing of the checkpoint in `folder`: `image_processor`

@@ -80,6 +80,8 @@ public:
   void readTriple(const std::string &key, bool isDivisor,
                   std::array<double, 3> &out);
   void readType(const std::vector<std::string> &names, ImageBackend &backend);
+  void readGrid(std::vector<std::array<int64_t, 2>> &out);
+  void checkTiles(const ImageProcessing &image);
   void reportOthers();
 
   std::string error;
@@ -218,6 +220,45 @@ void Reader::readTriple(const std::string &key, bool isDivisor,
   }
 }
 
+void Reader::readGrid(std::vector<std::array<int64_t, 2>> &out) {
+  const std::string key = "image_grid_pinpoints";
+  const Json *value = find(key);
+  if (!value)
+    return;
+  auto isSide = [](const Json &side) {
+    return side.is_number_integer() && side > 0 && side <= maxSide;
+  };
+  bool good = value->is_array() && !value->empty();
+  out.clear();
+  for (const Json &each : good ? *value : Json::array()) {
+    good = good && each.is_array() && each.size() == 2 && isSide(each[0]) &&
+           isSide(each[1]);
+    if (good)
+      out.push_back({each[0].get<int64_t>(), each[1].get<int64_t>()});
+  }
+  if (!good)
+    fail(key, "pairs of a height and a width in pixels", *value);
+}
+
+/// Tiles are resized as the whole picture is; here they keep their size.
+void Reader::checkTiles(const ImageProcessing &image) {
+  int64_t edge = image.shortestEdge.value_or(image.height.value_or(0));
+  bool isSquare = image.shortestEdge
+                      ? !image.longestEdge
+                      : image.height && image.height == image.width;
+  int64_t tile = image.doCenterCrop ? image.cropHeight : edge;
+  if (!isSquare || tile != edge || image.cropHeight != image.cropWidth)
+    return failWith("size and crop_size: expected tiles of one side, found "
+                    "others; such processors are not supported");
+  for (auto [height, width] : image.grid)
+    if (height % tile || width % tile)
+      return failWith("image_grid_pinpoints: expected multiples of the tile's "
+                      "side " +
+                      std::to_string(tile) + ", found [" +
+                      std::to_string(height) + ", " + std::to_string(width) +
+                      "]; mend the file");
+}
+
 static bool dropSuffix(std::string &name, std::string_view suffix) {
   if (!name.ends_with(suffix))
     return false;
@@ -308,6 +349,12 @@ static ImageProcessing readObject(Reader &reader,
   reader.readFlag("do_normalize", image.doNormalize);
   reader.readTriple("image_mean", /*isDivisor=*/false, image.mean);
   reader.readTriple("image_std", /*isDivisor=*/true, image.std);
+  if (known.cutsTiles) {
+    bool ignored = true; // rows of fewer tiles are filled up; nobody reads that
+    reader.readFlag("do_pad", ignored);
+    reader.readGrid(image.grid);
+    reader.checkTiles(image);
+  }
   reader.reportOthers();
   return image;
 }

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { VLM_ABI_VERSION = 5, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
+enum { VLM_ABI_VERSION = 6, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
 
 /* Alignment in bytes of arena slots, per-thread scratch and packed weights. */
 enum { VLM_ABI_ALIGNMENT = 64 };
@@ -195,6 +195,9 @@ typedef struct vlm_abi_image {
   int (*finish)(void **args);         /* crop or pad with zeros, look up: u8 [h,w,3] -> f32 [3,ch,cw] */
   const float *pil_table;             /* [3][256] */
   const float *torchvision_table;     /* [3][256] */
+  const int32_t *grid;                /* pictures are cut: [n_grid][2], heights and widths of the resolutions that tiles make up */
+  uint32_t n_grid;                    /* 0: they are not */
+  uint32_t reserved;
 } vlm_abi_image;
 
 enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };
@@ -211,6 +214,11 @@ typedef struct vlm_abi_generation {
   int64_t pad_token;      /* -1: none */
   int64_t image_token;    /* the placeholder of a picture's features; -1: none */
   int64_t max_new_tokens; /* where a request names none; 0: no such number */
+  const int32_t *grid;    /* as vlm_abi_image's, what the model takes pictures to be cut into; then row 0 of each tile's features ends lines */
+  uint32_t n_grid;
+  int32_t tile_size;      /* side of a tile in pixels */
+  int32_t tile_features;  /* and in features */
+  uint32_t grid_reserved;
 } vlm_abi_generation;
 
 typedef struct vlm_abi_model {
@@ -247,8 +255,8 @@ static_assert(sizeof(vlm_abi_symbol) == 32, "codegen/package writes this layout"
 static_assert(sizeof(vlm_abi_trim) == 24, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_entry) == 96, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_image) == 80, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_generation) == 96, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_image) == 96, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_generation) == 120, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_model) == 152, "codegen/package writes this layout");
 #endif
 

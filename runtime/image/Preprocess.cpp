@@ -3,6 +3,7 @@
 #include "runtime/core/StatusInternal.h"
 #include "runtime/image/ImageInternal.h"
 #include "runtime/image/Processor.h"
+#include "runtime/image/Tiles.h"
 
 #include <algorithm>
 #include <climits>
@@ -123,6 +124,58 @@ static vlm_status_t *checkFilter(const vlm_abi_image &processing,
           "VLM_IMAGE_BACKEND_PIL), which does");
 }
 
+/// A picture resized and placed on a result of another size.
+static vlm_status_t *processTo(const vlm_abi_image &processing,
+                               vlm_image_backend_t backend, vlm_pool_t *pool,
+                               const vlm_image_t &image, const Size &resized,
+                               const Size &result, vlm_image_backend_t placing,
+                               float *pixels) {
+  Size size{image.height, image.width};
+  if (vlm_status_t *status = checkSizes(size, resized, result))
+    return status;
+  if (vlm_status_t *status = checkFilter(processing, backend))
+    return status;
+  Direction down(size.height, resized.height, result.height, placing);
+  Direction across(size.width, resized.width, result.width, placing);
+  return Processor(processing, backend, pool, image, down, across, pixels)
+      .run();
+}
+
+/// Cuts a result [3, H, W] into tiles [n, 3, side, side], row by row.
+static void cutTiles(const std::vector<float> &whole, const Size &size,
+                     int64_t side, float *tiles) {
+  for (int64_t top = 0; top < size.height; top += side)
+    for (int64_t left = 0; left < size.width; left += side)
+      for (int64_t channel = 0; channel < 3; ++channel)
+        for (int64_t y = top; y < top + side; ++y) {
+          const float *row =
+              whole.data() + (channel * size.height + y) * size.width + left;
+          tiles = std::copy_n(row, side, tiles);
+        }
+}
+
+/// The whole picture as a tile, then the tiles of the best resolution.
+static vlm_status_t *processTiles(const vlm_abi_image &processing,
+                                  vlm_image_backend_t backend, vlm_pool_t *pool,
+                                  const vlm_image_t &image, float *pixels) {
+  Size size{image.height, image.width};
+  int64_t edge = processing.resize == VLM_ABI_RESIZE_EXACT ? processing.height
+                                                           : processing.edge;
+  Size tile{edge, edge};
+  if (vlm_status_t *status = processTo(processing, backend, pool, image, tile,
+                                       tile, backend, pixels))
+    return status;
+  Size target = bestResolution({processing.grid, 2 * processing.n_grid}, size);
+  std::vector<float> whole(size_t(3 * target.height * target.width));
+  // The border before the picture is the shorter one, as torchvision has it.
+  if (vlm_status_t *status =
+          processTo(processing, backend, pool, image, fittedSize(size, target),
+                    target, VLM_IMAGE_BACKEND_TORCHVISION, whole.data()))
+    return status;
+  cutTiles(whole, target, edge, pixels + 3 * edge * edge);
+  return nullptr;
+}
+
 extern "C" {
 
 vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
@@ -132,6 +185,8 @@ vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
     Size size{height, width};
     Size resized =
         height > 0 && width > 0 ? resizedSize(*processing, size) : Size{1, 1};
+    if (processing->n_grid) // the size of a tile, whatever the picture's
+      resized = resizedSize(*processing, {1, 1});
     Size result = resultSize(*processing, resized);
     if (vlm_status_t *status = checkSizes(size, resized, result))
       return status;
@@ -145,17 +200,11 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
                                 vlm_image_backend_t backend, vlm_pool_t *pool,
                                 const vlm_image_t *image, float *pixels) {
   return guarded("preprocessing a picture", [&]() -> vlm_status_t * {
-    Size size{image->height, image->width};
-    Size resized = resizedSize(*processing, size);
-    Size result = resultSize(*processing, resized);
-    if (vlm_status_t *status = checkSizes(size, resized, result))
-      return status;
-    if (vlm_status_t *status = checkFilter(*processing, backend))
-      return status;
-    Direction down(size.height, resized.height, result.height, backend);
-    Direction across(size.width, resized.width, result.width, backend);
-    return Processor(*processing, backend, pool, *image, down, across, pixels)
-        .run();
+    if (processing->n_grid)
+      return processTiles(*processing, backend, pool, *image, pixels);
+    Size resized = resizedSize(*processing, {image->height, image->width});
+    return processTo(*processing, backend, pool, *image, resized,
+                     resultSize(*processing, resized), backend, pixels);
   });
 }
 

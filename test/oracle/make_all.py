@@ -32,9 +32,11 @@ def main():
         if part == "llava":
             import llava_files
             import llava_models
+            import llava_next
 
             llava_models.make_all(Path(args.out) / "llava")
             llava_files.make_all(Path(args.out) / "llava")
+            llava_next.make_all(Path(args.out) / "llava")
             continue
         if part == "pictures":
             import pictures as module

@@ -2,6 +2,7 @@
 #include "tools/vlmc/GenerateTask.h"
 
 #include "tools/vlmc/Entries.h"
+#include "tools/vlmc/Tiles.h"
 
 #include <algorithm>
 #include <numeric>
@@ -50,13 +51,19 @@ std::optional<Fault> GenerateTask::addPrompts(const PromptRequest &request) {
 /// is one row that nobody reads.
 std::optional<Fault> GenerateTask::encodePictures() {
   if (tensors.count("pixel_values")) {
-    TensorMap given{{"pixel_values", tensors["pixel_values"]}};
+    Outcome<PlacedPictures> pictures = placePictures(model, tensors);
+    if (!pictures)
+      return pictures.takeFault();
+    TensorMap given{{"pixel_values", std::move(pictures->pixels)}};
     if (std::optional<Fault> fault =
             runRows(model, "encode_image", given, tensors))
       return fault;
+    featureRows = std::move(pictures->rows);
     features = tensors["image_features"];
     int64_t width = features.shape.back();
     features.shape = {features.shape[0] * features.shape[1], width};
+    if (cutsPictures(model))
+      keepPlaced();
     return std::nullopt;
   }
   const vlm_entry_t *entry = nullptr;
@@ -70,6 +77,17 @@ std::optional<Fault> GenerateTask::encodePictures() {
       features = HostTensor::zeros(VLM_F32, {1, input.dims[1]});
   }
   return std::nullopt;
+}
+
+/// Writes the features of pictures that were cut as the model reads them.
+void GenerateTask::keepPlaced() {
+  int64_t width = features.shape.back();
+  HostTensor placed =
+      HostTensor::zeros(VLM_F32, {int64_t(featureRows.size()), width});
+  for (size_t i = 0; i < featureRows.size(); ++i)
+    std::copy_n(features.data<float>() + featureRows[i] * width, width,
+                placed.data<float>() + int64_t(i) * width);
+  tensors["image_features"] = std::move(placed);
 }
 
 std::optional<Fault> GenerateTask::readPrompts() {
@@ -102,11 +120,14 @@ std::optional<Fault> GenerateTask::readPrompts() {
 
 /// Gives each placeholder the next row of the features.
 std::optional<Fault> GenerateTask::placeFeatures() {
-  int32_t next = 0;
+  size_t next = 0, rows = featureRows.size();
   for (Prompt &prompt : prompts)
-    for (int64_t id : prompt.ids)
-      prompt.features.push_back(id == facts.image_token ? next++ : -1);
-  int64_t rows = tensors.count("pixel_values") ? features.shape.front() : 0;
+    for (int64_t id : prompt.ids) {
+      bool isPlace = id == facts.image_token;
+      prompt.features.push_back(isPlace && next < rows ? featureRows[next]
+                                                       : -1);
+      next += isPlace;
+    }
   if (next != rows)
     return Fault("input_ids: expected as many picture tokens (id " +
                  std::to_string(facts.image_token) +

@@ -58,6 +58,7 @@ private:
   };
 
   std::optional<Fault> encodePictures();
+  void keepPlaced();
   std::optional<Fault> readPrompts();
   std::optional<Fault> placeFeatures();
   std::optional<Fault> prefill(size_t number);
@@ -75,7 +76,8 @@ private:
   const vlm_model_t *model;
   const vlm_abi_generation &facts;
   TensorMap tensors;
-  HostTensor features;                                 ///< [M, D]
+  HostTensor features;              ///< [M, D]
+  std::vector<int32_t> featureRows; ///< of the placeholders in their order
   Tokenizer tokenizer{nullptr, vlm_tokenizer_destroy}; ///< of `addPrompts`
   std::vector<Prompt> prompts;
   std::vector<float> lastLogits; ///< of the prompt in work

@@ -2,6 +2,7 @@
 #include "tools/vlmc/PromptInputs.h"
 
 #include "runtime/abi/vlm_abi.h"
+#include "tools/vlmc/Tiles.h"
 
 #include <algorithm>
 
@@ -83,15 +84,17 @@ static std::optional<Fault> checkPlaceholders(const PromptRequest &request,
                     : std::string("give the pictures that are missing")));
 }
 
-/// The prompt with `count` tokens in the place of each placeholder.
+/// The prompt with `counts[picture]` tokens in the place of each placeholder;
+/// pictures are counted on.
 static std::string expand(const std::string &prompt, const std::string &token,
-                          int64_t count) {
+                          const std::vector<int64_t> &counts, size_t &picture) {
   std::string out;
   size_t last = 0;
   for (size_t at;
        !token.empty() && (at = prompt.find(token, last)) != prompt.npos;
        last = at + token.size()) {
     out.append(prompt, last, at - last);
+    int64_t count = counts[picture++];
     for (int64_t i = 0; i < count; ++i)
       out += token;
   }
@@ -142,6 +145,36 @@ static void pad(const std::vector<std::vector<int64_t>> &rows, int64_t padding,
   out["attention_mask"] = HostTensor::of(VLM_I64, shape, mask.data());
 }
 
+/// Preprocesses the pictures and counts the tokens of each.
+static std::optional<Fault> addPictures(const vlm_model_t *model,
+                                        const vlm_tokenizer_t *tokenizer,
+                                        const std::vector<std::string> &images,
+                                        TensorMap &out,
+                                        std::vector<int64_t> &counts) {
+  if (!cutsPictures(model)) {
+    Outcome<HostTensor> pixels = preprocessPictures(model, images);
+    if (!pixels)
+      return pixels.takeFault();
+    counts.assign(images.size(),
+                  vlm_tokenizer_picture_tokens(tokenizer, pixels->shape[2],
+                                               pixels->shape[3]));
+    out["pixel_values"] = std::move(*pixels);
+    return std::nullopt;
+  }
+  Outcome<TensorMap> tiles = preprocessTiles(model, images);
+  if (!tiles)
+    return tiles.takeFault();
+  out.merge(*tiles);
+  const auto *sizes = out["image_sizes"].data<int64_t>();
+  for (size_t i = 0; i < images.size(); ++i) {
+    Outcome<int64_t> count = countRows(model, sizes[2 * i], sizes[2 * i + 1]);
+    if (!count)
+      return count.takeFault();
+    counts.push_back(*count);
+  }
+  return std::nullopt;
+}
+
 Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
                                     const vlm_tokenizer_t *tokenizer,
                                     const PromptRequest &request) {
@@ -149,21 +182,18 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
   std::string token = pictureToken(tokenizer);
   if (std::optional<Fault> fault = checkPlaceholders(request, token))
     return *fault;
-  int64_t perPicture = 0;
-  if (!request.images.empty()) {
-    Outcome<HostTensor> pixels = preprocessPictures(model, request.images);
-    if (!pixels)
-      return pixels.takeFault();
-    perPicture = vlm_tokenizer_picture_tokens(tokenizer, pixels->shape[2],
-                                              pixels->shape[3]);
-    out["pixel_values"] = std::move(*pixels);
-  }
+  std::vector<int64_t> counts;
+  if (!request.images.empty())
+    if (std::optional<Fault> fault =
+            addPictures(model, tokenizer, request.images, out, counts))
+      return *fault;
   std::vector<std::vector<int64_t>> rows;
   std::string prompts;
+  size_t picture = 0;
   for (const std::string &prompt : request.prompts) {
     prompts.append(rows.empty() ? 0 : 1, '\0').append(prompt);
     Outcome<std::vector<int64_t>> ids = encode(
-        tokenizer, expand(prompt, token, perPicture), request.addsSpecial);
+        tokenizer, expand(prompt, token, counts, picture), request.addsSpecial);
     if (!ids)
       return ids.takeFault();
     rows.push_back(std::move(*ids));

@@ -61,7 +61,8 @@ static std::optional<Fault> readInputs(const RequestCase &request, Task &task) {
       continue;
     std::string name = entry.name.substr(request.prefix.size());
     bool isPixels = name == "pixel_values";
-    if (!isPixels && name != "input_ids" && name != "attention_mask") {
+    if (!isPixels && name != "input_ids" && name != "attention_mask" &&
+        name != "image_sizes") {
       // Without a prefix, the tensors of other cases are in the same file.
       if (name.find('.') == name.npos)
         warn(request.tensors + ": tensor '" + entry.name +
@@ -73,7 +74,7 @@ static std::optional<Fault> readInputs(const RequestCase &request, Task &task) {
     if (!tensor)
       return tensor.takeFault();
     task.addInput(name, std::move(*tensor));
-    isAny = isAny || name != "attention_mask";
+    isAny = isAny || isPixels || name == "input_ids";
   }
   if (!isAny)
     return Fault(request.tensors + ": expected tensor '" + request.prefix +

@@ -133,10 +133,10 @@ TEST_F(Graph, ReadsWeightsByTheirStoredTypes) {
 
 TEST_F(Graph, MakesTapsOutputs) {
   EXPECT_EQ(listTaps(model),
-            (std::vector<std::string>{"vision.embeddings", "vision.layers.0",
-                                      "vision.layers.1", "vision_features",
-                                      "text.embeddings", "text.layers.0",
-                                      "text_features"}));
+            (std::vector<std::string>{
+                "vision.embeddings", "vision.layers.0", "vision.layers.1",
+                "vision_features", "vision.projection", "text.embeddings",
+                "text.layers.0", "text_features", "text.projection"}));
   ASSERT_TRUE(build({.taps = {"vision_features", "text.embeddings"}}));
   EXPECT_EQ(resultNames("encode_image"),
             (std::vector<std::string>{"image_embeds", "vision_features"}));
@@ -147,8 +147,7 @@ TEST_F(Graph, MakesTapsOutputs) {
   EXPECT_EQ(resultNames("encode_image"),
             (std::vector<std::string>{"image_embeds", "vision.embeddings",
                                       "vision.layers.0", "vision.layers.1",
-                                      "vision_features",
-                                      "vision.projection"}));
+                                      "vision_features", "vision.projection"}));
   EXPECT_FALSE(build({.taps = {"vision.layers.2"}}));
   EXPECT_EQ(errors, std::vector<std::string>{
                         "unknown tap 'vision.layers.2'; this model has "

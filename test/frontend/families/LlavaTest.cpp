@@ -156,3 +156,37 @@ TEST_F(LlavaConfig, TellsWhatItDoesNotKnow) {
             "\"clip_vision_model\", found \"siglip_vision_model\"; other "
             "towers are not supported yet");
 }
+
+TEST_F(LlavaConfig, NextCutsPicturesByItsGrid) {
+  config["model_type"] = "llava_next";
+  config["image_grid_pinpoints"] = {{32, 64}, {96, 32}};
+  folder.write("preprocessor_config.json",
+               R"({"image_processor_type": "LlavaNextImageProcessor",
+                   "size": {"shortest_edge": 32}, "do_pad": true,
+                   "crop_size": {"height": 32, "width": 32},
+                   "image_grid_pinpoints": [[64, 64]]})");
+  auto model = import();
+  ASSERT_TRUE(model) << model.message();
+  EXPECT_EQ(model->family(), "llava_next");
+  EXPECT_TRUE(model->components(2).projector().newline());
+  const spec::Generation &generation = model->generation();
+  ASSERT_EQ(generation.grid_size(), 2);
+  EXPECT_EQ(generation.grid(1).height(), 96);
+  EXPECT_EQ(generation.grid(1).width(), 32);
+  EXPECT_EQ(generation.tile_size(), 32);
+  EXPECT_EQ(generation.tile_features(), 4);
+  ASSERT_EQ(model->image().grid_size(), 1);
+  EXPECT_EQ(model->image().grid(0).height(), 64);
+
+  config["image_grid_pinpoints"] = {{32, 65}};
+  EXPECT_EQ(messageOf(),
+            "DIR/config.json: image_grid_pinpoints: expected pairs of a height "
+            "and a width, multiples of vision_config.image_size, 32, found "
+            "[[32,65]]; mend the file");
+  config["image_grid_pinpoints"] = {{32, 64}};
+  config["vision_feature_select_strategy"] = "full";
+  EXPECT_EQ(messageOf(),
+            "DIR/config.json: vision_feature_select_strategy: expected "
+            "\"default\", found \"full\"; the features of a tile would be no "
+            "square; mend the file");
+}

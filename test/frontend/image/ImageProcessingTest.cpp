@@ -205,6 +205,24 @@ TEST_F(ImageProcessingTest, RefusesWrongValues) {
   expectError("[1]", "expected a JSON object, found [1]; mend the file");
 }
 
+TEST_F(ImageProcessingTest, ReadsTheGridOfClassesThatCutPictures) {
+  known.cutsTiles = true;
+  ImageProcessing image = readGood(
+      R"({"image_grid_pinpoints": [[224, 448], [448, 224]], "do_pad": true})");
+  EXPECT_EQ(image.grid,
+            (std::vector<std::array<int64_t, 2>>{{224, 448}, {448, 224}}));
+  EXPECT_TRUE(warnings.empty());
+  expectError(R"({"image_grid_pinpoints": [[224]]})",
+              "image_grid_pinpoints: expected pairs of a height and a width in "
+              "pixels, found [[224]]; mend the file");
+  expectError(R"({"image_grid_pinpoints": [[224, 300]]})",
+              "image_grid_pinpoints: expected multiples of the tile's side "
+              "224, found [224, 300]; mend the file");
+  expectError(R"({"size": 256})",
+              "size and crop_size: expected tiles of one side, found others; "
+              "such processors are not supported");
+}
+
 TEST_F(ImageProcessingTest, PassesOnWhatIsWrongWithTheFile) {
   write("preprocessor_config.json", "{\"size\": }");
   Result<ImageProcessing> image = read();

@@ -1,0 +1,163 @@
+//===- Tiles.cpp - Pictures that are cut ----------------------------------===//
+#include "runtime/image/Tiles.h"
+
+#include "runtime/core/StatusInternal.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+namespace vlmc::rt {
+
+Size bestResolution(std::span<const int32_t> grid, const Size &picture) {
+  Size best;
+  int64_t mostKept = 0, leastWasted = std::numeric_limits<int64_t>::max();
+  auto height = double(picture.height), width = double(picture.width);
+  for (size_t i = 0; i + 1 < grid.size(); i += 2) {
+    double scale = std::min(grid[i + 1] / width, grid[i] / height);
+    auto scaledWidth = int64_t(width * scale),
+         scaledHeight = int64_t(height * scale);
+    int64_t kept =
+        std::min(scaledWidth * scaledHeight, picture.height * picture.width);
+    int64_t wasted = int64_t(grid[i]) * grid[i + 1] - kept;
+    if (kept > mostKept || (kept == mostKept && wasted < leastWasted)) {
+      mostKept = kept;
+      leastWasted = wasted;
+      best = {grid[i], grid[i + 1]};
+    }
+  }
+  return best;
+}
+
+Size fittedSize(const Size &picture, const Size &target) {
+  auto height = double(picture.height), width = double(picture.width);
+  double across = double(target.width) / width,
+         down = double(target.height) / height;
+  if (across < down)
+    return {std::min(int64_t(std::ceil(height * across)), target.height),
+            target.width};
+  return {target.height,
+          std::min(int64_t(std::ceil(width * down)), target.width)};
+}
+
+/// Python's int(round(value, 7)).
+static int64_t roundedDown(double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.7f", value);
+  return int64_t(std::strtod(text, nullptr));
+}
+
+Window unpadded(const Size &picture, const Size &all) {
+  Window window{{0, all.height}, {0, all.width}};
+  auto cut = [](int64_t length, int64_t kept) {
+    int64_t border = (length - kept) >= 0 ? (length - kept) / 2 : 0;
+    return Span{border, length - border};
+  };
+  auto height = double(picture.height), width = double(picture.width);
+  if (width / height > double(all.width) / double(all.height))
+    window.rows =
+        cut(all.height, roundedDown(height * (double(all.width) / width)));
+  else
+    window.columns =
+        cut(all.width, roundedDown(width * (double(all.height) / height)));
+  return window;
+}
+
+std::vector<int32_t> packedRows(const Size &picture, const Size &grid,
+                                int64_t side, int64_t perTile) {
+  std::vector<int32_t> rows;
+  for (int64_t i = 1; i < perTile; ++i) // the whole picture
+    rows.push_back(int32_t(i));
+  Window window = unpadded(picture, {grid.height * side, grid.width * side});
+  for (int64_t y = window.rows.begin; y < window.rows.end; ++y) {
+    for (int64_t x = window.columns.begin; x < window.columns.end; ++x) {
+      int64_t tile = 1 + y / side * grid.width + x / side;
+      rows.push_back(int32_t(tile * perTile + 1 + y % side * side + x % side));
+    }
+    rows.push_back(0);
+  }
+  return rows;
+}
+
+} // namespace vlmc::rt
+
+using namespace vlmc::rt;
+
+/// Rows of features that each tile has; 0 if the model sees nothing.
+static int64_t featuresOfTile(const vlm_abi_model &abi) {
+  const vlm_abi_level &level = abi.levels[0];
+  for (uint32_t i = 0; i < level.n_entries; ++i)
+    if (std::strcmp(level.entries[i].name, "encode_image") == 0 &&
+        level.entries[i].n_outputs && level.entries[i].outputs[0].rank == 3)
+      return level.entries[i].outputs[0].dims[1];
+  return 0;
+}
+
+static vlm_status_t *checkPicture(int64_t height, int64_t width) {
+  constexpr int64_t most = int64_t(1) << 24;
+  if (height >= 1 && width >= 1 && height <= most && width <= most)
+    return nullptr;
+  return makeStatus(VLM_INVALID_ARGUMENT,
+                    "expected a picture of 1 x 1 to 16,777,216 x 16,777,216 "
+                    "pixels, found " +
+                        std::to_string(height) + " x " + std::to_string(width) +
+                        " (height x width)");
+}
+
+extern "C" {
+
+vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height,
+                                   int64_t width, int64_t *out_tiles) {
+  return guarded("counting tiles", [&]() -> vlm_status_t * {
+    if (vlm_status_t *status = checkPicture(height, width))
+      return status;
+    const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
+    *out_tiles = 1;
+    if (!facts || !facts->n_grid)
+      return nullptr;
+    Size best =
+        bestResolution({facts->grid, 2 * facts->n_grid}, {height, width});
+    *out_tiles =
+        1 + best.height / facts->tile_size * (best.width / facts->tile_size);
+    return nullptr;
+  });
+}
+
+vlm_status_t *vlm_model_picture_rows(const vlm_model_t *model, int64_t height,
+                                     int64_t width, vlm_ids_t *out_rows) {
+  return guarded("placing a picture's features", [&]() -> vlm_status_t * {
+    if (vlm_status_t *status = checkPicture(height, width))
+      return status;
+    const vlm_abi_model &abi = *vlm_model_abi(model);
+    int64_t perTile = featuresOfTile(abi);
+    if (!perTile)
+      return makeStatus(VLM_UNSUPPORTED,
+                        std::string("model ") + abi.name +
+                            " does not read pictures between words");
+    const vlm_abi_generation *facts = abi.generation;
+    std::vector<int32_t> rows;
+    if (facts && facts->n_grid) {
+      Size best =
+          bestResolution({facts->grid, 2 * facts->n_grid}, {height, width});
+      rows = packedRows(
+          {height, width},
+          {best.height / facts->tile_size, best.width / facts->tile_size},
+          facts->tile_features, perTile);
+    } else {
+      for (int64_t i = 0; i < perTile; ++i)
+        rows.push_back(int32_t(i));
+    }
+    auto *ids = static_cast<int32_t *>(malloc(rows.size() * sizeof(int32_t)));
+    if (!ids)
+      return makeStatus(VLM_OUT_OF_MEMORY, "no memory for the places of a "
+                                           "picture's features");
+    std::ranges::copy(rows, ids);
+    *out_rows = {ids, rows.size(), 0};
+    return nullptr;
+  });
+}
+
+} // extern "C"

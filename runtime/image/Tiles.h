@@ -1,0 +1,46 @@
+//===- Tiles.h - Pictures that are cut ------------------------------------===//
+//
+// A picture is fitted into the best of some resolutions, the rest stays black,
+// and cut into tiles of one size; the whole picture, resized to a tile, is the
+// first. Source: LLaVA-NeXT (AnyRes); select_best_resolution and
+// get_patch_output_size of transformers' image_processing_utils, unpad_image
+// and pack_image_features of its modeling_llava_next.
+//
+//   Size target = bestResolution({grid, n}, size);
+//   Size fitted = fittedSize(size, target);
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_RUNTIME_IMAGE_TILES_H
+#define VLMC_RUNTIME_IMAGE_TILES_H
+
+#include "runtime/image/Processor.h"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace vlmc::rt {
+
+/// The resolution, of pairs of a height and a width, that keeps most of a
+/// picture's pixels and wastes least.
+Size bestResolution(std::span<const int32_t> grid, const Size &picture);
+
+/// The size of the picture when it fills the target in one direction.
+Size fittedSize(const Size &picture, const Size &target);
+
+/// The features that are left of a grid of `all` when the black borders are
+/// taken off, as first place and count in each direction.
+struct Window {
+  Span rows, columns;
+};
+Window unpadded(const Size &picture, const Size &all);
+
+/// Rows of the features of a picture's tiles, `perTile` rows each of which row
+/// 0 ends lines, in the order in which the model reads them. `side` features
+/// make a tile's side, `grid` is in tiles.
+std::vector<int32_t> packedRows(const Size &picture, const Size &grid,
+                                int64_t side, int64_t perTile);
+
+} // namespace vlmc::rt
+
+#endif // VLMC_RUNTIME_IMAGE_TILES_H

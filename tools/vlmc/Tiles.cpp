@@ -1,0 +1,220 @@
+//===- Tiles.cpp - Pictures that a language model reads -------------------===//
+#include "tools/vlmc/Tiles.h"
+
+#include "runtime/abi/vlm_abi.h"
+#include "tools/vlmc/EmbedTask.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace vlmc::tool {
+
+bool cutsPictures(const vlm_model_t *model) {
+  const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
+  return facts && facts->n_grid;
+}
+
+//===----------------------------------------------------------------------===//
+// Preprocessing
+//===----------------------------------------------------------------------===//
+
+/// One picture as [tiles, 3, H, W], and its size.
+static std::optional<Fault> readTiles(const vlm_model_t *model,
+                                      const std::string &path,
+                                      HostTensor &tiles,
+                                      std::vector<int64_t> &sizes) {
+  Outcome<Image> image = decodeImage(path);
+  if (!image)
+    return image.takeFault();
+  int64_t height = vlm_image_height(image->get()),
+          width = vlm_image_width(image->get()), tileHeight = 0, tileWidth = 0,
+          count = 0;
+  std::optional<Fault> fault = check(
+      vlm_model_preprocess_size(model, height, width, &tileHeight, &tileWidth));
+  if (!fault)
+    fault = check(vlm_model_tile_count(model, height, width, &count));
+  if (!fault) {
+    tiles = HostTensor::zeros(VLM_F32, {count, 3, tileHeight, tileWidth});
+    fault =
+        check(vlm_model_preprocess(model, image->get(), tiles.data<float>()));
+  }
+  if (fault)
+    return Fault(path + ": " + fault->message, fault->code);
+  sizes.insert(sizes.end(), {height, width});
+  return std::nullopt;
+}
+
+Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
+                                   const std::vector<std::string> &paths) {
+  std::vector<HostTensor> pictures(paths.size());
+  std::vector<int64_t> sizes;
+  int64_t most = 0;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    if (std::optional<Fault> fault =
+            readTiles(model, paths[i], pictures[i], sizes))
+      return *fault;
+    most = std::max(most, pictures[i].shape[0]);
+  }
+  std::vector<int64_t> shape = pictures.front().shape;
+  shape[0] = most;
+  shape.insert(shape.begin(), int64_t(paths.size()));
+  HostTensor pixels = HostTensor::zeros(VLM_F32, shape);
+  for (size_t i = 0; i < pictures.size(); ++i)
+    std::ranges::copy(pictures[i].bytes,
+                      pixels.bytes.begin() +
+                          ptrdiff_t(i * (pixels.bytes.size() / paths.size())));
+  TensorMap out;
+  out["pixel_values"] = std::move(pixels);
+  out["image_sizes"] =
+      HostTensor::of(VLM_I64, {int64_t(paths.size()), 2}, sizes.data());
+  return out;
+}
+
+//===----------------------------------------------------------------------===//
+// Rows of features
+//===----------------------------------------------------------------------===//
+
+static std::optional<Fault> findRows(const vlm_model_t *model, int64_t height,
+                                     int64_t width,
+                                     std::vector<int32_t> &rows) {
+  vlm_ids_t found{};
+  if (std::optional<Fault> fault =
+          check(vlm_model_picture_rows(model, height, width, &found)))
+    return fault;
+  rows.assign(found.ids, found.ids + found.count);
+  vlm_ids_destroy(&found);
+  return std::nullopt;
+}
+
+Outcome<int64_t> countRows(const vlm_model_t *model, int64_t height,
+                           int64_t width) {
+  std::vector<int32_t> rows;
+  if (std::optional<Fault> fault = findRows(model, height, width, rows))
+    return *fault;
+  return int64_t(rows.size());
+}
+
+static std::string describe(const std::vector<int64_t> &shape) {
+  std::string text;
+  for (int64_t size : shape)
+    text += (text.empty() ? "[" : ", ") + std::to_string(size);
+  return text + "]";
+}
+
+namespace {
+/// Puts pictures one behind the other.
+class Placing {
+public:
+  Placing(const vlm_model_t *model, const HostTensor &given, bool isPadded)
+      : model(model), given(given), isPadded(isPadded) {
+    const std::vector<int64_t> &shape = given.shape;
+    placed.pixels.shape.assign(shape.end() - 3, shape.end());
+    placed.pixels.shape.insert(placed.pixels.shape.begin(), 0);
+    tileBytes = sizeof(float) * size_t(shape[shape.size() - 3] *
+                                       shape[shape.size() - 2] * shape.back());
+  }
+  /// Adds a picture; `number` counts pictures.
+  std::optional<Fault> add(int64_t number, int64_t height, int64_t width);
+  std::optional<Fault> finish();
+
+  PlacedPictures placed;
+
+private:
+  const vlm_model_t *model;
+  const HostTensor &given;
+  bool isPadded; ///< [N, P, ...], of which each picture has some
+  size_t tileBytes;
+  int64_t tiles = 0, perTile = 0;
+};
+} // namespace
+
+std::optional<Fault> Placing::add(int64_t number, int64_t height,
+                                  int64_t width) {
+  int64_t count = 0;
+  if (std::optional<Fault> fault =
+          check(vlm_model_tile_count(model, height, width, &count)))
+    return Fault("image_sizes: " + fault->message, fault->code);
+  std::vector<int32_t> rows;
+  if (std::optional<Fault> fault = findRows(model, height, width, rows))
+    return fault;
+  int64_t first = isPadded ? number * given.shape[1] : tiles;
+  int64_t room = isPadded ? given.shape[1] : given.shape[0] - tiles;
+  if (count > room)
+    return Fault("pixel_values: picture " + std::to_string(number) + " of " +
+                 std::to_string(height) + " x " + std::to_string(width) +
+                 " pixels: expected " + std::to_string(count) +
+                 " tiles, found " + std::to_string(room) +
+                 "; mend the file of tensors");
+  const uint8_t *begin = given.bytes.data() + size_t(first) * tileBytes;
+  placed.pixels.bytes.insert(placed.pixels.bytes.end(), begin,
+                             begin + size_t(count) * tileBytes);
+  if (!perTile) {
+    const vlm_entry_t *entry = nullptr;
+    vlm_tensor_t output;
+    if (std::optional<Fault> fault =
+            check(vlm_model_entry(model, "encode_image", &entry)))
+      return fault;
+    if (std::optional<Fault> fault = check(vlm_entry_output(entry, 0, &output)))
+      return fault;
+    perTile = output.dims[1];
+  }
+  for (int32_t row : rows)
+    placed.rows.push_back(int32_t(tiles * perTile) + row);
+  tiles += count;
+  placed.pixels.shape[0] = tiles;
+  return std::nullopt;
+}
+
+std::optional<Fault> Placing::finish() {
+  if (isPadded || tiles == given.shape[0])
+    return std::nullopt;
+  return Fault("pixel_values: expected " + std::to_string(tiles) +
+               " pictures or tiles, found " + std::to_string(given.shape[0]) +
+               "; mend the file of tensors");
+}
+
+/// The sizes of the pictures; where none are cut they do not matter.
+static Outcome<std::vector<int64_t>> readSizes(const vlm_model_t *model,
+                                               const TensorMap &tensors,
+                                               int64_t pictures) {
+  if (!cutsPictures(model))
+    return std::vector<int64_t>(size_t(2 * pictures), 1);
+  auto sizes = tensors.find("image_sizes");
+  if (sizes == tensors.end())
+    return Fault("image_sizes: expected a tensor [pictures, 2] of heights and "
+                 "widths, found none; mend the file of tensors");
+  const std::vector<int64_t> &shape = sizes->second.shape;
+  if (shape.size() != 2 || shape[1] != 2 || (pictures && shape[0] != pictures))
+    return Fault("image_sizes: expected a tensor [" +
+                 (pictures ? std::to_string(pictures) : "pictures") +
+                 ", 2] of heights and widths, found " + describe(shape) +
+                 "; mend the file of tensors");
+  const auto *values = sizes->second.data<int64_t>();
+  return std::vector<int64_t>(values, values + 2 * shape[0]);
+}
+
+Outcome<PlacedPictures> placePictures(const vlm_model_t *model,
+                                      const TensorMap &tensors) {
+  const HostTensor &pixels = tensors.at("pixel_values");
+  bool isPadded = cutsPictures(model) && pixels.shape.size() == 5;
+  if (pixels.shape.size() != 4 && !isPadded)
+    return Fault("pixel_values: expected a tensor [pictures, " +
+                 std::string(cutsPictures(model) ? "tiles, " : "") +
+                 "3, height, width], found " + describe(pixels.shape) +
+                 "; mend the file of tensors");
+  bool isCounted = isPadded || !cutsPictures(model);
+  Outcome<std::vector<int64_t>> sizes =
+      readSizes(model, tensors, isCounted ? pixels.shape[0] : 0);
+  if (!sizes)
+    return sizes.takeFault();
+  Placing placing(model, pixels, isPadded);
+  for (size_t i = 0; i + 1 < sizes->size(); i += 2)
+    if (std::optional<Fault> fault =
+            placing.add(int64_t(i / 2), (*sizes)[i], (*sizes)[i + 1]))
+      return *fault;
+  if (std::optional<Fault> fault = placing.finish())
+    return *fault;
+  return std::move(placing.placed);
+}
+
+} // namespace vlmc::tool

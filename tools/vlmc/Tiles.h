@@ -1,0 +1,45 @@
+//===- Tiles.h - Pictures that a language model reads -----------*- C++ -*-===//
+//
+// From pictures to the rows of features that stand for their placeholders, for
+// models that take each picture whole and for those that cut it into tiles.
+//
+//   Outcome<PlacedPictures> pictures = placePictures(model, tensors);
+//   ... // encode_image of pictures->pixels gives features [tiles, T, D]
+//   features[pictures->rows[i]] // of placeholder i
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_TOOLS_VLMC_TILES_H
+#define VLMC_TOOLS_VLMC_TILES_H
+
+#include "tools/vlmc/Tensors.h"
+
+#include <string>
+#include <vector>
+
+namespace vlmc::tool {
+
+/// Whether the model takes pictures to be cut.
+bool cutsPictures(const vlm_model_t *model);
+
+/// Preprocesses pictures of such a model: pixel_values [N, P, 3, H, W], behind
+/// the tiles of a picture with fewer than P zeros, and image_sizes [N, 2].
+Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
+                                   const std::vector<std::string> &paths);
+
+/// How many placeholders a picture of height x width has.
+Outcome<int64_t> countRows(const vlm_model_t *model, int64_t height,
+                           int64_t width);
+
+struct PlacedPictures {
+  HostTensor pixels;         ///< [tiles, 3, H, W]
+  std::vector<int32_t> rows; ///< of the features, counted over all tiles
+};
+
+/// Takes pixel_values, and where pictures are cut image_sizes.
+/// Errors: shapes that do not fit; sizes that no picture has.
+Outcome<PlacedPictures> placePictures(const vlm_model_t *model,
+                                      const TensorMap &tensors);
+
+} // namespace vlmc::tool
+
+#endif // VLMC_TOOLS_VLMC_TILES_H
