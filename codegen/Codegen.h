@@ -5,7 +5,7 @@
 //
 //   std::vector<KernelCode> kernels;
 //   llvm::LLVMContext context;
-//   auto code = lowerKernels(module, target, context, kernels);   // failure: diagnostics on the module
+//   auto code = lowerKernels(module, target, prefix, context, kernels);   // failure: diagnostics on the module
 //   auto object = emitObject(**code, target);
 //
 //===----------------------------------------------------------------------------------------------------------------------------------===//
@@ -38,8 +38,16 @@ struct KernelCode {
   uint32_t dims = 0;    ///< dynamic dims of the operands in order
 };
 
-/// Generates the code of every `vlm.kernel` of a planned module into one LLVM module (not yet optimised), in the module's order. All functions are
-/// named `<prefix>...`. Errors are reported on the kernels.
+/// Generates the code of every `vlm.kernel` of a planned module, in the module's order, as ops of func, scf, arith and vector. All functions are named
+/// `<prefix>...`. Errors are reported on the kernels.
+mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> generateKernels(mlir::ModuleOp planned, const Target &target, llvm::StringRef prefix,
+                                                                   std::vector<KernelCode> &kernels);
+
+/// Turns what generateKernels() made into an LLVM module (not yet optimised); `code` is of no use afterwards. Threads may do so at once with several
+/// modules of one context, if that is multithreaded.
+mlir::FailureOr<std::unique_ptr<llvm::Module>> translateKernels(mlir::ModuleOp code, const Target &target, llvm::LLVMContext &context);
+
+/// Both in one.
 mlir::FailureOr<std::unique_ptr<llvm::Module>> lowerKernels(mlir::ModuleOp planned, const Target &target, llvm::StringRef prefix,
                                                             llvm::LLVMContext &context, std::vector<KernelCode> &kernels);
 

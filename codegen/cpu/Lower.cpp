@@ -119,11 +119,16 @@ static void addReferenceLoweringPasses(OpPassManager &pm) {
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
 
-FailureOr<std::unique_ptr<llvm::Module>> vlmc::lowerKernels(ModuleOp planned, const Target &target, StringRef prefix,
-                                                            llvm::LLVMContext &context, std::vector<KernelCode> &kernels) {
-  MLIRContext &mlirContext = *planned.getContext();
-  loadDialects(mlirContext);
-  OwningOpRef<ModuleOp> code = ModuleOp::create(planned.getLoc());
+/// On modules of code that reference kernels are in.
+static constexpr StringLiteral referenceName = "vlm.reference";
+
+static void addPasses(OpPassManager &pm, bool hasReference) { hasReference ? addReferenceLoweringPasses(pm) : addLoweringPasses(pm); }
+
+FailureOr<OwningOpRef<ModuleOp>> vlmc::generateKernels(ModuleOp planned, const Target &target, StringRef prefix,
+                                                       std::vector<KernelCode> &kernels) {
+  MLIRContext &context = *planned.getContext();
+  loadDialects(context);
+  OwningOpRef<ModuleOp> code = ModuleOp::create(planned.getLoc(), (prefix + "kernels").str());
   Emitter e(*code, target);
   for (auto kernel : planned.getOps<vlm::KernelOp>()) {
     KernelCode entry;
@@ -138,20 +143,32 @@ FailureOr<std::unique_ptr<llvm::Module>> vlmc::lowerKernels(ModuleOp planned, co
       return failure();
     kernels.push_back(std::move(entry));
   }
-  llvm::StringSet<> privates;
-  for (auto function : code->getOps<func::FuncOp>())
-    if (function.isPrivate())
-      privates.insert(function.getName());
   if (failed(verify(*code)))
     return planned.emitError("internal: the generated kernel code does not verify"), failure();
-  PassManager pm(&mlirContext);
+  // The passes' dialects are loaded here, where there is one thread.
   bool hasReference = llvm::any_of(kernels, [](const KernelCode &kernel) { return kernel.strategy == "reference"; });
-  hasReference ? addReferenceLoweringPasses(pm) : addLoweringPasses(pm);
-  if (failed(pm.run(*code)))
+  OwningOpRef<ModuleOp> empty = ModuleOp::create(planned.getLoc());
+  PassManager pm(&context);
+  addPasses(pm, hasReference);
+  if (failed(pm.run(*empty)))
     return failure();
-  std::unique_ptr<llvm::Module> module = translateModuleToLLVMIR(*code, context, (prefix + "kernels").str());
+  if (hasReference)
+    (*code)->setAttr(referenceName, UnitAttr::get(&context));
+  return code;
+}
+
+FailureOr<std::unique_ptr<llvm::Module>> vlmc::translateKernels(ModuleOp code, const Target &target, llvm::LLVMContext &context) {
+  llvm::StringSet<> privates;
+  for (auto function : code.getOps<func::FuncOp>())
+    if (function.isPrivate())
+      privates.insert(function.getName());
+  PassManager pm(code.getContext());
+  addPasses(pm, bool(code->removeAttr(referenceName)));
+  if (failed(pm.run(code)))
+    return failure();
+  std::unique_ptr<llvm::Module> module = translateModuleToLLVMIR(code, context, code.getSymName().value_or("kernels"));
   if (!module)
-    return planned.emitError("internal: the generated kernel code does not translate to LLVM IR"), failure();
+    return code.emitError("internal: the generated kernel code does not translate to LLVM IR"), failure();
   for (llvm::Function &function : *module) {
     if (function.isDeclaration())
       continue;
@@ -166,6 +183,14 @@ FailureOr<std::unique_ptr<llvm::Module>> vlmc::lowerKernels(ModuleOp planned, co
     }
   }
   return module;
+}
+
+FailureOr<std::unique_ptr<llvm::Module>> vlmc::lowerKernels(ModuleOp planned, const Target &target, StringRef prefix,
+                                                            llvm::LLVMContext &context, std::vector<KernelCode> &kernels) {
+  auto code = generateKernels(planned, target, prefix, kernels);
+  if (failed(code))
+    return failure();
+  return translateKernels(**code, target, context);
 }
 
 //===-- LLVM IR to objects ------------------------------------------------------------------------------------------------------------===//

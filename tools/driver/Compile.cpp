@@ -9,6 +9,8 @@
 #include "frontend/families/ImageSpec.h"
 #include "frontend/spec/Spec.h"
 #include "frontend/text/TokenizerTables.h"
+#include "ir/Vlm/VlmOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Pipelines.h"
 #include "tools/driver/CompileInput.h"
@@ -16,6 +18,7 @@
 #include "tools/driver/OutputFile.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ThreadPool.h"
@@ -105,8 +108,7 @@ namespace {
 /// The code of a level on its way to an object.
 struct LevelCode {
   const Target *target = nullptr;
-  std::unique_ptr<LLVMContext> context;
-  std::unique_ptr<Module> module;
+  mlir::OwningOpRef<mlir::ModuleOp> code;
   std::vector<KernelCode> kernels;
   std::string object;
 };
@@ -137,10 +139,9 @@ private:
   Error printPtx(const Target &target);
   Expected<mlir::ModuleOp> formKernels(const Target &target);
   Expected<mlir::OwningOpRef<mlir::ModuleOp>> runPasses(const Target &target);
-  Expected<std::unique_ptr<Module>> generate(mlir::ModuleOp planned,
-                                             const Target &target,
-                                             LLVMContext &llvmContext,
-                                             std::vector<KernelCode> &kernels);
+  Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+  generate(mlir::ModuleOp planned, const Target &target,
+           std::vector<KernelCode> &kernels);
   Error addLevels(PackageInputs &inputs);
   Error emitLevels(MutableArrayRef<LevelCode> levels);
   Error addImage(const Target &target, PackageInputs &inputs);
@@ -238,20 +239,29 @@ Compilation::runPasses(const Target &target) {
   return std::move(module);
 }
 
-Expected<std::unique_ptr<Module>>
+/// Tells how much code there is: it grows with what differs, not with depth.
+static std::string describeCode(mlir::ModuleOp planned, mlir::ModuleOp code,
+                                const Target &target, size_t kernels) {
+  size_t calls = 0, functions = range_size(code.getOps<mlir::func::FuncOp>());
+  planned.walk([&](vlm::CallOp) { ++calls; });
+  return formatv("{0}: {1} distinct kernels for {2} calls, {3} functions",
+                 target.name, kernels, calls, functions);
+}
+
+Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 Compilation::generate(mlir::ModuleOp planned, const Target &target,
-                      LLVMContext &llvmContext,
                       std::vector<KernelCode> &kernels) {
   report("generating code for " + target.name);
   std::string prefix = request.stage == EmitStage::Package
                            ? getPackageName(request.output)
                            : toIdentifier(input.spec.name());
-  auto module = lowerKernels(planned, target,
-                             prefix + "_" + toIdentifier(target.name) + "_",
-                             llvmContext, kernels);
-  if (failed(module))
+  auto code = generateKernels(
+      planned, target, prefix + "_" + toIdentifier(target.name) + "_", kernels);
+  if (failed(code))
     return takeErrors("generating code for " + target.name);
-  return std::move(*module);
+  if (request.explain)
+    request.explain(describeCode(planned, **code, target, kernels.size()));
+  return std::move(*code);
 }
 
 /// Prints a stage behind the planned one.
@@ -261,9 +271,12 @@ Error Compilation::printCode(const Target &target) {
     return module.takeError();
   LLVMContext llvmContext;
   std::vector<KernelCode> kernels;
-  auto code = generate(**module, target, llvmContext, kernels);
-  if (!code)
-    return code.takeError();
+  auto generated = generate(**module, target, kernels);
+  if (!generated)
+    return generated.takeError();
+  auto code = translateKernels(**generated, target, llvmContext);
+  if (failed(code))
+    return takeErrors("generating code for " + target.name);
   if (Error error = optimizeModule(**code, target))
     return error;
   if (request.stage == EmitStage::Llvm)
@@ -289,29 +302,38 @@ Error Compilation::printPtx(const Target &target) {
 
 /// Turns the code of one level into its object.
 static Error emitLevel(LevelCode &level) {
-  if (Error error = optimizeModule(*level.module, *level.target))
+  LLVMContext llvmContext;
+  auto module = translateKernels(*level.code, *level.target, llvmContext);
+  level.code = nullptr;
+  if (failed(module))
+    return createStringError("generating code for %s failed",
+                             level.target->name.c_str());
+  if (Error error = optimizeModule(**module, *level.target))
     return error;
-  auto object = emitObject(*level.module, *level.target);
+  auto object = emitObject(**module, *level.target);
   if (!object)
     return object.takeError();
   level.object.assign(object->data(), object->size());
   return Error::success();
 }
 
-/// LLVM takes most of the time and works on the levels side by side.
+/// This takes most of the time, and levels are worked on side by side.
 Error Compilation::emitLevels(MutableArrayRef<LevelCode> levels) {
   std::vector<std::string> problems(levels.size());
   {
-    DefaultThreadPool pool(hardware_concurrency(request.jobs));
+    // Explained, the context is of one thread.
+    bool isParallel = context.isMultithreadingEnabled();
+    DefaultThreadPool pool(hardware_concurrency(isParallel ? request.jobs : 1));
     for (auto [level, problem] : zip_equal(levels, problems))
       pool.async([&level, &problem] {
         if (Error error = emitLevel(level))
           problem = toString(std::move(error));
       });
   }
+  std::string errors = log.take();
   for (const std::string &problem : problems)
     if (!problem.empty())
-      return internalError(problem);
+      return internalError(errors.empty() ? problem : problem + ": " + errors);
   return Error::success();
 }
 
@@ -323,11 +345,10 @@ Error Compilation::addLevels(PackageInputs &inputs) {
       return module.takeError();
     LevelCode &level = levels.emplace_back();
     level.target = target;
-    level.context = std::make_unique<LLVMContext>();
-    auto code = generate(**module, *target, *level.context, level.kernels);
+    auto code = generate(**module, *target, level.kernels);
     if (!code)
       return code.takeError();
-    level.module = std::move(*code);
+    level.code = std::move(*code);
     planned.push_back(std::move(*module));
   }
   if (Error error = emitLevels(levels))
