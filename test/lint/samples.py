@@ -257,4 +257,21 @@ SAMPLES = {
             ({"docs/b.md": "[gone](a.md#three)\n"}, "'docs/a.md' has no heading for '#three'"),
         ],
     ),
+    "doc-paths": (
+        {
+            "README.md": "`passes/Fold.{h,cpp}` `passes/NAME.cpp` `a/b` `Fold.h` `build/release/x.md` `.c` `passes/*.cpp`\n",
+            "passes/README.md": "`Fold.cpp` `../passes/Fold.h` `passes/Fold.h`\n```\n`passes/None.h`\n```\n",
+            "passes/Fold.h": "",
+            "passes/Fold.cpp": "",
+        },
+        [
+            (
+                {"docs/a.md": "x\n`passes/Unfold.cpp`\n"},
+                "docs/a.md:2: there is no 'passes/Unfold.cpp'",
+            ),
+            ({"docs/a.md": "`passes/Fold.{h,md}`\n"}, "there is no 'passes/Fold.md'"),
+            ({"docs/a.md": "`Unfold.cpp`\n"}, "there is no 'Unfold.cpp'"),
+            ({"passes/fold/README.md": "`../Unfold.cpp`\n"}, "there is no '../Unfold.cpp'"),
+        ],
+    ),
 }

@@ -142,6 +142,55 @@ def doc_links(tree):
                         yield Finding(path, number, f"'{goal}' has no heading for '#{anchor}'")
 
 
+# A name that stands for others, and what a build or vlmc makes.
+_STANDS_FOR = re.compile(
+    r"(?<![A-Za-z])([A-Z]{3,}|Foo|foo|FoldThis|fold-this)(?![A-Za-z])|[<>$~%]|^build/|\.vlm/"
+)
+_SOURCE_NAME = re.compile(r"[\w-]+\.(c|cpp|def|h|md|mlir|proto|py|sh|td|test|textproto)")
+
+
+def _braces(text):
+    """`a.{h,cpp}` as `a.h` and `a.cpp`."""
+    match = re.search(r"\{([^{}]*)\}", text)
+    if not match:
+        return [text]
+    return [
+        path
+        for choice in match[1].split(",")
+        for path in _braces(text[: match.start()] + choice + text[match.end() :])
+    ]
+
+
+def _is_there(tree, page, name):
+    """Whether a name in a page is a path from the root, from the page's folder, or a folder's file; None: it is no path."""
+    folder = posixpath.dirname(page)
+    goals = [posixpath.normpath(name), posixpath.normpath(posixpath.join(folder, name))]
+    if any(tree.match(goal, data=True) or tree.exists(goal) for goal in goals):
+        return True
+    if "/" not in name:
+        return bool(tree.match(f"*/{name}", data=True)) if _SOURCE_NAME.fullmatch(name) else None
+    first = name.split("/")[0]
+    if tree.exists(first) or (folder and tree.exists(f"{folder}/{first}")):
+        return False
+    return bool(tree.match(f"*/{name}", data=True)) if _SOURCE_NAME.search(name) else None
+
+
+def doc_paths(tree):
+    """paths and file names that docs and README.md files name in `code` are those of the tree"""
+    for page in tree.match("docs/*.md", "*README.md"):
+        fenced = re.sub(
+            r"^```.*?^```",
+            lambda match: re.sub(r"[^\n]", " ", match[0]),
+            tree.text(page),
+            flags=re.DOTALL | re.MULTILINE,
+        )
+        for number, line in enumerate(fenced.split("\n"), 1):
+            for code in re.findall(r"`([\w./*{},-]*\w[\w./*{},-]*)`", line):
+                for name in _braces(code):
+                    if not _STANDS_FOR.search(name) and _is_there(tree, page, name) is False:
+                        yield Finding(page, number, f"there is no '{name}'")
+
+
 CHECKS = [
     whitespace,
     leftovers,
@@ -151,4 +200,5 @@ CHECKS = [
     folder_readme,
     file_names,
     doc_links,
+    doc_paths,
 ]
