@@ -1,5 +1,6 @@
 //===-- BenchModel.cpp - a compiled model made for measuring --------------===//
 #include "tools/bench/BenchModel.h"
+#include "codegen/package/Convert.h"
 #include "codegen/package/Error.h"
 #include "codegen/package/Package.h"
 #include "ir/Vlm/VlmOps.h"
@@ -34,11 +35,20 @@ static float getWeightSize(mlir::RankedTensorType type) {
              : 3 / std::sqrt(static_cast<float>(type.getShape().back()));
 }
 
+/// Leaves only values that the stored type has.
+static void roundTo(StringRef stored, std::span<float> values) {
+  for (float &value : values)
+    if (stored == "bf16")
+      value = bfloatToFloat(floatToBfloat(value));
+    else if (stored == "f16")
+      value = halfToFloat(floatToHalf(value));
+}
+
 namespace {
 /// Tensors in memory in place of a checkpoint.
 class RandomWeights : public WeightSource {
 public:
-  RandomWeights(mlir::ModuleOp module,
+  RandomWeights(mlir::ModuleOp module, StringRef stored,
                 std::map<std::string, std::vector<float>> &storage) {
     for (auto weight : module.getOps<vlm::WeightOp>()) {
       std::string name = weight.getSymName().str();
@@ -47,6 +57,8 @@ public:
       values.resize(type.getNumElements());
       fillRandom(values, static_cast<unsigned>(storage.size()),
                  getWeightSize(type));
+      if (type.getRank() > 1)
+        roundTo(stored, values);
       tensors[name] = {name,
                        StoredType::F32,
                        type.getShape().vec(),
@@ -76,11 +88,13 @@ private:
 
 /// Passes and code generation for one target.
 static Error addLevel(mlir::ModuleOp graph, const Target &target,
-                      PackageInputs &inputs,
+                      const std::string &stored, PackageInputs &inputs,
                       std::vector<mlir::OwningOpRef<mlir::ModuleOp>> &planned) {
   planned.emplace_back(graph.clone());
   mlir::PassManager passes(graph.getContext());
-  buildOptimizePipeline(passes, PipelineOptions(target));
+  PipelineOptions options(target);
+  options.weights = stored;
+  buildOptimizePipeline(passes, options);
   if (failed(passes.run(*planned.back())))
     return internalError("the passes failed for " + target.name);
   LLVMContext context;
@@ -120,14 +134,14 @@ findTargets(ArrayRef<std::string> names) {
 }
 
 static Error writeModel(StringRef graph, ArrayRef<std::string> targetNames,
-                        const std::string &output,
+                        const std::string &stored, const std::string &output,
                         std::map<std::string, std::vector<float>> &storage) {
   mlir::MLIRContext context;
   context.loadDialect<mlir::func::FuncDialect, vlm::VlmDialect>();
   auto module = mlir::parseSourceString<mlir::ModuleOp>(graph, &context);
   if (!module)
     return internalError("the benchmark's graph does not parse");
-  RandomWeights weights(*module, storage);
+  RandomWeights weights(*module, stored, storage);
   spec::ModelSpec spec;
   spec.set_family("bench");
   PackageInputs inputs;
@@ -140,7 +154,7 @@ static Error writeModel(StringRef graph, ArrayRef<std::string> targetNames,
     return targets.takeError();
   std::vector<mlir::OwningOpRef<mlir::ModuleOp>> planned;
   for (const Target *target : *targets)
-    if (Error error = addLevel(*module, *target, inputs, planned))
+    if (Error error = addLevel(*module, *target, stored, inputs, planned))
       return error;
   return writePackage(inputs);
 }
@@ -158,12 +172,13 @@ static Error toError(vlm_status_t *status) {
   return userError(message);
 }
 
-BenchModel::BenchModel(StringRef graph, ArrayRef<std::string> targets) {
+BenchModel::BenchModel(StringRef graph, ArrayRef<std::string> targets,
+                       const std::string &stored) {
   if (std::error_code code =
           sys::fs::createUniqueDirectory("vlmc-bench", folder))
     exitOnError(userError("cannot make a temporary folder: " + code.message()));
   std::string package = (folder + "/bench.vlm").str();
-  exitOnError(writeModel(graph, targets, package, weights));
+  exitOnError(writeModel(graph, targets, stored, package, weights));
   load(package);
 }
 

@@ -30,7 +30,10 @@ public:
   /// `graph`: the entry and weights, read by recipes of their own names.
   /// `targets`: names of instruction-set levels, none: all of this
   /// architecture; the machine's best one runs.
-  BenchModel(llvm::StringRef graph, llvm::ArrayRef<std::string> targets);
+  /// `stored`: how matrices are stored, "f32", "bf16" or "f16"; their values are
+  /// such that nothing is rounded.
+  BenchModel(llvm::StringRef graph, llvm::ArrayRef<std::string> targets,
+             const std::string &stored = "f32");
   ~BenchModel();
   BenchModel(const BenchModel &) = delete;
   BenchModel &operator=(const BenchModel &) = delete;

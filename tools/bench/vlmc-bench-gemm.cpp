@@ -156,8 +156,8 @@ void GemmBench::run(benchmark::State &state, const Shape &shape, int threads) {
   auto [m, n, k] = std::tuple(shape[0], shape[1], shape[2]);
   std::unique_ptr<BenchModel> &model = models[{n, k}];
   if (!model)
-    model =
-        std::make_unique<BenchModel>(graphText(n, k, fusion), options.targets);
+    model = std::make_unique<BenchModel>(
+        graphText(n, k, fusion), options.targets, options.flags.at("weights"));
   BenchRun run(model->entry(threads), {m});
   run();
   if (!(findError(*model, run, shape, fusion) < 1e-5))
@@ -165,15 +165,17 @@ void GemmBench::run(benchmark::State &state, const Shape &shape, int threads) {
   double seconds = measureInto(state, *model, threads, 2.0 * double(m * n * k),
                                options.seconds, run);
   // What few rows are bound by: weights are read once.
-  state.counters["GB/s"] = rounded(double(n * k * 4) / seconds * 1e-9);
+  int64_t bytes = options.flags.at("weights") == "f32" ? 4 : 2;
+  state.counters["GB/s"] = rounded(double(n * k * bytes) / seconds * 1e-9);
 }
 
 int main(int argc, char **argv) {
   Options options("MxNxK", 3, defaultShapes());
-  options.flags = {{"norm", "no"}, {"activation", "none"}};
+  options.flags = {{"norm", "no"}, {"activation", "none"}, {"weights", "f32"}};
   options.flagsHelp =
       "  --norm=yes       with a layer norm of x fused before\n"
-      "  --activation=A   with quick_gelu or gelu fused behind\n";
+      "  --activation=A   with quick_gelu or gelu fused behind\n"
+      "  --weights=TYPE   weights stored as f32, bf16 or f16\n";
   if (!options.parse(argc, argv))
     return 1;
   GemmBench bench(
