@@ -281,7 +281,11 @@ Size DimAnalysis::getElements(Value value) const {
 }
 
 Size DimAnalysis::getBytes(Value value) const {
-  int64_t bits = cast<RankedTensorType>(value.getType()).getElementTypeBitWidth();
+  auto type = cast<RankedTensorType>(value.getType());
+  int64_t bits = type.getElementTypeBitWidth();
+  // Of a packed weight, the layout says what is stored.
+  if (auto layout = dyn_cast_or_null<LayoutAttr>(type.getEncoding()); layout && layout.getStorage() != "f32")
+    bits = 16;
   return getElements(value) * Size(std::max<int64_t>(1, bits / 8));
 }
 
