@@ -78,6 +78,22 @@ vlm_status_t *vlm_session_t::open(const vlm_model_t *opened,
 // Prompts
 //===----------------------------------------------------------------------===//
 
+/// How many tiles a picture has, and which of their features are read.
+vlm_status_t *vlm_session_t::cut(const vlm_image_t &image,
+                                 Picture &picture) const {
+  int64_t height = vlm_image_height(&image), width = vlm_image_width(&image);
+  if (vlm_status_t *status =
+          vlm_model_tile_count(model, height, width, &picture.tiles))
+    return status;
+  vlm_ids_t rows{};
+  if (vlm_status_t *status =
+          vlm_model_picture_rows(model, height, width, &rows))
+    return status;
+  picture.rows.assign(rows.ids, rows.ids + rows.count);
+  vlm_ids_destroy(&rows);
+  return nullptr;
+}
+
 /// Preprocesses the pictures and finds the ids; changes nothing.
 vlm_status_t *vlm_session_t::read(std::string_view text,
                                   const vlm_image_t *const *images,
@@ -93,13 +109,17 @@ vlm_status_t *vlm_session_t::read(std::string_view text,
             model, vlm_image_height(images[i]), vlm_image_width(images[i]),
             &height, &width))
       return status;
-    sizes[i] = vlm_tokenizer_picture_tokens(tokenizer.get(), height, width);
     Picture &picture = out.pictures[i];
     picture.height = height;
     picture.width = width;
+    if (vlm_status_t *status = cut(*images[i], picture))
+      return status;
+    sizes[i] = facts->n_grid ? int64_t(picture.rows.size())
+                             : vlm_tokenizer_picture_tokens(tokenizer.get(),
+                                                            height, width);
     if (!needsPixels)
       continue;
-    picture.pixels.resize(size_t(3 * height * width));
+    picture.pixels.resize(size_t(picture.tiles * 3 * height * width));
     if (vlm_status_t *status =
             vlm_model_preprocess(model, images[i], picture.pixels.data()))
       return status;
@@ -171,15 +191,16 @@ vlm_status_t *vlm_session_t::encode(const Prompt &prompt, int64_t from,
     SizeRange tokens;
     if (vlm_status_t *status = tower.outputSize("image_features", 1, tokens))
       return status;
-    if (tokens.max != picture.tokens)
-      return invalid("picture: expected " + std::to_string(tokens.max) +
+    if (int64_t(picture.rows.size()) != picture.tokens)
+      return invalid("picture: expected " +
+                     std::to_string(picture.rows.size()) +
                      " tokens, as many as the tower has features, found " +
                      std::to_string(picture.tokens) +
                      "; the checkpoint's processor and its model differ");
-    int64_t pixels[] = {1, 3, picture.height, picture.width};
-    int64_t features[] = {1, picture.tokens, featureWidth};
+    int64_t pixels[] = {picture.tiles, 3, picture.height, picture.width};
+    int64_t features[] = {picture.tiles, tokens.max, featureWidth};
     size_t first = out.rows.size();
-    out.rows.resize(first + size_t(picture.tokens * featureWidth));
+    out.rows.resize(first + size_t(picture.tiles * tokens.max * featureWidth));
     vlm_tensor_t in =
         denseTensor("pixel_values", VLM_F32,
                     const_cast<float *>(picture.pixels.data()), 4, pixels);
@@ -187,10 +208,11 @@ vlm_status_t *vlm_session_t::encode(const Prompt &prompt, int64_t from,
                                       out.rows.data() + first, 3, features);
     if (vlm_status_t *status = vlm_entry_run(tower.entry, &in, 1, &result, 1))
       return status;
-    auto row = int32_t(first / size_t(featureWidth));
+    auto begin = int32_t(first / size_t(featureWidth));
+    size_t next = 0;
     for (int64_t i = picture.begin; i < picture.end; ++i)
       if (prompt.ids[size_t(i)] == facts->image_token)
-        out.rowOf[size_t(i)] = row++;
+        out.rowOf[size_t(i)] = begin + picture.rows[next++];
   }
   if (out.rows.empty() && featureWidth > 0)
     out.rows.resize(size_t(featureWidth)); // which nobody reads

@@ -19,8 +19,11 @@ struct vlm_session_t {
   /// A picture that has gone through preprocessing, and the tokens [begin, end)
   /// in which its own stand.
   struct Picture {
-    int64_t height = 0, width = 0;
+    int64_t height = 0, width = 0; ///< of a tile
+    int64_t tiles = 0;
     std::vector<float> pixels;
+    /// Of the tiles' features, those that stand for its tokens.
+    std::vector<int32_t> rows;
     int64_t begin = 0, end = 0;
     int64_t tokens = 0;
   };
@@ -53,6 +56,7 @@ struct vlm_session_t {
 
 private:
   vlm_status_t *findInputs();
+  vlm_status_t *cut(const vlm_image_t &image, Picture &picture) const;
   vlm_status_t *read(std::string_view text, const vlm_image_t *const *images,
                      size_t count, bool special, bool needsPixels,
                      Prompt &out) const;

@@ -32,8 +32,9 @@ int append(void *user, const char *text, size_t bytes) {
 class SessionTest : public testing::Test {
 protected:
   void SetUp() override {
+    std::string name = checkpointName();
     Checkpoint checkpoint{
-        "llava", "files-mistral", goldensFolder() + "/llava/files-mistral", {}};
+        "llava", name, goldensFolder() + "/llava/" + name, {}};
     std::string package = compile(checkpoint, {});
     ASSERT_FALSE(package.empty());
     vlm_load_options_t options{};
@@ -46,6 +47,7 @@ protected:
                                            &images.emplace_back())),
                 "");
   }
+  virtual std::string checkpointName() const { return "files-mistral"; }
   void TearDown() override {
     for (vlm_image_t *image : images)
       vlm_image_destroy(image);
@@ -89,6 +91,11 @@ protected:
   std::vector<vlm_image_t *> images;
 };
 
+/// One that cuts pictures into tiles.
+class TiledSessionTest : public SessionTest {
+  std::string checkpointName() const override { return "next-files"; }
+};
+
 const std::string kAsk = "USER: <image>\nWhat's in it? ASSISTANT:";
 
 } // namespace
@@ -119,6 +126,20 @@ TEST_F(SessionTest, KeepsWhatPromptsShare) {
   EXPECT_EQ(answer(session), fresh(kAsk, {1}));
   ASSERT_EQ(prompt(session, "USER: Hello", {}), "");
   EXPECT_EQ(answer(session), fresh("USER: Hello", {}));
+}
+
+TEST_F(TiledSessionTest, PiecesAndWhatPromptsShareChangeNothing) {
+  std::string both = "a <image> and <image> b";
+  std::string whole = fresh(both, {0, 1});
+  EXPECT_FALSE(whole.empty());
+  EXPECT_NE(whole, fresh(both, {1, 0}));
+  Session session = open(0, 7);
+  ASSERT_EQ(prompt(session, both, {0, 1}), "");
+  EXPECT_EQ(answer(session), whole);
+  ASSERT_EQ(prompt(session, both, {0, 0}), "");
+  EXPECT_EQ(answer(session), fresh(both, {0, 0}));
+  ASSERT_EQ(prompt(session, both, {0, 1}), "");
+  EXPECT_EQ(answer(session), whole);
 }
 
 TEST_F(SessionTest, GoesOnWhereItEnded) {

@@ -40,6 +40,15 @@ vlm_status_t *vlm_model_preprocess(const vlm_model_t *,
   std::fill_n(pixels, 12, image->value);
   return nullptr;
 }
+// Of sessions, which are tested with real models (test/e2e).
+vlm_status_t *vlm_model_tile_count(const vlm_model_t *, int64_t, int64_t,
+                                   int64_t *) {
+  return vlmc::rt::makeStatus(VLM_UNSUPPORTED, "no tiles");
+}
+vlm_status_t *vlm_model_picture_rows(const vlm_model_t *, int64_t, int64_t,
+                                     vlm_ids_t *) {
+  return vlmc::rt::makeStatus(VLM_UNSUPPORTED, "no rows");
+}
 vlm_status_t *vlm_tokenizer_of_model(const vlm_model_t *,
                                      vlm_tokenizer_t **out) {
   *out = new vlm_tokenizer_t;
