@@ -224,6 +224,18 @@ Compilation::runPasses(const Target &target) {
   if (!kernels)
     return kernels.takeError();
   mlir::OwningOpRef<mlir::ModuleOp> module(kernels->clone());
+  if (request.weights != "auto" && input.border == EmitStage::Planned)
+    return userError(request.model +
+                     ": its weights are laid out already, so "
+                     "that --weights " +
+                     request.weights +
+                     " changes nothing; "
+                     "leave it out, or compile from a stage before 'planned'");
+  if (request.weights != "auto" && target.arch == cudaArch)
+    return userError("target '" + target.name +
+                     "' has no layouts of weights "
+                     "yet, so that --weights " +
+                     request.weights + " changes nothing; leave it out");
   if (input.border == EmitStage::Planned || target.arch == cudaArch ||
       request.stage == EmitStage::Kernels)
     return std::move(module);
