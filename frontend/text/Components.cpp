@@ -59,6 +59,41 @@ static void readPrepend(const Fields &fields, std::vector<Stage> &out) {
   out.push_back(stage);
 }
 
+/// The bytes of a text in base 64, as far as it is one.
+static std::string fromBase64(std::string_view text) {
+  constexpr std::string_view digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string bytes;
+  uint32_t bits = 0;
+  int count = 0;
+  for (char c : text) {
+    size_t digit = digits.find(c);
+    if (digit == digits.npos)
+      break;
+    bits = bits << 6 | static_cast<uint32_t>(digit);
+    if ((count += 6) < 8)
+      continue;
+    count -= 8;
+    bytes.push_back(static_cast<char>(bits >> count & 0xFF));
+  }
+  return bytes;
+}
+
+/// The map stands in the stage's content until its tables are made.
+static void readPrecompiled(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_NORMALIZE_PRECOMPILED;
+  std::string text = fields.string("precompiled_charsmap");
+  stage.content = fromBase64(text);
+  if (stage.content.size() != text.size() / 4 * 3 - (text.ends_with("==") ? 2U
+                                                     : text.ends_with('=')
+                                                         ? 1U
+                                                         : 0U))
+    fields.fail("precompiled_charsmap",
+                "expected bytes in base 64, found other text");
+  out.push_back(stage);
+}
+
 static void readStrip(const Fields &fields, std::vector<Stage> &out) {
   Stage stage;
   stage.kind = VLM_TEXT_NORMALIZE_STRIP;
@@ -234,6 +269,7 @@ static constexpr Kind normalizers[] = {
     {"NFKC", readPlain<VLM_TEXT_NORMALIZE_NFKC>},
     {"NFKD", readPlain<VLM_TEXT_NORMALIZE_NFKD>},
     {"Nmt", readPlain<VLM_TEXT_NORMALIZE_NMT>},
+    {"Precompiled", readPrecompiled},
     {"Prepend", readPrepend},
     {"Replace", readReplace},
     {"Strip", readStrip},

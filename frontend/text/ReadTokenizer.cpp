@@ -63,6 +63,7 @@ private:
   void finishStages(Pipeline pipeline, const SpecialTokens &special);
   void readModel(Pipeline pipeline);
   void readStages(Pipeline pipeline);
+  void takeCharsmap();
   void warnOfOtherStages();
   void readSides();
   void readLimits(const SpecialTokens &special);
@@ -213,11 +214,30 @@ void Reader::readModel(Pipeline pipeline) {
     fault = checkMerges(out.model, where);
 }
 
+/// Tables hold one charsmap.
+void Reader::takeCharsmap() {
+  std::string bytes;
+  for (Stage &stage : out.normalizers) {
+    if (stage.kind != VLM_TEXT_NORMALIZE_PRECOMPILED)
+      continue;
+    std::string where = tokenizer.path + ": normalizer.precompiled_charsmap";
+    if (!bytes.empty() && stage.content != bytes)
+      fail(where + ": expected one map of characters, found two that differ; "
+                   "a copy of the folder without its tokenizer compiles to a "
+                   "model that takes token ids");
+    bytes = std::move(stage.content);
+    stage.content.clear();
+    if (auto problem = readCharsmap(bytes, where, out.unigram))
+      fail(problem->message);
+  }
+}
+
 void Reader::readStages(Pipeline pipeline) {
   if (pipeline != Pipeline::AsInFile)
     return;
   const Fields &root = *tokenizer.fields;
   out.normalizers = readNormalizer(root);
+  takeCharsmap();
   out.preTokenizers = readPreTokenizer(root);
   out.decoders = readDecoder(root);
   out.post = readPostProcessor(root);

@@ -76,8 +76,9 @@ enum {
   VLM_TEXT_NORMALIZE_STRIP = 8, /* white space; flags: LEFT, RIGHT */
   VLM_TEXT_NORMALIZE_NMT = 9,
   VLM_TEXT_NORMALIZE_CAPTION =
-      10 /* ASCII punctuation left out, white space collapsed and stripped, as
-            Python has it; flags: LOWERCASE, in lower case before */
+      10, /* ASCII punctuation left out, white space collapsed and stripped, as
+             Python has it; flags: LOWERCASE, in lower case before */
+  VLM_TEXT_NORMALIZE_PRECOMPILED = 11 /* by the charsmap */
 };
 enum {
   VLM_TEXT_SPLIT =

@@ -1,6 +1,7 @@
 //===- Normalizer.cpp - What is done to a text before it is split ---------===//
 #include "runtime/text/Normalizer.h"
 
+#include "runtime/text/Charsmap.h"
 #include "runtime/text/Regex.h"
 #include "runtime/text/Stages.h"
 #include "runtime/text/Unicode.h"
@@ -117,6 +118,40 @@ struct Caption : Normalizer {
   bool lower = false;
 };
 
+/// Replaces by a charsmap as `tokenizers` does: a short grapheme as a whole by
+/// what the map has for its shortest beginning, what follows being lost; else
+/// each of its characters.
+struct Precompiled : Normalizer {
+  explicit Precompiled(const Tables &tables) : map(tables) {}
+  bool apply(std::string &text, bool &) const override {
+    constexpr size_t longest = 5;
+    std::string out;
+    for (std::string_view rest = text; !rest.empty();) {
+      std::string_view grapheme = rest.substr(0, graphemeBytes(rest));
+      rest.remove_prefix(grapheme.size());
+      if (grapheme.size() <= longest && replace(grapheme, out))
+        continue;
+      for (size_t at = 0; at < grapheme.size();) {
+        size_t start = at;
+        nextChar(grapheme, at);
+        std::string_view one = grapheme.substr(start, at - start);
+        if (!replace(one, out))
+          out.append(one);
+      }
+    }
+    text = std::move(out);
+    return true;
+  }
+  bool replace(std::string_view part, std::string &out) const {
+    // Zeros end a look-up.
+    auto found = map.shortest(part.substr(0, part.find('\0')));
+    if (found)
+      out.append(found->content);
+    return found.has_value();
+  }
+  Charsmap map;
+};
+
 struct Replace : Normalizer {
   bool apply(std::string &text, bool &begins) const override {
     std::vector<Span> found;
@@ -181,6 +216,9 @@ std::string vlmc::rt::text::makeNormalizer(const Tables &tables,
   }
   case VLM_TEXT_NORMALIZE_NMT:
     out = std::make_unique<Nmt>();
+    return "";
+  case VLM_TEXT_NORMALIZE_PRECOMPILED:
+    out = std::make_unique<Precompiled>(tables);
     return "";
   case VLM_TEXT_NORMALIZE_CAPTION: {
     auto caption = std::make_unique<Caption>();

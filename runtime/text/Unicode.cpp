@@ -10,6 +10,7 @@
 #include <vector>
 
 namespace {
+#include "runtime/text/unicode/GraphemeTables.inc"
 #include "runtime/text/unicode/UnicodeTables.inc"
 } // namespace
 
@@ -132,6 +133,93 @@ std::string vlmc::rt::text::pythonLower(std::string_view text) {
 
 bool vlmc::rt::text::isPythonSpace(char32_t c) {
   return hasFlag(c, CharRustSpace) || (c >= 0x1C && c <= 0x1F);
+}
+
+//===----------------------------------------------------------------------===//
+// Graphemes (Unicode Standard Annex 29)
+//===----------------------------------------------------------------------===//
+
+/// Whether a table of first and last characters holds one.
+template <size_t N> static bool holds(const uint32_t (&ranges)[N], char32_t c) {
+  // The first end that is not before `c`: of an odd place, if `c` is inside.
+  const uint32_t *at = std::lower_bound(ranges, ranges + N, uint32_t(c));
+  return at != ranges + N && ((at - ranges) % 2 == 1 || *at == c);
+}
+
+/// The parts of a syllable of Hangul, and syllables without and with a tail.
+enum class Hangul { None, Lead, Vowel, Tail, Open, Closed };
+static Hangul hangulOf(char32_t c) {
+  auto within = [&](char32_t first, char32_t last) {
+    return c >= first && c <= last;
+  };
+  if (within(0x1100, 0x115F) || within(0xA960, 0xA97C))
+    return Hangul::Lead;
+  if (within(0x1160, 0x11A7) || within(0xD7B0, 0xD7C6))
+    return Hangul::Vowel;
+  if (within(0x11A8, 0x11FF) || within(0xD7CB, 0xD7FB))
+    return Hangul::Tail;
+  if (!within(0xAC00, 0xD7A3))
+    return Hangul::None;
+  return (c - 0xAC00) % 28 == 0 ? Hangul::Open : Hangul::Closed;
+}
+
+static bool joinsSyllable(Hangul last, Hangul next) {
+  switch (last) {
+  case Hangul::None:
+    return false;
+  case Hangul::Lead:
+    return next != Hangul::None && next != Hangul::Tail;
+  case Hangul::Vowel:
+  case Hangul::Open:
+    return next == Hangul::Vowel || next == Hangul::Tail;
+  case Hangul::Tail:
+  case Hangul::Closed:
+    return next == Hangul::Tail;
+  }
+  return false;
+}
+
+namespace {
+/// What of a grapheme decides whether another character joins it.
+struct Grapheme {
+  explicit Grapheme(char32_t first) { add(first); }
+  bool takes(char32_t c) const {
+    if (last == '\r' || c == '\r' || c == '\n')
+      return last == '\r' && c == '\n';
+    return !holds(kJoinsNothing, last) &&
+           (holds(kJoinsBefore, c) ||
+            (holds(kJoinsBehind, last) && !holds(kJoinsNothing, c)) ||
+            (isPicture && last == 0x200D && holds(kJoinsPicture, c)) ||
+            (isLinked && holds(kConjunctLetter, c)) ||
+            joinsSyllable(hangulOf(last), hangulOf(c)));
+  }
+  void add(char32_t c) {
+    bool isMark = holds(kJoinsBefore, c);
+    isPicture = holds(kJoinsPicture, c) || (isPicture && isMark);
+    if (!holds(kConjunctMark, c)) {
+      bool isLinker = holds(kConjunctLinker, c);
+      isLinked = isLinker && isConjunct;
+      isConjunct = holds(kConjunctLetter, c) || isLinked;
+    }
+    last = c;
+  }
+  char32_t last = 0;
+  bool isPicture = false;  ///< a picture and marks
+  bool isConjunct = false; ///< a letter, linkers and marks
+  bool isLinked = false;   ///< with a linker
+};
+} // namespace
+
+size_t vlmc::rt::text::graphemeBytes(std::string_view text) {
+  size_t at = 0;
+  Grapheme grapheme(nextChar(text, at));
+  for (size_t next = at; next < text.size(); at = next) {
+    char32_t c = nextChar(text, next);
+    if (!grapheme.takes(c))
+      break;
+    grapheme.add(c);
+  }
+  return at;
 }
 
 //===----------------------------------------------------------------------===//

@@ -59,6 +59,10 @@ std::string normalForm(std::string_view text, bool compose);
 /// normalForm, normal forms KC and KD come of it.
 std::string compatible(std::string_view text);
 
+/// The bytes of the grapheme that the text, which is not empty, begins with; a
+/// pair of flags is two.
+size_t graphemeBytes(std::string_view text);
+
 /// What Python's str.strip() takes off.
 bool isPythonSpace(char32_t c);
 

@@ -229,11 +229,36 @@ TEST(ReadTokenizer, FaultyMergesFile) {
             "found \"b\" and \"a\", and \"ba\" is not one");
 }
 
+TEST(ReadTokenizer, FaultyCharsmaps) {
+  auto with = [](const std::string &charsmap) {
+    return withJson(kModel,
+                    R"("normalizer": {"type": "Precompiled")" + charsmap + "}");
+  };
+  const std::string where =
+      "DIR/tokenizer.json: normalizer.precompiled_charsmap: ";
+  EXPECT_EQ(with(""), where + "expected a string, which is missing");
+  EXPECT_EQ(with(R"(, "precompiled_charsmap": "AAA?")"),
+            where + "expected bytes in base 64, found other text");
+  EXPECT_EQ(with(R"(, "precompiled_charsmap": "BAAAAAAA")"),
+            where + "expected a map of characters with a double array and "
+                    "zero-terminated texts, found 6 other bytes");
+  std::string good = R"({"type": "Precompiled", "precompiled_charsmap": ")"
+                     R"(BAAAAAAAAAAA"})";
+  std::string other = R"({"type": "Precompiled", "precompiled_charsmap": ")"
+                      R"(BAAAAAEAAAAA"})";
+  EXPECT_EQ(withJson(kModel, R"("normalizer": )" + good), "");
+  EXPECT_EQ(withJson(kModel,
+                     R"("normalizer": {"type": "Sequence", "normalizers": [)" +
+                         good + ", " + other + "]}"),
+            where + "expected one map of characters, found two that differ");
+}
+
 TEST(ReadTokenizer, UnknownComponents) {
   const std::string file = "DIR/tokenizer.json: ";
   EXPECT_EQ(withJson(kModel, R"("normalizer": {"type": "BertNormalizer"})"),
             file + "normalizer.type: expected a normalizer that vlmc supports "
-                   "(Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Prepend, Replace, "
+                   "(Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, "
+                   "Prepend, Replace, "
                    "Strip, Sequence), found \"BertNormalizer\"");
   EXPECT_EQ(
       withJson(

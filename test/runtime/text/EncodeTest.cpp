@@ -177,3 +177,75 @@ TEST(Decode, TurnsTokensIntoText) {
   EXPECT_EQ(take(vlm_tokenizer_decode(text.tokenizer, &id, 1, 1, &out, &bytes)),
             "ids[0]: expected 0 to 31, found -1");
 }
+
+/// Bytes in base 64.
+static std::string toBase64(const std::string &bytes) {
+  static const char *const digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t bits = 0;
+    for (size_t k = 0; k < 3; ++k)
+      bits = bits << 8 |
+             (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 4; ++k)
+      text += i + k > bytes.size() ? '=' : digits[bits >> (18 - 6 * k) & 63];
+  }
+  return text;
+}
+
+/// What SentencePiece compiles of the rules A: a, e: E, e U+0301: U+00E9,
+/// U+FB01: fi, U+00AD: nothing.
+static std::string smallCharsmap() {
+  std::vector<uint32_t> trie(256);
+  for (auto [at, unit] :
+       std::initializer_list<std::pair<size_t, uint32_t>>{{0, 0x10000},
+                                                          {1, 0xD41},
+                                                          {2, 0x80000003},
+                                                          {3, 0x80000001},
+                                                          {4, 0x581},
+                                                          {5, 0x80000008},
+                                                          {6, 0x5AD},
+                                                          {7, 0x80000000},
+                                                          {8, 0x200AC},
+                                                          {9, 0xD81},
+                                                          {10, 0x80000005},
+                                                          {37, 0x9965},
+                                                          {130, 0xA4C2},
+                                                          {175, 0x2CEF},
+                                                          {207, 0x128CC}})
+    trie[at] = unit;
+  auto size = static_cast<uint32_t>(4 * trie.size());
+  std::string bytes(reinterpret_cast<const char *>(&size), 4);
+  bytes.append(reinterpret_cast<const char *>(trie.data()), size);
+  return bytes + std::string("\0E\0a\0fi\0\xC3\xA9\0", 11);
+}
+
+/// The expected results are those of `tokenizers`.
+TEST(Encode, CharsmapsReplaceShortGraphemesAsAWhole) {
+  Folder folder;
+  std::string stage = R"({"type": "Precompiled", "precompiled_charsmap": ")" +
+                      toBase64(smallCharsmap()) + R"("})";
+  folder.write(
+      "tokenizer.json",
+      R"({"version": "1.0", "normalizer": )" + stage +
+          R"(, "model": {"type": "Unigram", "unk_id": 0, "vocab": [["?", -9], ["a", -1], ["b", -1], ["E", -1],
+                      ["f", -1], ["i", -1], ["\u0301", -1], ["\r", -1], ["\n", -1], ["\u00e9", -1], ["e", -1]]}})");
+  Opened text(folder.path());
+  ASSERT_EQ(text.status, nullptr) << vlm_status_message(text.status);
+  EXPECT_EQ(text.encode("Ae"), (Ids{1, 3}));
+  // The shortest beginning counts, and what follows is lost.
+  EXPECT_EQ(text.encode("e\xCC\x81"), (Ids{3}));
+  EXPECT_EQ(text.encode("A\xCC\x81"), (Ids{1}));
+  EXPECT_EQ(text.encode("\xEF\xAC\x81\xCC\x81"
+                        "b"),
+            (Ids{4, 5, 2}));
+  // Six bytes and more are replaced one by one.
+  EXPECT_EQ(text.encode("A\xCC\x81\xCC\x81\xCC\x81"), (Ids{1, 6, 6, 6}));
+  EXPECT_EQ(text.encode("a\xC2\xAD"
+                        "b"),
+            (Ids{1, 2}));
+  EXPECT_EQ(text.encode("\xC2\xAD"), (Ids{}));
+  EXPECT_EQ(text.encode("A\r\n"), (Ids{1, 7, 8}));
+  EXPECT_EQ(text.encode(std::string("A\0A", 3)), (Ids{1, 0, 1}));
+}
