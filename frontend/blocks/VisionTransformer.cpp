@@ -40,8 +40,6 @@ static void check(const spec::ModelSpec &, const spec::Component &component,
     fault("pool", "expected CLASS_TOKEN, ATTENTION or TOKENS, found none");
   if (vision.pool() == Message::CLASS_TOKEN && !vision.class_token())
     fault("class_token", "expected true, as it is pooled, found false");
-  if (vision.drop_class_token() && !vision.class_token())
-    fault("drop_class_token", "expected false, as there is none, found true");
   if (vision.drop_class_token() && countTokens(vision) < 2)
     fault("drop_class_token", "expected false, as no token would be left");
 }

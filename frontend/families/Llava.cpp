@@ -10,6 +10,7 @@
 #include "frontend/families/DecoderConfig.h"
 #include "frontend/families/DualEncoder.h"
 #include "frontend/families/Family.h"
+#include "frontend/families/Siglip.h"
 
 #include <filesystem>
 
@@ -42,25 +43,34 @@ static int64_t readFeatureLayer(ConfigSection &top, int64_t layers) {
   return layers;
 }
 
+/// Whether the tower is SigLIP's and not CLIP's.
+static bool hasSiglipTower(const Json *tower) {
+  return tower && tower->value("model_type", Json()) == "siglip_vision_model";
+}
+
 /// Reads the tower as far as it runs; returns how many blocks the file has.
 static int64_t readTower(ConfigSection &top, const Json *given,
                          const CheckpointConfig &config, ConfigLog &log,
                          spec::VisionTransformer &vision) {
-  Json values = clipVisionDefaults();
+  const bool isSiglip = hasSiglipTower(given);
+  Json values = isSiglip ? siglipVisionDefaults() : clipVisionDefaults();
   values.update(given ? *given : absentTower());
   ConfigSection section(values, config.file, "vision_config", log);
   std::string type = section.string("model_type", "clip_vision_model");
-  if (type != "clip_vision_model")
-    section.error("model_type", "expected \"clip_vision_model\", found \"" +
+  if (!isSiglip && type != "clip_vision_model")
+    section.error("model_type", "expected \"clip_vision_model\" or "
+                                "\"siglip_vision_model\", found \"" +
                                     type +
                                     "\"; other towers are not supported yet");
   readBlocks(section, *vision.mutable_blocks());
   readPatches(section, vision);
   section.ignore("projection_dim");
   section.ignore("vocab_size");
+  section.ignore("vision_use_head"); // its pooling is not read
   section.finish();
-  vision.set_class_token(true);
-  vision.set_pre_norm(true);
+  vision.set_class_token(!isSiglip);
+  vision.set_pre_norm(!isSiglip);
+  vision.set_patch_bias(isSiglip);
   vision.set_pool(spec::VisionTransformer::TOKENS);
   const int64_t all = vision.blocks().layers();
   // A wrong number of blocks says nothing of the layer.
@@ -109,6 +119,7 @@ static void addTowerNames(spec::ModelSpec &model, int64_t blocks, int64_t all) {
   for (const std::string &prefix : prefixes) {
     model.add_ignored_tensors(prefix + "embeddings.position_ids");
     model.add_ignored_tensors(prefix + "post_layernorm");
+    model.add_ignored_tensors(prefix + "head"); // SigLIP's pooling
     for (int64_t i = blocks; i < all; ++i)
       model.add_ignored_tensors(prefix + "encoder.layers." + std::to_string(i));
   }
@@ -177,8 +188,29 @@ static void readGeneration(ConfigSection &top, const DecoderFacts &facts,
     generation.set_pad_token_id(*pad);
 }
 
+/// A checkpoint with SigLIP's tower may have its processor.
+static bool hasSiglipProcessor(const std::string &folder) {
+  for (const char *name : {"processor_config.json", "preprocessor_config.json"})
+    if (Result<Json> file = readJsonFile(folder + "/" + name);
+        file && file->is_object()) {
+      const Json &own = file->contains("image_processor")
+                            ? (*file)["image_processor"]
+                            : *file;
+      if (own.is_object() && own.contains("image_processor_type"))
+        return own["image_processor_type"].is_string() &&
+               own["image_processor_type"].get<std::string>().starts_with(
+                   "Siglip");
+    }
+  return false;
+}
+
 static void readImage(const CheckpointConfig &config, ImageProcessorClass known,
-                      int64_t side, ConfigLog &log, spec::ModelSpec &model) {
+                      bool isSiglip, int64_t side, ConfigLog &log,
+                      spec::ModelSpec &model) {
+  if (isSiglip && !known.cutsTiles && hasSiglipProcessor(config.folder)) {
+    readTowerImage(config.folder, siglipProcessor(side), side, log, model);
+    return;
+  }
   known.defaults.shortestEdge = side;
   known.defaults.cropHeight = known.defaults.cropWidth = side;
   readTowerImage(config.folder, known, side, log, model);
@@ -228,7 +260,7 @@ spec::ModelSpec readLlavaModel(const CheckpointConfig &config,
   }
   model.mutable_text()->set_max_tokens(text->decoder().max_tokens());
   if (log.errors.empty())
-    readImage(config, variant.processor,
+    readImage(config, variant.processor, hasSiglipTower(tower),
               vision->vision_transformer().image_size(), log, model);
   return model;
 }

@@ -56,10 +56,15 @@ static void readTiles(ConfigSection &top, spec::ModelSpec &model) {
   }
   generation.set_tile_size(vision.image_size());
   generation.set_tile_features(vision.image_size() / vision.patch_size());
-  if (!vision.drop_class_token())
+  // A tile's features make up a square.
+  if (vision.class_token() != vision.drop_class_token()) {
+    std::string wanted = vision.class_token() ? "default" : "full";
     top.error("vision_feature_select_strategy",
-              "expected \"default\", found \"full\"; the features of a tile "
-              "would be no square; mend the file");
+              "expected \"" + wanted + "\" for this tower, found \"" +
+                  (vision.class_token() ? "full" : "default") +
+                  "\"; the features of a tile would be no square; mend the "
+                  "file");
+  }
   model.mutable_components(2)->mutable_projector()->set_newline(true);
   addRule(model, "projector.newline", {"", "model."}, "image_newline");
 }

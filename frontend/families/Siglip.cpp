@@ -8,6 +8,7 @@
 // transformers 4 and 5.
 //
 //===----------------------------------------------------------------------===//
+#include "frontend/families/Siglip.h"
 #include "frontend/families/DualEncoder.h"
 #include "frontend/families/Family.h"
 
@@ -16,8 +17,7 @@
 
 namespace vlmc {
 
-/// The defaults of SiglipVisionConfig and SiglipTextConfig.
-static const Json &visionDefaults() {
+const Json &siglipVisionDefaults() {
   static const Json defaults = {{"hidden_act", "gelu_pytorch_tanh"},
                                 {"hidden_size", 768},
                                 {"image_size", 224},
@@ -31,6 +31,7 @@ static const Json &visionDefaults() {
   return defaults;
 }
 
+/// The defaults of SiglipTextConfig.
 static const Json &textDefaults() {
   static const Json defaults = {{"hidden_act", "gelu_pytorch_tanh"},
                                 {"hidden_size", 768},
@@ -139,15 +140,14 @@ static void addWeightRules(spec::ModelSpec &model) {
   addTowerRules(model, "text");
 }
 
-static void readImage(const CheckpointConfig &config, int64_t side,
-                      ConfigLog &log, spec::ModelSpec &model) {
+ImageProcessorClass siglipProcessor(int64_t side) {
   ImageProcessorClass known{{"SiglipImageProcessor"}, ImageProcessing()};
   known.defaults.shortestEdge.reset();
   known.defaults.height = known.defaults.width = side;
   known.defaults.doCenterCrop = false;
   known.defaults.cropHeight = known.defaults.cropWidth = side;
   known.defaults.mean = known.defaults.std = {0.5, 0.5, 0.5};
-  readTowerImage(config.folder, known, side, log, model);
+  return known;
 }
 
 extern const Family familySiglip;
@@ -156,7 +156,7 @@ static spec::ModelSpec readSiglip(const CheckpointConfig &config,
                                   ConfigLog &log) {
   ConfigSection top(config.json, config.file, "", log);
   checkArchitecture(top, "SiglipModel");
-  Json vision = complete(top, "vision_config", visionDefaults());
+  Json vision = complete(top, "vision_config", siglipVisionDefaults());
   Json text = complete(top, "text_config", textDefaults());
   top.finish();
 
@@ -174,7 +174,8 @@ static spec::ModelSpec readSiglip(const CheckpointConfig &config,
   addWeightRules(model);
   readPadding(config.folder, *model.mutable_text());
   if (log.errors.empty())
-    readImage(config, tower.image_size(), log, model);
+    readTowerImage(config.folder, siglipProcessor(tower.image_size()),
+                   tower.image_size(), log, model);
   return model;
 }
 

@@ -72,6 +72,30 @@ CASES = {
         "top": dict(projector_hidden_act="relu"),
         "prompts": [[64]],
     },
+    "siglip-tower": {
+        "about": "a SigLIP tower without a class token, all of its features, its own layout",
+        "layout": "v4",
+        "store": "bf16",
+        "vision": dict(model_type="siglip_vision_model", hidden_size=24, intermediate_size=36,
+                       num_hidden_layers=3, num_attention_heads=2, image_size=30, patch_size=10),
+        "text": dict(model_type="qwen2", hidden_size=32, intermediate_size=48,
+                     num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                     vocab_size=96, max_position_embeddings=256, rms_norm_eps=1e-6),
+        "top": dict(vision_feature_layer=-1, vision_feature_select_strategy="full"),
+        "prompts": [[20], [41]],
+    },
+    "siglip-first": {
+        "about": "a SigLIP tower whose first patch is left out, as `default` has it; v5 layout",
+        "layout": "v5",
+        "store": "f32",
+        "vision": dict(model_type="siglip_vision_model", hidden_size=20, intermediate_size=32,
+                       num_hidden_layers=3, num_attention_heads=2, image_size=28, patch_size=7),
+        "text": dict(model_type="llama", hidden_size=24, intermediate_size=40,
+                     num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+                     vocab_size=80, max_position_embeddings=256, rms_norm_eps=1e-5),
+        "top": dict(vision_feature_layer=-2, vision_feature_select_strategy="default"),
+        "prompts": [[15]],
+    },
 }  # fmt: skip
 
 
@@ -209,6 +233,8 @@ def make_case(name, root):
     config = model.config
     side = case["vision"]["image_size"] // case["vision"]["patch_size"]
     tokens = side * side + (config.vision_feature_select_strategy == "full")
+    if "model_type" in case["vision"]:
+        tokens -= 1  # no class token
     g = rng("llava-inputs", name)
     inputs, golden, cases = {}, {}, []
     plan = [(f"prompt{i}", p, tokens) for i, p in enumerate(case["prompts"])]

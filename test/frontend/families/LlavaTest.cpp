@@ -150,11 +150,11 @@ TEST_F(LlavaConfig, TellsWhatItDoesNotKnow) {
             "DIR/config.json: text_config.num_key_value_heads: expected a "
             "divisor of num_attention_heads 4, found 3; mend the file");
   SetUp();
-  config["vision_config"]["model_type"] = "siglip_vision_model";
+  config["vision_config"]["model_type"] = "dinov2";
   EXPECT_EQ(messageOf(),
             "DIR/config.json: vision_config.model_type: expected "
-            "\"clip_vision_model\", found \"siglip_vision_model\"; other "
-            "towers are not supported yet");
+            "\"clip_vision_model\" or \"siglip_vision_model\", found "
+            "\"dinov2\"; other towers are not supported yet");
 }
 
 TEST_F(LlavaConfig, NextCutsPicturesByItsGrid) {
@@ -187,6 +187,6 @@ TEST_F(LlavaConfig, NextCutsPicturesByItsGrid) {
   config["vision_feature_select_strategy"] = "full";
   EXPECT_EQ(messageOf(),
             "DIR/config.json: vision_feature_select_strategy: expected "
-            "\"default\", found \"full\"; the features of a tile would be no "
-            "square; mend the file");
+            "\"default\" for this tower, found \"full\"; the features of a "
+            "tile would be no square; mend the file");
 }
