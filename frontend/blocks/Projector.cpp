@@ -34,6 +34,12 @@ static void check(const spec::ModelSpec &model,
   else if (tower->vision_transformer().pool() !=
            spec::VisionTransformer::TOKENS)
     fault("tower", "expected a vision transformer with pool TOKENS");
+  else if (int64_t width = tower->vision_transformer().blocks().hidden_size();
+           projector.input_size() != width)
+    fault("input_size", "expected " + std::to_string(width) +
+                            ", the hidden_size of '" + projector.tower() +
+                            "', found " +
+                            std::to_string(projector.input_size()));
   checkRange(fault, "layers", projector.layers(), 1, 64);
   checkRange(fault, "output_size", projector.output_size(), 1, 1 << 20);
   if (projector.layers() == 1)

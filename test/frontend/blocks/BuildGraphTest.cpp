@@ -313,6 +313,93 @@ TEST_F(Graph, TellsFaultsOfAHead) {
                         "the name of a text_transformer, found 'vision'"}));
 }
 
+/// A tower whose tokens a projector of two layers takes, and nothing else.
+static spec::ModelSpec modelWithProjector() {
+  spec::ModelSpec model = tinyModel();
+  model.mutable_components()->DeleteSubrange(1, 2);
+  auto *vision = model.mutable_components(0)->mutable_vision_transformer();
+  vision->set_pool(spec::VisionTransformer::TOKENS);
+  vision->set_drop_class_token(true);
+  vision->clear_post_norm();
+  vision->clear_projection_size();
+  vision->clear_normalize();
+  spec::Component *component = model.add_components();
+  component->set_name("projector");
+  spec::Projector &projector = *component->mutable_projector();
+  projector.set_tower("vision");
+  projector.set_layers(2);
+  projector.set_input_size(16);
+  projector.set_hidden_size(24);
+  projector.set_output_size(12);
+  projector.set_activation(spec::GELU);
+  projector.set_bias(true);
+  return model;
+}
+
+TEST_F(Graph, ProjectsTheTokensOfATower) {
+  model = modelWithProjector();
+  ASSERT_TRUE(build());
+  EXPECT_EQ(typeOf("encode_image"),
+            "(tensor<?x3x20x20xf32>) -> tensor<?x4x12xf32>");
+  EXPECT_EQ(resultNames("encode_image"),
+            std::vector<std::string>{"image_features"});
+  std::vector<std::string> ops;
+  entry("encode_image").walk([&](Operation *op) {
+    auto label = op->getAttrOfType<StringAttr>(vlm::names::label);
+    if (label && label.getValue().starts_with("projector."))
+      ops.push_back(
+          (op->getName().stripDialect() + " " + label.getValue()).str());
+  });
+  EXPECT_EQ(
+      ops, (std::vector<std::string>{"linear projector.layers.0",
+                                     "activation projector.layers.1.activation",
+                                     "linear projector.layers.1"}));
+  EXPECT_TRUE(module->lookupSymbol("projector.layers.1.bias"));
+  spec::Projector &projector =
+      *model.mutable_components(1)->mutable_projector();
+  projector.set_bias(false);
+  projector.set_layers(1);
+  ASSERT_TRUE(build());
+  EXPECT_FALSE(module->lookupSymbol("projector.layers.0.bias"));
+  EXPECT_FALSE(module->lookupSymbol("projector.layers.1.weight"));
+}
+
+TEST_F(Graph, TellsFaultsOfAProjector) {
+  model = modelWithProjector();
+  spec::Projector &projector =
+      *model.mutable_components(1)->mutable_projector();
+  projector.set_layers(65);
+  projector.set_hidden_size(0);
+  projector.set_output_size(-1);
+  projector.clear_activation();
+  model.mutable_components(0)->mutable_vision_transformer()->set_pool(
+      spec::VisionTransformer::CLASS_TOKEN);
+  EXPECT_FALSE(build());
+  EXPECT_EQ(errors, (std::vector<std::string>{
+                        "model spec: component 'projector': tower: expected a "
+                        "vision transformer with pool TOKENS",
+                        "model spec: component 'projector': layers: expected 1 "
+                        "to 64, found 65",
+                        "model spec: component 'projector': output_size: "
+                        "expected 1 to 1048576, found -1",
+                        "model spec: component 'projector': hidden_size: "
+                        "expected 1 to 1048576, found 0",
+                        "model spec: component 'projector': activation: "
+                        "expected an activation function, found none"}));
+  projector = *modelWithProjector().mutable_components(1)->mutable_projector();
+  projector.set_tower("text");
+  EXPECT_FALSE(build());
+  EXPECT_EQ(errors, std::vector<std::string>{
+                        "model spec: component 'projector': tower: expected "
+                        "the name of a vision transformer, found 'text'"});
+  model = modelWithProjector();
+  model.mutable_components(1)->mutable_projector()->set_input_size(12);
+  EXPECT_FALSE(build());
+  EXPECT_EQ(errors, std::vector<std::string>{
+                        "model spec: component 'projector': input_size: "
+                        "expected 16, the hidden_size of 'vision', found 12"});
+}
+
 TEST_F(Graph, TellsMissingWeights) {
   spec::ModelSpec other = model;
   other.mutable_components(2)->mutable_contrastive_head()->set_bias(true);
