@@ -61,7 +61,9 @@ private:
   Pipeline findSentencePiece();
   void startStages(Pipeline pipeline, SpecialTokens &special);
   void finishStages(Pipeline pipeline, const SpecialTokens &special);
+  bool hasModelFile() const;
   void readModel(Pipeline pipeline);
+  void addEnds(const SpecialTokens &special);
   void readStages(Pipeline pipeline);
   void takeCharsmap();
   void warnOfOtherStages();
@@ -80,6 +82,7 @@ private:
   std::string defaultPadding = "right";
   File tokenizer, config, map, added, model;
   TokenizerDescription out;
+  std::vector<AddedToken> pieces; // that tokenizer.model adds
 };
 
 } // namespace
@@ -180,9 +183,38 @@ Pipeline Reader::findSentencePiece() {
   return Pipeline::AsInFile;
 }
 
+/// Whether tokenizer.model counts: tokenizer.json, which is made of it, does
+/// before.
+bool Reader::hasModelFile() const {
+  std::error_code ignored;
+  return !tokenizer.json &&
+         std::filesystem::exists(path("tokenizer.model"), ignored);
+}
+
+/// What surrounds a text where no tokenizer.json says so.
+void Reader::addEnds(const SpecialTokens &special) {
+  auto end = [&](const char *flag, const char *role) {
+    auto content = special.content(role);
+    if (!config.fields || !content || !config.fields->boolean(flag, false))
+      return;
+    if (auto id = findToken(out, *content))
+      out.post.push_back({VLM_TEXT_PIECE_TOKEN, *id});
+  };
+  out.post.clear();
+  end("add_bos_token", "bos_token");
+  out.post.push_back({VLM_TEXT_PIECE_TEXT, 0});
+  end("add_eos_token", "eos_token");
+}
+
 void Reader::readModel(Pipeline pipeline) {
   if (pipeline == Pipeline::CaptionSentencePiece) {
     if (auto problem = readSentencePieceFile(path("spiece.model"), out))
+      fail(problem->message);
+    return;
+  }
+  if (pipeline == Pipeline::MetaspaceBpe && hasModelFile()) {
+    if (auto problem =
+            readSentencePieceBpe(path("tokenizer.model"), out.model, pieces))
       fail(problem->message);
     return;
   }
@@ -422,15 +454,23 @@ Result<TokenizerTables> Reader::read() {
   SpecialTokens special =
       readSpecialTokens({config.get(), map.get(), added.get(),
                          readsJson ? tokenizer.get() : nullptr});
+  bool isModelFile = pipeline == Pipeline::MetaspaceBpe && hasModelFile();
+  if (isModelFile) {
+    special.extra.clear();
+    for (const AddedToken &piece : pieces)
+      special.extra.push_back({piece, /*isString=*/false});
+  }
   startStages(pipeline, special);
   addTokens(out, special.inOrder(out.added));
   finishStages(pipeline, special);
+  if (isModelFile)
+    addEnds(special);
   readSides();
   readLimits(special);
   readCleanUp();
   out.prompt = readPrompts({folder, config.get(), model.get()}, special,
                            out.warnings, fault);
-  if (!tokenizer.json && out.modelKind == VLM_TEXT_MODEL_BPE)
+  if (!tokenizer.json && out.modelKind == VLM_TEXT_MODEL_BPE && !isModelFile)
     checkAllMade();
   if (!fault.empty())
     return Failure{fault};
@@ -445,8 +485,8 @@ Result<TokenizerTables> Reader::read() {
 bool vlmc::hasTokenizer(const std::string &folder) {
   std::error_code ignored;
   return std::ranges::any_of(
-      std::initializer_list<const char *>{"tokenizer.json", "vocab.json",
-                                          "spiece.model"},
+      std::initializer_list<const char *>{"tokenizer.json", "tokenizer.model",
+                                          "vocab.json", "spiece.model"},
       [&](const char *name) {
         return std::filesystem::exists(std::filesystem::path(folder) / name,
                                        ignored);

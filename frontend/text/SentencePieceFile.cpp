@@ -89,14 +89,14 @@ static std::optional<Failure> readPieces(const ModelProto &model,
   return std::nullopt;
 }
 
-std::optional<Failure>
-vlmc::text::readSentencePieceFile(const std::string &path,
-                                  TokenizerDescription &tokenizer) {
+/// Parses a file and checks that it holds pieces of a model of that type.
+static std::optional<Failure> readModelFile(const std::string &path,
+                                            TrainerSpec::ModelType type,
+                                            ModelProto &model) {
   Result<MappedFile> file = MappedFile::open(path);
   if (!file)
     return file.takeFailure();
   std::string_view bytes = file->text();
-  ModelProto model;
   if (bytes.size() > INT32_MAX ||
       !model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
       model.pieces().empty())
@@ -106,12 +106,23 @@ vlmc::text::readSentencePieceFile(const std::string &path,
     return Failure{path + ": expected at most " + std::to_string(maxIds) +
                    " pieces, found " + std::to_string(model.pieces_size()) +
                    "; take a smaller model"};
+  if (model.trainer_spec().model_type() != type)
+    return Failure{
+        path + ": model_type: expected " + TrainerSpec::ModelType_Name(type) +
+        ", found " +
+        TrainerSpec::ModelType_Name(model.trainer_spec().model_type()) +
+        "; a copy of the folder without its tokenizer compiles to a "
+        "model that takes token ids"};
+  return std::nullopt;
+}
+
+std::optional<Failure>
+vlmc::text::readSentencePieceFile(const std::string &path,
+                                  TokenizerDescription &tokenizer) {
+  ModelProto model;
+  if (auto fault = readModelFile(path, TrainerSpec::UNIGRAM, model))
+    return fault;
   const TrainerSpec &trainer = model.trainer_spec();
-  if (trainer.model_type() != TrainerSpec::UNIGRAM)
-    return Failure{path + ": model_type: expected UNIGRAM, found " +
-                   TrainerSpec::ModelType_Name(trainer.model_type()) +
-                   "; a copy of the folder without its tokenizer compiles to a "
-                   "model that takes token ids"};
   const NormalizerSpec &normalizer = model.normalizer_spec();
   if (!normalizer.escape_whitespaces())
     return Failure{path + ": escape_whitespaces: expected true, found false; "
@@ -130,4 +141,38 @@ vlmc::text::readSentencePieceFile(const std::string &path,
                        path + ": precompiled_charsmap", tokenizer.unigram))
     return fault;
   return readPieces(model, path, tokenizer);
+}
+
+/// All ways to make a piece of two others, the shortest first one first: this
+/// is the order of merges that transformers derives from ids.
+static void addMerges(const std::string &piece, BpeDescription &bpe) {
+  for (size_t at = 1; at < piece.size(); ++at) {
+    if ((piece[at] & 0xC0) == 0x80)
+      continue;
+    std::string left = piece.substr(0, at), right = piece.substr(at);
+    if (bpe.vocabulary.contains(left) && bpe.vocabulary.contains(right))
+      bpe.merges.emplace_back(std::move(left), std::move(right));
+  }
+}
+
+std::optional<Failure>
+vlmc::text::readSentencePieceBpe(const std::string &path, BpeDescription &bpe,
+                                 std::vector<AddedToken> &added) {
+  ModelProto model;
+  if (auto fault = readModelFile(path, TrainerSpec::BPE, model))
+    return fault;
+  for (int i = 0; i < model.pieces_size(); ++i) {
+    const Piece &piece = model.pieces(i);
+    if (!bpe.vocabulary.emplace(piece.piece(), static_cast<uint32_t>(i)).second)
+      return Failure{path + ": piece " + std::to_string(i) +
+                     ": expected a text of its own, found '" + piece.piece() +
+                     "' a second time; fetch the file again"};
+    bool isControl = piece.type() == Piece::CONTROL;
+    if (isControl || piece.type() == Piece::USER_DEFINED)
+      added.push_back({piece.piece(), false, false, false, /*normalized=*/false,
+                       isControl});
+  }
+  for (const Piece &piece : model.pieces())
+    addMerges(piece.piece(), bpe);
+  return std::nullopt;
 }

@@ -11,6 +11,8 @@
 #include "frontend/text/Description.h"
 
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace vlmc::text {
 
@@ -18,6 +20,13 @@ namespace vlmc::text {
 /// a piece that stands there twice.
 std::optional<Failure> readSentencePieceFile(const std::string &path,
                                              TokenizerDescription &tokenizer);
+
+/// Vocabulary and merges of a BPE model, as transformers takes them from it:
+/// by ids, without scores, normaliser or unused pieces. `added` are its control
+/// and user-defined pieces.
+std::optional<Failure> readSentencePieceBpe(const std::string &path,
+                                            BpeDescription &bpe,
+                                            std::vector<AddedToken> &added);
 
 /// The two parts of a precompiled charsmap; `where` opens the message.
 std::optional<Failure> readCharsmap(const std::string &bytes,

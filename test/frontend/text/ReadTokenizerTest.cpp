@@ -433,6 +433,62 @@ TEST(ReadTokenizer, ClassesOfLanguageModels) {
   EXPECT_EQ(Opened(wrong.path()).encode("A", false), (Ids{4}));
 }
 
+/// A SentencePiece model of pieces and their types.
+static std::string
+modelFile(const std::vector<std::pair<std::string, int>> &pieces, int type) {
+  std::string file;
+  for (const auto &[piece, kind] : pieces)
+    file += field(1, field(1, piece) + field(3, kind));
+  return file + field(2, field(3, type));
+}
+
+/// The expected ids are those of transformers for the same file.
+TEST(ReadTokenizer, BytePairsOfSentencePieceFiles) {
+  using Ids = std::vector<int32_t>;
+  constexpr int normal = 1, unknown = 2, control = 3, user = 4, byte = 6;
+  std::vector<std::pair<std::string, int>> pieces = {{"<unk>", unknown},
+                                                     {"<s>", control},
+                                                     {"</s>", control},
+                                                     {"<img>", user},
+                                                     {"<0x62>", byte},
+                                                     {"ab", normal},
+                                                     {"\xE2\x96\x81"
+                                                      "a",
+                                                      normal},
+                                                     {"a", normal},
+                                                     {"\xE2\x96\x81", normal},
+                                                     {"\xC3\xA9", normal},
+                                                     {"a\xC3\xA9", normal}};
+  Folder folder;
+  folder.write("tokenizer.model", modelFile(pieces, 2));
+  folder.write("tokenizer_config.json",
+               R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": true,
+                   "add_eos_token": true})");
+  EXPECT_TRUE(hasTokenizer(folder.path()));
+  EXPECT_EQ(readMessage(folder), "");
+  Opened text(folder.path());
+  // "ab" is a piece that no two others make: "b" is a byte alone.
+  EXPECT_EQ(text.encode("a ab"), (Ids{1, 6, 6, 4, 2}));
+  EXPECT_EQ(text.encode("a<img>a\xC3\xA9", false), (Ids{6, 3, 10}));
+  EXPECT_EQ(text.decode({1, 6, 4, 3, 2}), "ab<img>");
+  // Ends are off where the configuration names none.
+  folder.write("tokenizer_config.json",
+               R"({"tokenizer_class": "LlamaTokenizer"})");
+  EXPECT_EQ(Opened(folder.path()).encode("a"), (Ids{6}));
+
+  const std::string file = "DIR/tokenizer.model: ";
+  folder.write("tokenizer.model", modelFile(pieces, 1));
+  EXPECT_EQ(readMessage(folder),
+            file + "model_type: expected BPE, found UNIGRAM");
+  pieces[5].first = "a";
+  folder.write("tokenizer.model", modelFile(pieces, 2));
+  EXPECT_EQ(readMessage(folder), file + "piece 7: expected a text of its own, "
+                                        "found 'a' a second time");
+  folder.write("tokenizer.model", "no model");
+  EXPECT_EQ(readMessage(folder),
+            file + "expected a SentencePiece model, found other bytes");
+}
+
 TEST(ReadTokenizer, PreTokenizersOfCharacterClasses) {
   using Ids = std::vector<int32_t>;
   auto encode = [](const std::string &preTokenizer, const std::string &text) {
