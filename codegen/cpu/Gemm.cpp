@@ -3,8 +3,8 @@
 // C[M,N] = epilogue(prologue(A)[M,K] * W[N,K]^T). W is packed ahead of time as panels of 16 columns ([N/16][K][16]); phase 0 packs A in panels of
 // `mr` rows ([M/mr][K][mr]) with the prologue applied; phase 1 multiplies. A task of phase 1 is one panel of columns of one block of rows, claimed in
 // runs. Every element is one chain of fused multiply-adds in ascending k, continued through memory between k blocks, so that its bits depend on K alone.
-// Weights stored in 16 bits are widened where they are read: for few rows by the micro-kernels, in registers; for several tiles of rows a k block of
-// panels at a time into scratch, which all tiles of the row block then read as f32.
+// Weights stored in 16 bits are widened where they are read: for few rows by the micro-kernels, in registers; of several tiles of rows the first
+// one leaves in scratch, as f32, what it widens of a k block, and the others of the row block read that.
 // The micro-kernels only multiply, and all kernels of a module share them; the sums of the last k block go by a buffer to the kernel's epilogue.
 //
 //===----------------------------------------------------------------------------------------------------------------------------------===//

@@ -56,6 +56,9 @@ struct ProductTile {
   Storage storage = Storage::F32;
   Value right;
   Value panelStride;
+  /// Where the panels are left as f32, in such order; null: nowhere.
+  Value widened;
+  Value widenedStride;
   /// Where the next panel to be read begins, to be prefetched; may be null.
   Value next;
   /// Whether all of as many panels as these is prefetched there, of the same

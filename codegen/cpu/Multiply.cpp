@@ -138,24 +138,18 @@ private:
   /// Column panels side by side times the whole row panels.
   void emitWholeTiles(const Piece &piece, int64_t panels, Value panel,
                       bool edge) {
-    auto multiply = [&](bool isWidened) {
-      e.loop(piece.top, piece.wholeEnd, mr, [&](Value row) {
+    auto multiply = [&](Value first, Value end, bool isWidened) {
+      e.loop(first, end, mr, [&](Value row) {
         callTile({mr, panels, edge}, piece, row, e.constant(0), panel,
                  e.div(e.sub(row, piece.top), mr), isWidened);
       });
     };
     if (storage == Storage::F32)
-      return multiply(false);
-    // One tile alone widens as it reads.
-    auto widen = [&] {
-      for (int64_t p = 0; p < panels; ++p)
-        e.call(ensureWiden(e, prefix, storage),
-               {rightOf(piece, e.add(panel, p)),
-                e.at(scratch, e.mul(widenedStride(piece), p)), piece.count});
-      multiply(true);
-    };
-    e.ifThenElse(e.less(e.add(piece.top, mr), piece.wholeEnd), widen,
-                 [&] { multiply(false); });
+      return multiply(piece.top, piece.wholeEnd, false);
+    // The first tile widens, and leaves for the others what it has widened.
+    Value second = e.min(e.add(piece.top, mr), piece.wholeEnd);
+    multiply(piece.top, second, false);
+    multiply(second, piece.wholeEnd, true);
   }
 
   /// A column panel from the first k of the piece on.
@@ -165,8 +159,9 @@ private:
     return e.at(weights, offset, elementOf(e, storage));
   }
 
-  Value widenedStride(const Piece &piece) {
-    return e.mul(e.roundUp(piece.count, 2), panelColumns);
+  /// What a panel of a piece takes in scratch.
+  Value widenedStride(Value count) {
+    return e.mul(e.roundUp(count, 2), panelColumns);
   }
 
   //===-- The rows that are left
@@ -265,7 +260,7 @@ private:
     Value stride = panelStride;
     if (isWidened) {
       right = scratch;
-      stride = widenedStride(piece);
+      stride = widenedStride(piece.count);
     }
     Value column = e.mul(panel, panelColumns);
     Value out = e.at(result, e.add(e.mul(row, n), column));
@@ -284,7 +279,7 @@ private:
             e.select(piece.first, zeros, kept),
             e.select(piece.first, e.constant(0), keptStride),
             e.select(piece.last, sumsBuffer, kept),
-            e.select(piece.last, wide, keptStride)});
+            e.select(piece.last, wide, keptStride), scratch});
     e.ifThenElse(
         piece.last,
         [&] {
@@ -327,16 +322,18 @@ private:
   }
 
   /// (count, left, right, panel stride, next, initial, its stride, sums, their
-  /// stride): the micro-kernel.
+  /// stride, scratch): the micro-kernel. One of a whole tile leaves in scratch
+  /// what it widens.
   std::string ensureTile(const Tile &shape, Storage read) {
     std::string name = (prefix + "tile" + Twine(shape.rows) + "x" +
                         Twine(shape.columns()) + "_panel" + Twine(mr))
                            .str();
     if (read != Storage::F32)
       name += ("_" + storageName(read)).str();
-    e.ensure(name,
-             {e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.i64},
-             [&](ValueRange a) { emitTile(shape, read, a); });
+    e.ensure(
+        name,
+        {e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.i64, e.ptr},
+        [&](ValueRange a) { emitTile(shape, read, a); });
     return name;
   }
 
@@ -359,6 +356,10 @@ private:
     tile.storage = read;
     tile.right = a[2];
     tile.panelStride = a[3];
+    if (shape.rows == mr && read != Storage::F32) {
+      tile.widened = a[9];
+      tile.widenedStride = widenedStride(a[0]);
+    }
     // Fewer rows read in more places at once, which is as good (measured).
     bool fetches = shape.rows >= (read == Storage::F32 ? 4 : 2);
     tile.next = shape.rows == mr || fetches ? a[4] : Value();

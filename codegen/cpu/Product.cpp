@@ -50,6 +50,16 @@ static Value loadColumns(Emitter &e, const ProductTile &tile, Value k, int64_t s
   return LLVM::LoadOp::create(e.b, e.loc, type, at, bytes, /*isVolatile=*/again);
 }
 
+/// Leaves vector `c` of row k + step where the tile says, and gives it.
+static Value keepWidened(Emitter &e, const ProductTile &tile, Value k, int64_t step, int64_t c, Value vector) {
+  if (!tile.widened)
+    return vector;
+  int64_t perPanel = panelColumns / e.lanes();
+  Value panel = e.at(tile.widened, e.mul(tile.widenedStride, c / perPanel));
+  e.store(vector, e.at(e.at(panel, e.mul(k, panelColumns)), step * panelColumns + c % perPanel * e.lanes()), e.lanes() * 4);
+  return vector;
+}
+
 /// Adds the products of one k: `column(c)` gives vector c of the right side,
 /// `row(i)` an element of the left one in all lanes. The fewer of the tile's
 /// rows and columns are held in registers, the others pass by one after the
@@ -81,10 +91,11 @@ static void emitStep(Emitter &e, const ProductTile &tile, Value k, int64_t step,
       return loadColumns(e, tile, k, step, c, e.vector);
     if (tile.storage == Storage::F16) {
       auto halves = VectorType::get(e.vector.getShape(), e.b.getF16Type());
-      return arith::ExtFOp::create(e.b, e.loc, e.vector, loadColumns(e, tile, k, step, c, halves));
+      Value wide = arith::ExtFOp::create(e.b, e.loc, e.vector, loadColumns(e, tile, k, step, c, halves));
+      return keepWidened(e, tile, k, step, c, wide);
     }
     auto type = cast<VectorType>(e.intTypeOf(e.vector));
-    return oneOfPairs(e, loadColumns(e, tile, e.roundDown(k, 2), 0, c, type), k);
+    return keepWidened(e, tile, k, step, c, oneOfPairs(e, loadColumns(e, tile, e.roundDown(k, 2), 0, c, type), k));
   };
   addProducts(e, tile, sums, column, [&](int64_t i) { return broadcastLeft(e, tile, i, k, step); });
 }
@@ -100,14 +111,18 @@ static void emitPair(Emitter &e, const ProductTile &tile, Value k, int64_t step,
     // Accumulators, pairs, what they are widened to, an element of the left side.
     bool fits = tile.rows * columns + 2 * columns + 1 <= e.target.registers;
     SmallVector<Value> held = llvm::map_to_vector(llvm::seq(columns), pairs);
-    addProducts(e, tile, sums, [&](int64_t c) { return evenOfPairs(e, held[c]); }, row(0));
-    addProducts(
-        e, tile, sums, [&](int64_t c) { return oddOfPairs(e, fits ? held[c] : loadColumns(e, tile, k, step, c, type, /*again=*/true)); }, row(1));
+    addProducts(e, tile, sums, [&](int64_t c) { return keepWidened(e, tile, k, step, c, evenOfPairs(e, held[c])); }, row(0));
+    auto odd = [&](int64_t c) {
+      Value loaded = fits ? held[c] : loadColumns(e, tile, k, step, c, type, /*again=*/true);
+      return keepWidened(e, tile, k, step + 1, c, oddOfPairs(e, loaded));
+    };
+    addProducts(e, tile, sums, odd, row(1));
     return;
   }
   SmallVector<Value> even = llvm::map_to_vector(llvm::seq(tile.rows), row(0)), odd = llvm::map_to_vector(llvm::seq(tile.rows), row(1));
   for (int64_t c = 0; c < columns; ++c) {
-    Value loaded = pairs(c), first = evenOfPairs(e, loaded), second = oddOfPairs(e, loaded);
+    Value loaded = pairs(c), first = keepWidened(e, tile, k, step, c, evenOfPairs(e, loaded)),
+          second = keepWidened(e, tile, k, step + 1, c, oddOfPairs(e, loaded));
     for (auto [i, x, y] : llvm::zip_equal(llvm::seq(tile.rows), even, odd)) {
       Value &sum = sums[i * columns + c];
       sum = e.fma(y, second, e.fma(x, first, sum));

@@ -116,30 +116,3 @@ Value cpu::oneOfPairs(Emitter &e, Value pairs, Value k) {
   Value isEven = e.equal(e.rem(k, 2), e.constant(0));
   return e.select(isEven, evenOfPairs(e, pairs), oddOfPairs(e, pairs));
 }
-
-//===-- Whole panels ------------------------------------------------------===//
-
-std::string cpu::ensureWiden(Emitter &e, StringRef prefix, Storage storage) {
-  std::string name = (prefix + "widen_" + storageName(storage)).str();
-  e.ensure(name, {e.ptr, e.ptr, e.i64}, [&](ValueRange a) {
-    bool paired = storage == Storage::BF16;
-    Type element = elementOf(e, storage);
-    e.loop(e.constant(0), a[2], paired ? 2 : 1, [&](Value k) {
-      Value from = e.at(a[0], e.mul(k, panelColumns), element);
-      Value to = e.at(a[1], e.mul(k, panelColumns));
-      for (int64_t c = 0; c < panelColumns; c += e.lanes()) {
-        if (!paired) {
-          e.store(loadStored(e, storage, e.vector, e.at(from, c, element),
-                             e.lanes()),
-                  e.at(to, c));
-          continue;
-        }
-        Value pairs =
-            e.load(e.intTypeOf(e.vector), e.at(from, 2 * c, element), 4);
-        e.store(evenOfPairs(e, pairs), e.at(to, c));
-        e.store(oddOfPairs(e, pairs), e.at(to, panelColumns + c));
-      }
-    });
-  });
-  return name;
-}

@@ -45,10 +45,6 @@ Value oddOfPairs(Emitter &e, Value pairs);
 /// The first where `k` is even, else the second.
 Value oneOfPairs(Emitter &e, Value pairs, Value k);
 
-/// (panel, wide, depth): makes the function that widens `depth` rows of a
-/// panel, for bf16 whole pairs, and gives its name.
-std::string ensureWiden(Emitter &e, llvm::StringRef prefix, Storage storage);
-
 } // namespace vlmc::cpu
 
 #endif // VLMC_CODEGEN_CPU_WIDEN_H
