@@ -39,6 +39,7 @@ private:
   std::optional<Fault> findEntry(const OpenModel &model);
   std::optional<Fault> readSizes();
   void makeInputs();
+  void pickLastTokens();
   std::optional<Fault> makeCache(const OpenModel &model);
   std::vector<vlm_tensor_t> viewInputs();
   std::optional<Fault> measure(const OpenModel &model);
@@ -172,6 +173,30 @@ void ProfileCommand::makeInputs() {
   }
 }
 
+/// Of made-up ids the last is the one that is picked: else the runtime would
+/// cut off those behind it, and other sizes would run than were asked for.
+void ProfileCommand::pickLastTokens() {
+  if (!abi->trim || abi->inputs[abi->trim->input].dtype != VLM_ABI_I64)
+    return;
+  const vlm_abi_tensor &input = abi->inputs[abi->trim->input];
+  auto found = tensors.find(input.name);
+  if (found == tensors.end())
+    return;
+  HostTensor &ids = found->second;
+  int64_t last =
+      abi->trim->kind == VLM_ABI_TRIM_ARGMAX ? input.max : abi->trim->id;
+  int64_t other = last > input.min ? last - 1 : last + 1;
+  int64_t columns = symbols[abi->trim->symbol];
+  int64_t count = int64_t(ids.bytes.size() / sizeof(int64_t));
+  for (int64_t k = 0; k < count; ++k) {
+    int64_t &id = ids.data<int64_t>()[k];
+    if ((k + 1) % columns == 0)
+      id = last;
+    else if (id == last)
+      id = other;
+  }
+}
+
 /// A cache with room for the places that `position` names.
 std::optional<Fault> ProfileCommand::makeCache(const OpenModel &model) {
   bool isNeeded = false;
@@ -280,10 +305,12 @@ std::optional<Fault> ProfileCommand::execute() {
     return fault;
   if (std::optional<Fault> fault = readSizes())
     return fault;
-  if (inputs.empty())
+  if (inputs.empty()) {
     makeInputs();
-  else if (std::optional<Fault> fault = readInputs(inputs, entry, tensors))
+    pickLastTokens();
+  } else if (std::optional<Fault> fault = readInputs(inputs, entry, tensors)) {
     return fault;
+  }
   if (std::optional<Fault> fault = makeCache(*model))
     return fault;
   if (std::optional<Fault> fault = measure(*model))
