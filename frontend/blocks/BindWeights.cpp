@@ -143,7 +143,8 @@ void Binder::missing(const WeightInfo &info, const std::vector<int64_t> &shape,
   auto *checkpoint = dynamic_cast<const Checkpoint *>(source);
   for (const std::string &name : names)
     if (checkpoint && !checkpoint->unreadableDtype(name).empty())
-      return fault(context.checkpoint + ": tensor '" + name +
+      return fault(std::string(checkpoint->unreadableFile(name)) +
+                   ": tensor '" + name +
                    "': expected F32, F16 or BF16, found " +
                    std::string(checkpoint->unreadableDtype(name)) +
                    "; save the model with unquantised weights");

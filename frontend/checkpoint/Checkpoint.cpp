@@ -71,7 +71,7 @@ void Checkpoint::addEntry(const SafetensorsFile &file,
                           const SafetensorsEntry &entry) {
   std::optional<StoredType> type = entry.storedType();
   if (!type) {
-    unreadable.emplace(entry.name, entry.dtype);
+    unreadable.emplace(entry.name, Unreadable{entry.dtype, file.path()});
     return;
   }
   std::span<const uint8_t> bytes = file.bytesOf(entry);
@@ -207,7 +207,7 @@ std::vector<std::string> Checkpoint::names() const {
   result.reserve(tensors.size() + unreadable.size());
   for (const auto &[name, tensor] : tensors)
     result.push_back(name);
-  for (const auto &[name, dtype] : unreadable)
+  for (const auto &[name, why] : unreadable)
     result.push_back(name);
   std::ranges::sort(result);
   return result;
@@ -219,7 +219,12 @@ void Checkpoint::release(const WeightTensor &tensor) const {
 
 std::string_view Checkpoint::unreadableDtype(std::string_view name) const {
   auto found = unreadable.find(name);
-  return found == unreadable.end() ? std::string_view() : found->second;
+  return found == unreadable.end() ? std::string_view() : found->second.dtype;
+}
+
+std::string_view Checkpoint::unreadableFile(std::string_view name) const {
+  auto found = unreadable.find(name);
+  return found == unreadable.end() ? std::string_view() : found->second.file;
 }
 
 } // namespace vlmc

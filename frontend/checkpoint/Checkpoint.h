@@ -42,6 +42,8 @@ public:
   /// The dtype of a tensor that is there but which vlmc cannot read
   /// ("F8_E4M3"), else "": find() has no such tensors.
   std::string_view unreadableDtype(std::string_view name) const;
+  /// The file in which it is, else "".
+  std::string_view unreadableFile(std::string_view name) const;
 
 private:
   Checkpoint() = default;
@@ -59,7 +61,11 @@ private:
 
   std::vector<SafetensorsFile> files;
   std::map<std::string, WeightTensor, std::less<>> tensors;
-  std::map<std::string, std::string, std::less<>> unreadable;
+  struct Unreadable {
+    std::string dtype;
+    std::string file;
+  };
+  std::map<std::string, Unreadable, std::less<>> unreadable;
 };
 
 } // namespace vlmc

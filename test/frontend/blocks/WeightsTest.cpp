@@ -288,8 +288,9 @@ TEST(WeightsOfAFolder, MayNotBeQuantised) {
   auto bound = bindWeights(model, checkpoint->get());
   ASSERT_FALSE(bound);
   EXPECT_EQ(bound.message(),
-            "checkpoint: tensor 's.log_scale': expected F32, F16 or BF16, "
-            "found F8_E4M3; save the model with unquantised weights");
+            folder.path("model.safetensors") +
+                ": tensor 's.log_scale': expected F32, F16 or BF16, found "
+                "F8_E4M3; save the model with unquantised weights");
 }
 
 TEST(RandomWeightsOfAModel, HaveAllTensorsOnASensibleScale) {

@@ -52,6 +52,9 @@ TEST_F(CheckpointFolder, ReadsOneFile) {
   EXPECT_EQ((*checkpoint)->find("q"), nullptr);
   EXPECT_EQ((*checkpoint)->unreadableDtype("q"), "F8_E4M3");
   EXPECT_EQ((*checkpoint)->unreadableDtype("w"), "");
+  EXPECT_EQ((*checkpoint)->unreadableFile("q"),
+            folder.path("model.safetensors"));
+  EXPECT_EQ((*checkpoint)->unreadableFile("w"), "");
   EXPECT_EQ((*checkpoint)->names(), (std::vector<std::string>{"q", "w"}));
   EXPECT_TRUE(warnings.empty());
 }
