@@ -295,6 +295,12 @@ VLM_API vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokeniz
                                                   size_t picture_count, int special, vlm_ids_t *out_ids);
 /* The chat template, in Jinja. */
 VLM_API const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
+/* Writes a conversation as the chat template has it. `request` is a JSON object with `messages` (objects with `role` and `content`) and, as far as
+ * wanted, `add_generation_prompt` and what else the template asks for; special tokens are variables by their role. The text is zero-terminated and
+ * freed with vlm_string_destroy. *out_special is what to give vlm_session_prompt or vlm_tokenizer_encode: 0 if the text begins with the begin token.
+ * Errors: VLM_UNSUPPORTED if there is no template; VLM_INVALID_ARGUMENT for what is no JSON and for what the template refuses, with its line. */
+VLM_API vlm_status_t *vlm_tokenizer_render_chat(const vlm_tokenizer_t *tokenizer, const char *request, size_t bytes, char **out_text,
+                                                size_t *out_bytes, int *out_special);
 /* The special tokens by role: "bos_token", "<s>". False (0) if there is no role of that number. */
 VLM_API int vlm_tokenizer_role(const vlm_tokenizer_t *tokenizer, size_t number, const char **out_role, size_t *out_role_bytes,
                                const char **out_token, size_t *out_token_bytes);

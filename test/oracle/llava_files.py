@@ -256,6 +256,11 @@ def image_block(text, before=True):
 
 
 def requests(name):
+    chat = [
+        {"role": "user", "content": image_block(TEXT)},
+        {"role": "assistant", "content": [{"type": "text", "text": "A cat."}]},
+        {"role": "user", "content": image_block("And this <one>? ", before=False)},
+    ]
     pictures = [f"../../clip/pictures/{p}" for p in PICTURES]
     return [
         {"name": "ask", "text": f"USER: <image>\n{TEXT}ASSISTANT:", "images": pictures[:1]},
@@ -263,6 +268,7 @@ def requests(name):
         {"name": "between", "interleaved": ["a ", {"image": pictures[1]}, " and 12 dogs", {"image": pictures[0]}]},
         {"name": "batch", "batch": ["<image> short", "a longer prompt: <image>\n" + TEXT],
          "images": pictures},
+        {"name": "chat", "messages": chat, "images": pictures},
     ]  # fmt: skip
 
 
@@ -295,7 +301,9 @@ def run(model, processor, case, root):
     position = (mask.cumsum(1) - 1).clamp(min=0)
     with torch.no_grad():
         got = model(**inputs, position_ids=position, output_hidden_states=True)
-        chosen = model.generate(**inputs, do_sample=False, max_new_tokens=tokens)
+        answer = model.generate(**inputs, do_sample=False, max_new_tokens=tokens,
+                                output_logits=True, return_dict_in_generate=True)  # fmt: skip
+    chosen = answer.sequences
     new = chosen[:, inputs["input_ids"].shape[1] :]
     texts = processor.batch_decode(new, skip_special_tokens=True)
     as_bytes = [np.frombuffer("\0".join(t).encode(), np.uint8) for t in (texts, prompts)]
@@ -305,6 +313,8 @@ def run(model, processor, case, root):
         "generated_ids": new.numpy(),
         "prompt": as_bytes[1],
     }
+    if case["name"] == "ask":
+        out["last_step_logits"] = answer.logits[-1].numpy()
     if len(as_bytes[0]):
         out["text"] = as_bytes[0]
     if case["name"] == "batch":

@@ -3,14 +3,52 @@
 
 namespace vlmc::tool {
 
+/// The address in {"type": "image_url", "image_url": address or {"url": ...}},
+/// null in any other part.
+static const Json *addressOf(const Json &part) {
+  if (!part.is_object() || !part.contains("type") ||
+      part["type"] != "image_url" || !part.contains("image_url"))
+    return nullptr;
+  const Json *given = &part["image_url"];
+  if (given->is_object() && given->contains("url"))
+    given = &(*given)["url"];
+  return given->is_string() ? given : nullptr;
+}
+
+Json normalisedMessages(Json messages) {
+  for (Json &message : messages) {
+    if (!message.is_object())
+      continue;
+    for (auto entry = message.begin(); entry != message.end();)
+      entry = entry->is_null() ? message.erase(entry) : std::next(entry);
+    if (!message.contains("content") || !message["content"].is_array())
+      continue;
+    for (Json &part : message["content"])
+      if (const Json *address = addressOf(part))
+        part = Json{{"type", "image"}, {"url", *address}};
+  }
+  return messages;
+}
+
 Outcome<RenderedPrompt> renderMessages(const vlm_tokenizer_t *tokenizer,
                                        const Json &messages) {
+  if (!messages.is_array() || messages.empty())
+    return Fault("messages: expected a list of objects with role and content, "
+                 "found " +
+                 describe(messages) + "; mend the messages");
+  Json request = {{"messages", normalisedMessages(messages)},
+                  {"add_generation_prompt", true}};
+  std::string json = request.dump(-1, ' ', /*ensure_ascii=*/false,
+                                  Json::error_handler_t::replace);
+  char *text = nullptr;
   size_t bytes = 0;
-  if (!vlm_tokenizer_chat_template(tokenizer, &bytes))
-    return Fault("messages: expected a checkpoint with a chat template "
-                 "(chat_template.jinja), found none; give the prompt itself");
-  return Fault("messages: conversations are not supported yet; give the "
-               "prompt as 'text'");
+  int special = 1;
+  if (std::optional<Fault> fault = check(vlm_tokenizer_render_chat(
+          tokenizer, json.data(), json.size(), &text, &bytes, &special)))
+    return Fault("messages: " + fault->message, fault->code);
+  RenderedPrompt prompt{std::string(text, bytes), special != 0};
+  vlm_string_destroy(text);
+  return prompt;
 }
 
 std::vector<std::string> picturesOf(const Json &messages) {
@@ -42,6 +80,30 @@ std::optional<Fault> Conversation::addImage(const std::string &path) {
   return std::nullopt;
 }
 
+/// Whether a template takes messages in parts; others take mere texts.
+static bool takesParts(const vlm_tokenizer_t *tokenizer) {
+  size_t bytes = 0;
+  const char *source = vlm_tokenizer_chat_template(tokenizer, &bytes);
+  return source &&
+         std::string_view(source, bytes).find("type") != std::string_view::npos;
+}
+
+Outcome<RenderedPrompt>
+Conversation::render(const vlm_tokenizer_t *tokenizer) const {
+  if (takesParts(tokenizer))
+    return renderMessages(tokenizer, messages);
+  Json plain = messages;
+  std::string token = pictureToken(tokenizer);
+  for (Json &message : plain) {
+    std::string text;
+    for (const Json &part : message["content"])
+      text += part["type"] == "image" ? token + "\n"
+                                      : part["text"].get<std::string>();
+    message["content"] = text;
+  }
+  return renderMessages(tokenizer, plain);
+}
+
 void Conversation::ask(const std::string &text) {
   Json content = Json::array();
   for (size_t i = 0; i < waiting; ++i)
@@ -51,6 +113,11 @@ void Conversation::ask(const std::string &text) {
   perQuestion.push_back(waiting);
   waiting = 0;
   last = text;
+}
+
+void Conversation::dropWaiting() {
+  pictures.erase(pictures.end() - ptrdiff_t(waiting), pictures.end());
+  waiting = 0;
 }
 
 void Conversation::answered(const std::string &text) {

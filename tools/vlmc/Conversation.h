@@ -24,6 +24,9 @@ struct RenderedPrompt {
   bool addsSpecial = true;
 };
 
+/// As transformers has messages: no null entries, and pictures of one kind.
+Json normalisedMessages(Json messages);
+
 /// Writes messages as the tokenizer's chat template says, ready for an answer.
 /// Errors: no template; those of the template.
 Outcome<RenderedPrompt> renderMessages(const vlm_tokenizer_t *tokenizer,
@@ -36,15 +39,15 @@ class Conversation {
 public:
   /// Decodes a picture that belongs to the next question.
   std::optional<Fault> addImage(const std::string &path);
+  /// Forgets the pictures of a question that is not asked.
+  void dropWaiting();
   void ask(const std::string &text);
   void answered(const std::string &text);
   /// Takes the last question back.
   void forget();
 
   /// All messages by the template.
-  Outcome<RenderedPrompt> render(const vlm_tokenizer_t *tokenizer) const {
-    return renderMessages(tokenizer, messages);
-  }
+  Outcome<RenderedPrompt> render(const vlm_tokenizer_t *tokenizer) const;
   /// The last question alone, as it stands; pictures without a placeholder come
   /// first.
   RenderedPrompt renderPlain(const vlm_tokenizer_t *tokenizer) const;

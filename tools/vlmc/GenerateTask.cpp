@@ -240,6 +240,16 @@ std::optional<Fault> GenerateTask::generate(size_t number, int64_t most) {
   return std::nullopt;
 }
 
+/// What the last token of a row was chosen from.
+void GenerateTask::keepLastLogits(size_t number) {
+  auto [it, isNew] = tensors.try_emplace("last_step_logits");
+  if (isNew)
+    it->second = HostTensor::zeros(
+        VLM_F32, {int64_t(prompts.size()), int64_t(lastLogits.size())});
+  std::ranges::copy(lastLogits,
+                    it->second.data<float>() + number * lastLogits.size());
+}
+
 /// Rows that ended early are filled with the pad token, or the end token.
 void GenerateTask::keepGenerated() {
   size_t longest = 0;
@@ -279,6 +289,7 @@ std::optional<Fault> GenerateTask::run(int64_t maxNewTokens) {
       return fault;
     if (std::optional<Fault> fault = generate(i, most))
       return fault;
+    keepLastLogits(i);
     if (std::optional<Fault> fault = check(vlm_cache_resize(cache.get(), 0, 0)))
       return fault;
   }

@@ -69,6 +69,7 @@ private:
                               TensorMap &results);
   void keepRows(const std::string &name, const HostTensor &rows,
                 const Prompt &prompt, size_t number);
+  void keepLastLogits(size_t number);
   void keepGenerated();
   std::optional<Fault> keepText();
   bool isEnd(int64_t id) const;

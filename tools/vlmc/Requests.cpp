@@ -1,6 +1,8 @@
 //===- Requests.cpp - The requests.json of `vlmc run` ---------------------===//
 #include "tools/vlmc/Requests.h"
 
+#include "tools/vlmc/Conversation.h"
+
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -161,6 +163,20 @@ static void readProcessorOptions(FieldReader &reader, PromptFields &prompt) {
   }
 }
 
+/// Messages; pictures whose paths stand in them go before those of `images`.
+static void readMessages(FieldReader &reader, RequestCase &request,
+                         const fs::path &folder) {
+  Json messages = normalisedMessages(reader.value("messages"));
+  if (messages.is_null())
+    return reader.fail(
+        wrong(reader.place() + ": messages", "a list of objects", &messages));
+  std::vector<std::string> paths;
+  for (const std::string &path : picturesOf(messages))
+    paths.push_back(resolve(folder, path));
+  request.images.insert(request.images.begin(), paths.begin(), paths.end());
+  request.prompt.messages = std::move(messages);
+}
+
 /// One of the ways to give prompts, and the pictures.
 static void readGenerate(FieldReader &reader, RequestCase &request,
                          const fs::path &folder) {
@@ -187,7 +203,7 @@ static void readGenerate(FieldReader &reader, RequestCase &request,
   else if (ways == "interleaved")
     readInterleaved(reader, request, folder);
   else
-    request.prompt.messages = reader.value("messages");
+    readMessages(reader, request, folder);
   if (ways == "batch" && request.prompt.prompts.empty() && !reader.fault)
     reader.fail(Fault(reader.place() +
                       ": batch: expected at least one prompt, found none; "

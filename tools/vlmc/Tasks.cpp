@@ -2,6 +2,7 @@
 #include "tools/vlmc/Tasks.h"
 
 #include "frontend/text/TokenizerTables.h"
+#include "tools/vlmc/Conversation.h"
 
 #include <cstdlib>
 #include <filesystem>
@@ -117,9 +118,15 @@ static std::optional<Fault> makePrompt(const vlm_model_t *model,
   Tokenizer tokenizer(nullptr, vlm_tokenizer_destroy);
   if (std::optional<Fault> fault = openTokenizer(model, tokenizer))
     return fault;
-  if (!fields.messages.is_null())
-    return Fault("messages: conversations are not supported yet; give the "
-                 "prompt as 'text'");
+  if (!fields.messages.is_null()) {
+    Outcome<RenderedPrompt> rendered =
+        renderMessages(tokenizer.get(), fields.messages);
+    if (!rendered)
+      return rendered.takeFault();
+    out.prompts = {rendered->text};
+    out.addsSpecial = fields.addsSpecial && rendered->addsSpecial;
+    return std::nullopt;
+  }
   if (!fields.isInterleaved) {
     out.prompts = fields.prompts;
     return std::nullopt;
