@@ -179,7 +179,7 @@ static LogicalResult checkRows(KernelOp kernel) {
   if (ops.empty())
     return kernel.emitOpError() << "computes nothing";
   if (llvm::hasSingleElement(ops) &&
-      isa<TokenIndexOp, RopeTableOp>(*ops.begin()))
+      isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp>(*ops.begin()))
     return success();
   for (Operation &op : ops)
     if (!isRowWise(&op))

@@ -138,6 +138,7 @@ private:
           return get(take.getInput(), e.add(e.mul(e.div(m, rows), tokens), token), n);
         })
         .Case([&](vlm::SqueezeOp squeeze) { return get(squeeze.getInput(), m, n); })
+        .Case([&](vlm::ConcatFeaturesOp concat) { return concatenated(concat, m, n); })
         .Case([&](vlm::SliceFeaturesOp slice) { return get(slice.getInput(), m, e.add(n, static_cast<int64_t>(slice.getBegin()))); });
   }
 
@@ -150,6 +151,20 @@ private:
     for (int64_t i = lhs.getRank() - rank; i < lhs.getRank() - 1; ++i)
       period = e.mul(period, frame.dims.dim(add.getLhs(), i));
     return rank == lhs.getRank() ? m : e.rem(m, period);
+  }
+
+  /// All are read, within their rows, and one is taken.
+  Value concatenated(vlm::ConcatFeaturesOp concat, Value m, Value n) {
+    Value result;
+    int64_t begin = 0;
+    for (Value input : concat.getInputs()) {
+      int64_t size = vlm::getFeatures(input);
+      Value at = e.min(e.max(e.sub(n, e.constant(begin)), zero()), e.constant(size - 1));
+      Value value = get(input, m, at);
+      result = result ? Value(arith::SelectOp::create(e.b, e.loc, e.less(n, e.constant(begin)), result, value)) : value;
+      begin += size;
+    }
+    return result;
   }
 
   Value prepended(vlm::PrependTokensOp prepend, Value m, Value n) {

@@ -115,8 +115,11 @@ mlir::Value buildAttentionPool(GraphBuilder &builder, const std::string &name,
 mlir::Value buildEncoderBlocks(GraphBuilder &builder,
                                const std::string &component,
                                const spec::TransformerBlocks &blocks,
-                               mlir::Value value, const EncoderMask &mask) {
+                               mlir::Value value, const EncoderMask &mask,
+                               std::vector<mlir::Value> *states) {
   builder.tap(component + ".embeddings", value);
+  if (states)
+    states->push_back(value);
   for (int64_t i = 0; i < blocks.layers(); ++i) {
     std::string layer = component + ".layers." + std::to_string(i);
     mlir::Value normed =
@@ -126,6 +129,8 @@ mlir::Value buildEncoderBlocks(GraphBuilder &builder,
     value = builder.add(mixed, value, layer + ".attention.residual");
     value = buildMlp(builder, layer + ".norm2", layer + ".mlp", blocks, value);
     builder.tap(layer, value);
+    if (states)
+      states->push_back(value);
   }
   return value;
 }

@@ -32,11 +32,13 @@ void listEncoderTaps(const std::string &component,
                      const spec::TransformerBlocks &blocks,
                      std::vector<std::string> &taps);
 
-/// Builds all blocks on `value` [B, T, D], taps included.
+/// Builds all blocks on `value` [B, T, D], taps included. `states` gets what
+/// the first block takes and what each gives; may be null.
 mlir::Value buildEncoderBlocks(GraphBuilder &builder,
                                const std::string &component,
                                const spec::TransformerBlocks &blocks,
-                               mlir::Value value, const EncoderMask &mask);
+                               mlir::Value value, const EncoderMask &mask,
+                               std::vector<mlir::Value> *states = nullptr);
 
 /// Lists the weights of COMPONENT.NAME, attention pooling: the learned query,
 /// the projections, the LayerNorm and the MLP behind it.

@@ -332,6 +332,16 @@ Value GraphBuilder::prependTokens(Value input, const std::string &name,
       input);
 }
 
+Value GraphBuilder::concatFeatures(ArrayRef<Value> inputs,
+                                   const std::string &label) {
+  SmallVector<int64_t> shape(shapeOf(inputs[0]));
+  shape.back() = 0;
+  for (Value input : inputs)
+    shape.back() += vlm::getFeatures(input);
+  return create<vlm::ConcatFeaturesOp>(label, withShape(inputs[0], shape),
+                                       ValueRange(inputs));
+}
+
 Value GraphBuilder::takeToken(Value input, int64_t position,
                               const std::string &label) {
   ArrayRef<int64_t> shape = shapeOf(input);

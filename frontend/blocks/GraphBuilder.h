@@ -117,6 +117,9 @@ public:
   /// Tokens [begin, end) of each sequence.
   mlir::Value sliceTokens(mlir::Value input, int64_t begin, int64_t end,
                           const std::string &label);
+  /// Rows side by side, [..., D1] to [..., D1 + D2 + ...].
+  mlir::Value concatFeatures(llvm::ArrayRef<mlir::Value> inputs,
+                             const std::string &label);
   mlir::Value squeeze(mlir::Value input, const std::string &label);
   mlir::Value l2Normalize(mlir::Value input, const std::string &label);
   mlir::Value contrastiveLogits(mlir::Value image, mlir::Value text,

@@ -24,6 +24,12 @@ static const spec::Component *findTower(const spec::ModelSpec &model,
   return found == model.components().end() ? nullptr : &*found;
 }
 
+/// The features of a token: those of one layer, or of several side by side.
+static int64_t countFeatures(const spec::VisionTransformer &vision) {
+  return vision.blocks().hidden_size() *
+         std::max(1, vision.feature_layers_size());
+}
+
 static void check(const spec::ModelSpec &model,
                   const spec::Component &component, const FaultSink &fault) {
   const Message &projector = component.projector();
@@ -34,10 +40,10 @@ static void check(const spec::ModelSpec &model,
   else if (tower->vision_transformer().pool() !=
            spec::VisionTransformer::TOKENS)
     fault("tower", "expected a vision transformer with pool TOKENS");
-  else if (int64_t width = tower->vision_transformer().blocks().hidden_size();
+  else if (int64_t width = countFeatures(tower->vision_transformer());
            projector.input_size() != width)
     fault("input_size", "expected " + std::to_string(width) +
-                            ", the hidden_size of '" + projector.tower() +
+                            ", the features of '" + projector.tower() +
                             "', found " +
                             std::to_string(projector.input_size()));
   checkRange(fault, "layers", projector.layers(), 1, 64);
@@ -57,6 +63,8 @@ static std::string layerName(int64_t number) {
 static void listWeights(const spec::Component &component, WeightList &weights) {
   const Message &projector = component.projector();
   WeightDim in = {projector.input_size(), {"input_size"}};
+  if (projector.has_norm_epsilon())
+    weights.addNorm("norm", in);
   for (int64_t i = 0; i < projector.layers(); ++i) {
     bool isLast = i + 1 == projector.layers();
     WeightDim out = isLast
@@ -78,6 +86,9 @@ static void build(const spec::ModelSpec &model,
   builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
   Value pixels = addPixels(builder, tower.vision_transformer());
   Value value = buildVisionTokens(builder, tower, pixels);
+  if (projector.has_norm_epsilon())
+    value = builder.layerNorm(value, component.name() + ".norm",
+                              projector.norm_epsilon());
   for (int64_t i = 0; i < projector.layers(); ++i) {
     const std::string layer = component.name() + "." + layerName(i);
     if (i > 0)

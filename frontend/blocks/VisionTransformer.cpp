@@ -40,6 +40,10 @@ static void check(const spec::ModelSpec &, const spec::Component &component,
     fault("pool", "expected CLASS_TOKEN, ATTENTION or TOKENS, found none");
   if (vision.pool() == Message::CLASS_TOKEN && !vision.class_token())
     fault("class_token", "expected true, as it is pooled, found false");
+  for (int64_t layer : vision.feature_layers())
+    checkRange(fault, "feature_layers", layer, 0, vision.blocks().layers());
+  if (vision.feature_layers_size() > 64)
+    fault("feature_layers", "expected at most 64 layers");
   if (vision.drop_class_token() && countTokens(vision) < 2)
     fault("drop_class_token", "expected false, as no token would be left");
 }
@@ -126,11 +130,19 @@ Value buildVisionTokens(GraphBuilder &builder, const spec::Component &component,
   const Message &vision = component.vision_transformer();
   const std::string &name = component.name();
   Value value = buildEmbeddings(builder, name, vision, pixels);
-  value = buildEncoderBlocks(builder, name, vision.blocks(), value, {});
+  std::vector<Value> states;
+  value =
+      buildEncoderBlocks(builder, name, vision.blocks(), value, {}, &states);
   if (vision.post_norm())
     value = builder.layerNorm(value, name + ".post_norm",
                               vision.blocks().norm_epsilon());
   builder.tap(features, value);
+  if (vision.feature_layers_size() > 0) {
+    std::vector<Value> chosen;
+    for (int64_t layer : vision.feature_layers())
+      chosen.push_back(states[size_t(layer)]);
+    value = builder.concatFeatures(chosen, name + ".features");
+  }
   if (vision.drop_class_token())
     value =
         builder.sliceTokens(value, 1, countTokens(vision), name + ".tokens");

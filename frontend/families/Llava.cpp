@@ -12,6 +12,7 @@
 #include "frontend/families/Family.h"
 #include "frontend/families/Siglip.h"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace vlmc {
@@ -29,18 +30,36 @@ static const Json &absentTower() {
 // The tower
 //===----------------------------------------------------------------------===//
 
-/// The number of blocks that run: vision_feature_layer counts hidden states,
-/// of which number 0 is before the first block.
-static int64_t readFeatureLayer(ConfigSection &top, int64_t layers) {
-  int64_t layer = top.integer("vision_feature_layer", -2, -4096, 4096);
-  int64_t count = layer < 0 ? layers + 1 + layer : layer;
-  if (count >= 1 && count <= layers)
-    return count;
-  top.error("vision_feature_layer",
-            "expected a layer from " + std::to_string(-layers) + " to " +
-                std::to_string(layers) + ", other than 0, found " +
-                std::to_string(layer) + "; mend the file");
-  return layers;
+/// Reads the hidden states that the features are: number 0 is before the first
+/// block, -1 behind the last one. Tells the tower which blocks run.
+static void readFeatureLayers(ConfigSection &top, const LlavaVariant &variant,
+                              spec::VisionTransformer &vision) {
+  const int64_t layers = vision.blocks().layers();
+  std::string key = "vision_feature_layer";
+  const Json *given = top.find(key);
+  if (const Json *old = top.find("vision_feature_layers"); old && !given) {
+    key = "vision_feature_layers";
+    given = old;
+  }
+  const Json &value = given ? *given : variant.featureLayers;
+  std::vector<int64_t> states;
+  for (const Json &each : value.is_array() ? value : Json::array({value})) {
+    int64_t state = each.is_number_integer() ? each.get<int64_t>() : layers + 1;
+    state = state < 0 ? layers + 1 + state : state;
+    if (state < 0 || state > layers)
+      return top.error(key, "expected layers from " + std::to_string(-layers) +
+                                " to " + std::to_string(layers) + ", found " +
+                                describe(value) + "; mend the file");
+    states.push_back(state);
+  }
+  int64_t last = states.empty() ? 0 : *std::ranges::max_element(states);
+  if (last == 0)
+    return top.error(key, "expected a layer other than 0, which is behind no "
+                          "block, found " +
+                              describe(value) + "; mend the file");
+  vision.mutable_blocks()->set_layers(last);
+  if (value.is_array() && states.size() > 1)
+    vision.mutable_feature_layers()->Assign(states.begin(), states.end());
 }
 
 /// Whether the tower is SigLIP's and not CLIP's.
@@ -50,7 +69,8 @@ static bool hasSiglipTower(const Json *tower) {
 
 /// Reads the tower as far as it runs; returns how many blocks the file has.
 static int64_t readTower(ConfigSection &top, const Json *given,
-                         const CheckpointConfig &config, ConfigLog &log,
+                         const CheckpointConfig &config,
+                         const LlavaVariant &variant, ConfigLog &log,
                          spec::VisionTransformer &vision) {
   const bool isSiglip = hasSiglipTower(given);
   Json values = isSiglip ? siglipVisionDefaults() : clipVisionDefaults();
@@ -75,11 +95,13 @@ static int64_t readTower(ConfigSection &top, const Json *given,
   const int64_t all = vision.blocks().layers();
   // A wrong number of blocks says nothing of the layer.
   if (log.errors.empty())
-    vision.mutable_blocks()->set_layers(readFeatureLayer(top, all));
-  else
-    top.ignore("vision_feature_layer");
+    readFeatureLayers(top, variant, vision);
+  for (const char *key : {"vision_feature_layer", "vision_feature_layers"})
+    top.ignore(key);
   std::string strategy =
-      top.string("vision_feature_select_strategy", "default");
+      variant.hasStrategy
+          ? top.string("vision_feature_select_strategy", "default")
+          : "default";
   if (strategy != "default" && strategy != "full")
     top.error("vision_feature_select_strategy",
               "expected \"default\" or \"full\", found \"" + strategy +
@@ -141,8 +163,10 @@ static void readProjector(ConfigSection &top, const spec::ModelSpec &model,
   projector.set_tower("vision");
   projector.set_layers(2);
   int64_t width = model.components(1).decoder().hidden_size();
-  projector.set_input_size(
-      model.components(0).vision_transformer().blocks().hidden_size());
+  const spec::VisionTransformer &tower =
+      model.components(0).vision_transformer();
+  projector.set_input_size(tower.blocks().hidden_size() *
+                           std::max(1, tower.feature_layers_size()));
   projector.set_hidden_size(width);
   projector.set_output_size(width);
   projector.set_activation(readActivation(top, "projector_hidden_act", "gelu"));
@@ -224,8 +248,8 @@ spec::ModelSpec readLlavaModel(const CheckpointConfig &config,
   spec::Component *vision = model.add_components();
   vision->set_name("vision");
   const Json *tower = top.object("vision_config");
-  const int64_t all =
-      readTower(top, tower, config, log, *vision->mutable_vision_transformer());
+  const int64_t all = readTower(top, tower, config, variant, log,
+                                *vision->mutable_vision_transformer());
 
   spec::Component *text = model.add_components();
   text->set_name("text");

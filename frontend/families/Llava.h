@@ -20,6 +20,10 @@ namespace vlmc {
 struct LlavaVariant {
   std::string_view family;
   ImageProcessorClass processor;
+  /// Where config.json has no vision_feature_layer.
+  Json featureLayers = -2;
+  /// Whether vision_feature_select_strategy counts; else it is "default".
+  bool hasStrategy = true;
   /// Reads keys of the whole that only this family has and adds what they
   /// mean; components are vision, text, projector. May be null.
   void (*readRest)(ConfigSection &top, spec::ModelSpec &model) = nullptr;

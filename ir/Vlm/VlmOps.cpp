@@ -384,6 +384,20 @@ LogicalResult SliceFeaturesOp::verify() {
                     withFeatures(getInput(), end - begin));
 }
 
+LogicalResult ConcatFeaturesOp::verify() {
+  if (getInputs().empty())
+    return emitOpError() << "needs at least one of 'inputs'";
+  int64_t features = 0;
+  for (auto [i, input] : llvm::enumerate(getInputs())) {
+    features += getFeatures(input);
+    if (failed(checkShape(*this, "inputs", input,
+                          withFeatures(getInputs()[0], getFeatures(input)))))
+      return failure();
+  }
+  return checkShape(*this, "result", getResult(),
+                    withFeatures(getInputs()[0], features));
+}
+
 LogicalResult MergeTokensOp::verify() {
   if (failed(checkRank(*this, "input", getInput(), 3)) ||
       failed(checkRank(*this, "features", getFeatures(), 2)))

@@ -378,6 +378,21 @@ def Vlm_SliceFeaturesOp : Vlm_TensorOp<"slice_features"> {
   let hasVerifier = 1;
 }
 
+def Vlm_ConcatFeaturesOp : Vlm_TensorOp<"concat_features"> {
+  let summary = "rows side by side";
+  let description = [{
+    - Shapes: `inputs` `[..., Di]`, of one shape but for their features, `result` `[..., sum of Di]`.
+    - Source: the features of several layers in LlavaModel and VipLlavaModel of transformers.
+    ```mlir
+    %y = vlm.concat_features %a, %b : (tensor<?x50x64xf32>, tensor<?x50x32xf32>) -> tensor<?x50x96xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<Vlm_Float>:$inputs);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$inputs attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
 def Vlm_MergeTokensOp : Vlm_TensorOp<"merge_tokens", [AllTypesMatch<["input", "result"]>]> {
   let summary = "put features of pictures in the place of tokens";
   let description = [{

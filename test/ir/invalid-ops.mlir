@@ -273,6 +273,22 @@ func.func @squeeze(%x: tensor<?x9x64xf32>) -> tensor<?x64xf32> {
 
 // -----
 
+func.func @concat_features(%x: tensor<?x64xf32>, %y: tensor<?x32xf32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{'vlm.concat_features' op 'result' must have shape [?, 96], but is 'tensor<?x64xf32>'}}
+  %0 = vlm.concat_features %x, %y : (tensor<?x64xf32>, tensor<?x32xf32>) -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @concat_features_of_others(%x: tensor<?x64xf32>, %y: tensor<3x?x32xf32>) -> tensor<?x96xf32> {
+  // expected-error@+1 {{'vlm.concat_features' op 'inputs' must have shape [?, 32], but is 'tensor<3x?x32xf32>'}}
+  %0 = vlm.concat_features %x, %y : (tensor<?x64xf32>, tensor<3x?x32xf32>) -> tensor<?x96xf32>
+  return %0 : tensor<?x96xf32>
+}
+
+// -----
+
 func.func @slice_features(%x: tensor<?x64xf32>) -> tensor<?x32xf32> {
   // expected-error@+1 {{[40, 72] must lie within the 64 features of 'input'}}
   %0 = vlm.slice_features %x [40, 72] : (tensor<?x64xf32>) -> tensor<?x32xf32>

@@ -90,6 +90,8 @@ func.func @tokens(%ids: tensor<?x?xi64>, %table: tensor<100x64xf32>, %cls: tenso
   %s = vlm.squeeze %y : (tensor<?x1x64xf32>) -> tensor<?x64xf32>
   // CHECK: vlm.slice_features %{{.*}}[32, 64] : (tensor<?x1x64xf32>) -> tensor<?x1x32xf32>
   %k = vlm.slice_features %z [32, 64] : (tensor<?x1x64xf32>) -> tensor<?x1x32xf32>
+  // CHECK: vlm.concat_features %{{.*}}, %{{.*}} : (tensor<?x1x64xf32>, tensor<?x1x32xf32>) -> tensor<?x1x96xf32>
+  %both = vlm.concat_features %z, %k : (tensor<?x1x64xf32>, tensor<?x1x32xf32>) -> tensor<?x1x96xf32>
   return %s, %k : tensor<?x64xf32>, tensor<?x1x32xf32>
 }
 

@@ -84,6 +84,32 @@ CASES = {
         "top": dict(vision_feature_layer=-1, vision_feature_select_strategy="full"),
         "prompts": [[20], [41]],
     },
+    "several-layers": {
+        "about": "features of three layers, the embeddings among them, side by side",
+        "layout": "v4",
+        "store": "f32",
+        "vision": dict(hidden_size=18, intermediate_size=32, num_hidden_layers=4,
+                       num_attention_heads=2, image_size=28, patch_size=14),
+        "text": dict(model_type="mistral", hidden_size=24, intermediate_size=40,
+                     num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+                     vocab_size=80, max_position_embeddings=256, rms_norm_eps=1e-5,
+                     sliding_window=None),
+        "top": dict(vision_feature_layer=[-2, 0, 1], vision_feature_select_strategy="full"),
+        "prompts": [[15]],
+    },
+    "vip": {
+        "about": "ViP-LLaVA: five layers through a LayerNorm",
+        "class": "VipLlava",
+        "layout": "v4",
+        "store": "f32",
+        "vision": dict(hidden_size=20, intermediate_size=32, num_hidden_layers=12,
+                       num_attention_heads=2, image_size=28, patch_size=14),
+        "text": dict(model_type="llama", hidden_size=24, intermediate_size=40,
+                     num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+                     vocab_size=80, max_position_embeddings=256, rms_norm_eps=1e-5),
+        "top": dict(projector_layernorm_eps=1e-4),
+        "prompts": [[15], [31]],
+    },
     "siglip-first": {
         "about": "a SigLIP tower whose first patch is left out, as `default` has it; v5 layout",
         "layout": "v5",
@@ -130,11 +156,12 @@ def stored_name(name, layout):
 def write_model(name, case, folder):
     torch = quiet_torch()
     from safetensors.torch import save_file
-    from transformers import LlavaConfig, LlavaForConditionalGeneration
+    import transformers
 
+    kind = case.get("class", "Llava")
     config = {
-        "architectures": ["LlavaForConditionalGeneration"],
-        "model_type": "llava",
+        "architectures": [kind + "ForConditionalGeneration"],
+        "model_type": kind.lower(),
         "image_token_index": case["text"]["vocab_size"] - 1,
         "vision_config": {"model_type": "clip_vision_model", **case["vision"]},
         "text_config": {"eos_token_id": 2, **case["text"]},
@@ -155,7 +182,8 @@ def write_model(name, case, folder):
         },
     )
     with torch.device("meta"):
-        model = LlavaForConditionalGeneration(LlavaConfig(**config))
+        settings = getattr(transformers, kind + "Config")(**config)
+        model = getattr(transformers, kind + "ForConditionalGeneration")(settings)
     tied = case["text"].get("tie_word_embeddings", False)
     dtype = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
     tensors = {}
@@ -169,9 +197,10 @@ def write_model(name, case, folder):
 
 def load_model(folder):
     torch = quiet_torch()
-    from transformers import LlavaForConditionalGeneration
+    import transformers
 
-    model, info = LlavaForConditionalGeneration.from_pretrained(
+    config = json.loads((Path(folder) / "config.json").read_text())
+    model, info = getattr(transformers, config["architectures"][0]).from_pretrained(
         str(folder),
         dtype=torch.float32,
         attn_implementation="eager",
@@ -218,7 +247,6 @@ def run(model, inputs):
         features = model.model.get_image_features(
             pixel_values=given["pixel_values"],
             vision_feature_layer=model.config.vision_feature_layer,
-            vision_feature_select_strategy=model.config.vision_feature_select_strategy,
         ).pooler_output
         out["image_features"] = torch.stack(tuple(features))
     return {k: v.detach().contiguous().numpy() for k, v in out.items()}
@@ -232,7 +260,7 @@ def make_case(name, root):
     model = load_model(out / "model")
     config = model.config
     side = case["vision"]["image_size"] // case["vision"]["patch_size"]
-    tokens = side * side + (config.vision_feature_select_strategy == "full")
+    tokens = side * side + (case["top"].get("vision_feature_select_strategy") == "full")
     if "model_type" in case["vision"]:
         tokens -= 1  # no class token
     g = rng("llava-inputs", name)

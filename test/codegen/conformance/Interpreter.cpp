@@ -141,6 +141,19 @@ private:
           x.shape.erase(x.shape.begin() + 1);
           return x;
         })
+        .Case([&](vlm::ConcatFeaturesOp o) {
+          std::vector<int64_t> shape = values[o.getInputs()[0]].shape;
+          shape.back() = vlm::getFeatures(o.getResult());
+          return make(shape, [&](int64_t r, int64_t c) {
+            for (Value input : o.getInputs()) {
+              const Tensor &x = values[input];
+              if (c < x.width())
+                return x.at(r, c);
+              c -= x.width();
+            }
+            return 0.0;
+          });
+        })
         .Case([&](vlm::SliceFeaturesOp o) {
           const Tensor &x = values[o.getInput()];
           std::vector<int64_t> shape = x.shape;

@@ -591,6 +591,14 @@ TEST_P(DecoderConformance, RowsMergedAndSlicedTokens) {
         {{random({3, 6, 21}, 1)}});
 }
 
+TEST_P(DecoderConformance, RowsConcatFeatures) {
+  std::string a = type({0, 0, 21}), b = type({0, 0, 16}), y = type({0, 0, 58});
+  check(kernelText("rows", "%a: " + a + ", %b: " + b, y,
+                   "%y = vlm.concat_features %a, %b, %a : (" + a + ", " + b +
+                       ", " + a + ") -> " + y),
+        {{random({3, 5, 21}, 1), random({3, 5, 16}, 1)}});
+}
+
 TEST_P(Conformance, RowsTokenIndex) {
   std::string ids = type({0, 0}, "i64"), y = type({0, 1}, "i32");
   Tensor some{{3, 4}, {5, 9, 2, 9, 1, 1, 1, 1, 2, 3, 2, 0}};

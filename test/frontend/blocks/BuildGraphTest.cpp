@@ -397,7 +397,7 @@ TEST_F(Graph, TellsFaultsOfAProjector) {
   EXPECT_FALSE(build());
   EXPECT_EQ(errors, std::vector<std::string>{
                         "model spec: component 'projector': input_size: "
-                        "expected 16, the hidden_size of 'vision', found 12"});
+                        "expected 16, the features of 'vision', found 12"});
 }
 
 TEST_F(Graph, TellsMissingWeights) {

@@ -142,8 +142,12 @@ TEST_F(LlavaConfig, TellsWhatItDoesNotKnow) {
   SetUp();
   config["vision_feature_layer"] = -5;
   EXPECT_EQ(messageOf(),
-            "DIR/config.json: vision_feature_layer: expected a layer from -3 "
-            "to 3, other than 0, found -5; mend the file");
+            "DIR/config.json: vision_feature_layer: expected layers from -3 to "
+            "3, found -5; mend the file");
+  config["vision_feature_layer"] = {0, -4};
+  EXPECT_EQ(messageOf(),
+            "DIR/config.json: vision_feature_layer: expected a layer other "
+            "than 0, which is behind no block, found [0,-4]; mend the file");
   SetUp();
   config["text_config"]["num_key_value_heads"] = 3;
   EXPECT_EQ(messageOf(),
@@ -189,4 +193,29 @@ TEST_F(LlavaConfig, NextCutsPicturesByItsGrid) {
             "DIR/config.json: vision_feature_select_strategy: expected "
             "\"default\" for this tower, found \"full\"; the features of a "
             "tile would be no square; mend the file");
+}
+
+TEST_F(LlavaConfig, FeaturesOfSeveralLayersStandSideBySide) {
+  config["vision_feature_layer"] = {-3, 0, 2};
+  auto model = import();
+  ASSERT_TRUE(model) << model.message();
+  const spec::VisionTransformer &vision =
+      model->components(0).vision_transformer();
+  EXPECT_EQ(vision.blocks().layers(), 2);
+  ASSERT_EQ(vision.feature_layers_size(), 3);
+  EXPECT_EQ(vision.feature_layers(0), 1);
+  EXPECT_EQ(vision.feature_layers(1), 0);
+  EXPECT_EQ(vision.feature_layers(2), 2);
+  EXPECT_EQ(model->components(2).projector().input_size(), 48);
+
+  config["model_type"] = "vipllava";
+  config["projector_layernorm_eps"] = 0.25;
+  config.erase("vision_feature_layer");
+  config["vision_feature_layers"] = {-1, 1};
+  model = import();
+  ASSERT_TRUE(model) << model.message();
+  EXPECT_EQ(model->family(), "vipllava");
+  EXPECT_EQ(model->components(2).projector().norm_epsilon(), 0.25);
+  EXPECT_TRUE(model->components(0).vision_transformer().drop_class_token());
+  EXPECT_EQ(model->components(0).vision_transformer().feature_layers(0), 3);
 }
