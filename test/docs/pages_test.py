@@ -1,4 +1,4 @@
-"""The pages made from the .td files hold every op, attribute, interface and pass, with what is said of it."""
+"""The pages made from the .td files hold every op, attribute, interface and pass, with what is said of it; cli.md every command."""
 
 import os
 import pathlib
@@ -44,6 +44,17 @@ class PagesTest(unittest.TestCase):
     def test_every_pass(self):
         for flag, summary in declared("passes/Passes.td", r'\w+Pass\s*:\s*\w*Pass<"([\w-]+)"'):
             self.expect_section("passes.md", rf"`-{flag}`\n", summary)
+
+    def test_every_command(self):
+        commands = re.findall(
+            r"^COMMAND\((\w+)\)", (SOURCE / "tools/vlmc/Commands.def").read_text(), re.MULTILINE
+        )
+        headings = re.findall(r"^## (.*)$", (SOURCE / "docs/cli.md").read_text(), re.MULTILINE)
+        self.assertTrue(commands)
+        self.assertEqual(
+            sorted(name for heading in headings for name in heading.split(", ")),
+            sorted(command.lower() for command in commands),
+        )
 
     def test_every_interface(self):
         text = (SOURCE / "ir/Vlm/VlmInterfaces.td").read_text()
