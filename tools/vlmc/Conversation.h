@@ -14,6 +14,7 @@
 #define VLMC_TOOLS_VLMC_CONVERSATION_H
 
 #include "frontend/support/Json.h"
+#include "tools/vlmc/Messages.h"
 #include "tools/vlmc/PromptInputs.h"
 
 namespace vlmc::tool {
@@ -24,16 +25,10 @@ struct RenderedPrompt {
   bool addsSpecial = true;
 };
 
-/// As transformers has messages: no null entries, and pictures of one kind.
-Json normalisedMessages(Json messages);
-
 /// Writes messages as the tokenizer's chat template says, ready for an answer.
 /// Errors: no template; those of the template.
 Outcome<RenderedPrompt> renderMessages(const vlm_tokenizer_t *tokenizer,
                                        const Json &messages);
-
-/// Paths of pictures in messages, in their order.
-std::vector<std::string> picturesOf(const Json &messages);
 
 class Conversation {
 public:

@@ -1,7 +1,7 @@
 //===- Requests.cpp - The requests.json of `vlmc run` ---------------------===//
 #include "tools/vlmc/Requests.h"
 
-#include "tools/vlmc/Conversation.h"
+#include "tools/vlmc/Messages.h"
 
 #include <algorithm>
 #include <filesystem>
