@@ -19,6 +19,10 @@ public:
       : style(style), out(out), fault(fault) {}
 
   bool write(const Value &value, unsigned level) {
+    if (out.size() > (size_t(1) << 26)) {
+      fault = "expected at most 64 MiB of JSON";
+      return false;
+    }
     switch (value.kind()) {
     case Kind::None:
       out += "null";

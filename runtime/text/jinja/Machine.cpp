@@ -78,6 +78,7 @@ const Value *Machine::lookup(const std::string &name) const {
 
 std::string Machine::run(const Node &root) {
   execute(root.body);
+  step(0);
   return std::move(out);
 }
 

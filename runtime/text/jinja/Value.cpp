@@ -369,7 +369,7 @@ std::string vlmc::rt::jinja::reprText(std::string_view text) {
   return out + quote;
 }
 
-// A namespace may hold itself, by way of others: deeper than this is cut.
+// A namespace may hold itself, by way of others.
 static constexpr unsigned maxReprDepth = maxValueDepth + 2;
 
 static void appendRepr(std::string &out, const Value &value, unsigned level);
@@ -424,9 +424,9 @@ static void appendSequence(std::string &out, const Value &value,
 }
 
 static void appendRepr(std::string &out, const Value &value, unsigned level) {
-  // What is cut off here is far over the limit of what may be alive.
+  // The rendering that wants so much ends with its next step.
   if (level > maxReprDepth || out.size() > (size_t(1) << 26)) {
-    out += "...";
+    stepsLeft = -1;
     return;
   }
   switch (value.kind()) {
