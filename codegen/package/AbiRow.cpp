@@ -130,7 +130,7 @@ static constexpr AbiField imageFields[] = {
     FIELD(vlm_abi_image, torchvision_table),
     FIELD(vlm_abi_image, grid),
     FIELD(vlm_abi_image, n_grid),
-    FIELD(vlm_abi_image, reserved)};
+    FIELD(vlm_abi_image, keeps_key)};
 STRUCT(image, vlm_abi_image)
 
 static constexpr AbiField generationFields[] = {

@@ -262,6 +262,7 @@ static Constant *writeImage(AbiWriter &writer, const ImageTable &image) {
            writer.floats("torchvision_table", image.torchvisionTable))
       .set("grid", writer.integers("image_grid", image.grid))
       .set("n_grid", image.grid.size() / 2)
+      .set("keeps_key", image.keepsKey)
       .build();
 }
 

@@ -96,6 +96,7 @@ struct ImageTable {
   std::vector<float> pilTable;         ///< 3 x 256
   std::vector<float> torchvisionTable; ///< 3 x 256
   std::vector<int32_t> grid;           ///< n x 2
+  bool keepsKey = false;
 };
 
 /// `vlm_abi_generation`.

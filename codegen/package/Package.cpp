@@ -70,6 +70,7 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
   result.pilTable = inputs.pilTable;
   result.torchvisionTable = inputs.torchvisionTable;
   result.grid = makeGrid(image.grid());
+  result.keepsKey = image.keep_transparent_color();
   return result;
 }
 

@@ -32,6 +32,7 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
     result.add_mean(mean);
   for (double deviation : image.std)
     result.add_std(deviation);
+  result.set_keep_transparent_color(!image.doConvertRgb);
   for (auto [height, width] : image.grid) {
     spec::Resolution *resolution = result.add_grid();
     resolution->set_height(height);
@@ -143,6 +144,7 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
   ImageProcessing result;
   for (const spec::Resolution &resolution : image.grid())
     result.grid.push_back({resolution.height(), resolution.width()});
+  result.doConvertRgb = !image.keep_transparent_color();
   result.doResize = image.do_resize();
   result.shortestEdge.reset();
   if (image.has_shortest_edge())

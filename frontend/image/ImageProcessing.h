@@ -67,6 +67,9 @@ struct ImageProcessing {
   std::array<double, 3> mean = {0.48145466, 0.4578275, 0.40821073};
   std::array<double, 3> std = {0.26862954, 0.26130258, 0.27577711};
 
+  /// Whether pixels of a file's transparent colour become white.
+  bool doConvertRgb = true;
+
   /// Pictures are cut into tiles: heights and widths of the resolutions that
   /// the tiles may make up; none where they are not.
   std::vector<std::array<int64_t, 2>> grid;

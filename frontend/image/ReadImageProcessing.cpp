@@ -29,7 +29,6 @@ static constexpr std::string_view keysWithoutEffect[] = {
     "data_format",
     "device",
     "disable_grouping",
-    "do_convert_rgb",
     "feature_extractor_type",
     "image_seq_length",
     "input_data_format",
@@ -349,6 +348,7 @@ static ImageProcessing readObject(Reader &reader,
   reader.readFlag("do_normalize", image.doNormalize);
   reader.readTriple("image_mean", /*isDivisor=*/false, image.mean);
   reader.readTriple("image_std", /*isDivisor=*/true, image.std);
+  reader.readFlag("do_convert_rgb", image.doConvertRgb);
   if (known.cutsTiles) {
     bool ignored = true; // rows of fewer tiles are filled up; nobody reads that
     reader.readFlag("do_pad", ignored);

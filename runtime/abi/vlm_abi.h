@@ -197,7 +197,7 @@ typedef struct vlm_abi_image {
   const float *torchvision_table;     /* [3][256] */
   const int32_t *grid;                /* pictures are cut: [n_grid][2], heights and widths of the resolutions that tiles make up */
   uint32_t n_grid;                    /* 0: they are not */
-  uint32_t reserved;
+  uint32_t keeps_key;                 /* 1: pixels of a file's transparent colour stay as they are; 0: they become white */
 } vlm_abi_image;
 
 enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };

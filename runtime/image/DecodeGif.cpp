@@ -182,6 +182,10 @@ vlm_status_t *GifReader::read(std::unique_ptr<vlm_image_t> &outImage) {
           std::max<int64_t>(gif->SWidth, right), input.maxPixels, outImage))
     return status;
   makePalette();
+  if (transparent >= 0)
+    outImage->key = {true,
+                     {palette[transparent][0], palette[transparent][1],
+                      palette[transparent][2]}};
   return readRows(*outImage);
 }
 

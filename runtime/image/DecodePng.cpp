@@ -40,6 +40,7 @@ struct PngReader {
   bool open();
   bool readPixels(vlm_image_t &image);
   void skipToEnd();
+  vlm_image_t::Key readKey();
   int orientation() const;
   vlm_status_t *failure() const;
 };
@@ -124,6 +125,38 @@ static void copyPalette(png_structp png, png_infop info,
     out[i][1] = colors[i].green;
     out[i][2] = colors[i].blue;
   }
+}
+
+/// The transparent colour as Pillow has it behind its conversion to RGB: of a
+/// palette the one entry that is transparent, none where others are partly so;
+/// of grey and RGB the sample of the file, of which eight bits count. The
+/// sample of 1-bit and 16-bit grey becomes red alone there.
+vlm_image_t::Key PngReader::readKey() {
+  vlm_image_t::Key key;
+  png_bytep alpha = nullptr;
+  int count = 0;
+  png_color_16p color = nullptr;
+  if (!png_get_tRNS(png, info, &alpha, &count, &color))
+    return key;
+  int type = png_get_color_type(png, info),
+      depth = png_get_bit_depth(png, info);
+  auto set = [&](int red, int green, int blue) {
+    key = {true, {uint8_t(red), uint8_t(green), uint8_t(blue)}};
+  };
+  if (type == PNG_COLOR_TYPE_RGB) {
+    set(color->red, color->green, color->blue);
+  } else if (type == PNG_COLOR_TYPE_GRAY) {
+    bool isGrey = depth > 1 && depth < 16;
+    set(color->gray, isGrey ? color->gray : 0, isGrey ? color->gray : 0);
+  } else if (type == PNG_COLOR_TYPE_PALETTE) {
+    uint8_t palette[256][3] = {};
+    copyPalette(png, info, palette);
+    png_bytep end = alpha + count, at = std::find(alpha, end, 0);
+    if (at != end && std::count(alpha, end, 255) == count - 1)
+      set(palette[at - alpha][0], palette[at - alpha][1],
+          palette[at - alpha][2]);
+  }
+  return key;
 }
 
 /// Reads the pixels to RGB. False: `error` tells why.
@@ -241,6 +274,7 @@ vlm_status_t *vlmc::rt::decodePng(const EncodedImage &input,
                     png_get_image_width(reader.png, reader.info),
                     input.maxPixels, outImage))
     return status;
+  outImage->key = reader.readKey();
   if (!reader.readPixels(*outImage))
     return reader.failure();
   reader.skipToEnd();

@@ -21,12 +21,19 @@
 #include <string>
 
 struct vlm_image_t {
+  /// A colour that stands for nothing: processors of transformers make its
+  /// pixels white. Of files alone, as Pillow keeps it beside RGB pixels.
+  struct Key {
+    bool isThere = false;
+    uint8_t rgb[3] = {};
+  };
   struct Free {
     void operator()(uint8_t *bytes) const { std::free(bytes); }
   };
 
   int64_t height = 0;
   int64_t width = 0;
+  Key key;
   /// Rows without padding, then `readableTail` zeros.
   std::unique_ptr<uint8_t, Free> rgb;
 

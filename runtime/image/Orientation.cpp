@@ -150,6 +150,7 @@ vlm_status_t *turnUpright(const char *name, int orientation,
       out[2] = in[2];
     }
   }
+  turned->key = image->key;
   image = std::move(turned);
   return nullptr;
 }

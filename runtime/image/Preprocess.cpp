@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <climits>
 #include <cmath>
+#include <limits>
+#include <memory>
 #include <string>
 
 using namespace vlmc::rt;
@@ -154,6 +156,25 @@ static void cutTiles(const std::vector<float> &whole, const Size &size,
         }
 }
 
+/// A copy whose pixels of the transparent colour are white; nothing if there is
+/// no memory.
+static std::unique_ptr<vlm_image_t> whiten(const vlm_image_t &image) {
+  std::unique_ptr<vlm_image_t> copy;
+  vlm_status_t *status = makeImage("picture", image.height, image.width,
+                                   std::numeric_limits<int64_t>::max(), copy);
+  vlm_status_destroy(status);
+  if (!copy)
+    return nullptr;
+  const uint8_t *from = image.rgb.get(), *key = image.key.rgb;
+  uint8_t *to = copy->rgb.get();
+  for (int64_t i = 0; i < image.height * image.width; ++i, from += 3, to += 3) {
+    bool isKey = std::equal(from, from + 3, key);
+    for (int channel = 0; channel < 3; ++channel)
+      to[channel] = isKey ? 255 : from[channel];
+  }
+  return copy;
+}
+
 /// The whole picture as a tile, then the tiles of the best resolution.
 static vlm_status_t *processTiles(const vlm_abi_image &processing,
                                   vlm_image_backend_t backend, vlm_pool_t *pool,
@@ -200,6 +221,13 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
                                 vlm_image_backend_t backend, vlm_pool_t *pool,
                                 const vlm_image_t *image, float *pixels) {
   return guarded("preprocessing a picture", [&]() -> vlm_status_t * {
+    std::unique_ptr<vlm_image_t> opaque;
+    if (image->key.isThere && !processing->keeps_key) {
+      opaque = whiten(*image);
+      if (!opaque)
+        return outOfMemory("picture");
+      image = opaque.get();
+    }
     if (processing->n_grid)
       return processTiles(*processing, backend, pool, *image, pixels);
     Size resized = resizedSize(*processing, {image->height, image->width});

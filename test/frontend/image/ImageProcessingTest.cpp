@@ -126,6 +126,12 @@ TEST_F(ImageProcessingTest, ReadsEveryFormOfSize) {
   EXPECT_FALSE(image.shortestEdge);
 }
 
+TEST_F(ImageProcessingTest, ReadsWhetherTransparentColoursBecomeWhite) {
+  EXPECT_TRUE(readGood("{}").doConvertRgb);
+  EXPECT_FALSE(readGood(R"({"do_convert_rgb": false})").doConvertRgb);
+  EXPECT_TRUE(readGood(R"({"do_convert_rgb": null})").doConvertRgb);
+}
+
 TEST_F(ImageProcessingTest, TypeTellsTheBackend) {
   auto backendOf = [&](const std::string &key, const std::string &name) {
     return readGood("{\"" + key + "\": \"" + name + "\"}").backend;

@@ -119,6 +119,40 @@ TEST(Preprocess, EqualsTorchvision) {
   expectEqual("pixels-torchvision.tsv", VLM_IMAGE_BACKEND_TORCHVISION);
 }
 
+/// Pixels of a transparent colour become white where the processor converts to
+/// RGB, as CLIPImageProcessor does unless told otherwise; digests of what it
+/// gives with its own settings.
+TEST(Preprocess, TransparentColoursBecomeWhite) {
+  struct Row {
+    const char *picture;
+    vlm_image_backend_t backend;
+    bool keeps;
+    const char *digest;
+  } rows[] = {
+      {"extra-palette-transparent.png", VLM_IMAGE_BACKEND_PIL, false,
+       "25fd1ab23b9e0a2a14b969a19ea14cc58ccc9681aa7b57b3096178fcdaef78c1"},
+      {"extra-palette-transparent.png", VLM_IMAGE_BACKEND_PIL, true,
+       "db977ff7d9025def19d0f757f9e14dd31a304b9d54ce584621b5e9583f1aa897"},
+      {"extra-palette-transparent.png", VLM_IMAGE_BACKEND_TORCHVISION, false,
+       "8267795f221b544a5a913f58f72e7abdd1705e37dd011e5f2f3a4500acf6cd9f"},
+      {"extra-palette-transparent.png", VLM_IMAGE_BACKEND_TORCHVISION, true,
+       "9ace8d22e2ff23f4dcc3ab8060a8e23663d77ea557fa1b341ab75aa197447601"},
+      {"extra-gif-transparent.gif", VLM_IMAGE_BACKEND_PIL, false,
+       "b4a8cbb4e189c1d0150934014e9d896c38abdd0105a6e16d1f52715a052bc67a"},
+  };
+  Processing processing{ImageProcessing()};
+  for (const Row &row : rows) {
+    SCOPED_TRACE(row.picture);
+    ImagePtr image = decodeGolden(row.picture);
+    ASSERT_TRUE(image);
+    processing.abi.keeps_key = row.keeps;
+    int64_t height, width;
+    EXPECT_EQ(hash(process(processing, image.get(), nullptr, height, width,
+                           row.backend)),
+              row.digest);
+  }
+}
+
 /// A picture of noise.
 static ImagePtr makeNoise(int64_t height, int64_t width) {
   std::vector<uint8_t> bytes(height * width * 3);
