@@ -54,6 +54,9 @@ generateImagePipelines(StringRef target, StringRef prefix, StringRef outDir,
   if (!llvm::sys::fs::can_execute(vlmcHalide))
     return failure(vlmcHalide + ": expected the program vlmc-halide, found "
                                 "none; install it beside vlmc");
+  if (!llvm::sys::fs::is_directory(outDir))
+    return failure("image pipelines: expected a folder that exists, found '" +
+                   outDir + "'");
   llvm::SmallString<128> messages(outDir);
   llvm::sys::path::append(messages, "vlmc-halide.log");
   llvm::FileRemover remover(messages);

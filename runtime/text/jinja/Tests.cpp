@@ -59,7 +59,9 @@ static bool plainTest(Machine &machine, std::string_view name,
   case 'b':
     return value.is(Kind::Bool);
   case 'c':
-    return value.is(Kind::Function) || value.is(Kind::Loop);
+    // Undefined has a __call__, which raises.
+    return value.is(Kind::Function) || value.is(Kind::Loop) ||
+           value.isUndefined();
   case 'd':
     return !value.isUndefined();
   case 'e':

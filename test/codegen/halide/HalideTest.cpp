@@ -100,11 +100,9 @@ TEST_F(HalideTest, SaysWhatIsWrong) {
   EXPECT_EQ(failure("x86-64-v3", "3d-net", folder),
             "vlmc-halide for target x86-64-v3 failed: vlmc-halide: --prefix: "
             "expected a C identifier, found '3d-net'");
-  EXPECT_EQ(
-      failure("x86-64-v3", "net", folder + "/none"),
-      "vlmc-halide for target x86-64-v3 failed: vlmc-halide: -o: expected "
-      "a folder that exists, found '" +
-          folder + "/none'");
+  EXPECT_EQ(failure("x86-64-v3", "net", folder + "/none"),
+            "image pipelines: expected a folder that exists, found '" + folder +
+                "/none'");
   EXPECT_EQ(failure("x86-64-v3", "net", folder, folder + "/vlmc-halide"),
             folder + "/vlmc-halide: expected the program vlmc-halide, found "
                      "none; install it beside vlmc");
