@@ -40,6 +40,7 @@ run_fuzz() {
   with_lock "$root/build/asan.lock" sanitized_build asan "fuzz-$name" >&2
   local folder="$root/build/asan/fuzz/$name" made="$root/build/asan/test/fuzz"
   mkdir -p "$folder"
-  "$root/build/asan/bin/fuzz-$name" -max_total_time="$seconds" -timeout=20 -max_len="$(cat "$made/$name.max-len")" \
+  # Freed memory that the sanitizer holds back counts to libFuzzer's limit of 2 GB: pictures are large.
+  ASAN_OPTIONS="quarantine_size_mb=64${ASAN_OPTIONS:+:$ASAN_OPTIONS}" "$root/build/asan/bin/fuzz-$name" -max_total_time="$seconds" -timeout=20 -max_len="$(cat "$made/$name.max-len")" \
     -artifact_prefix="$folder/" -seed_inputs="@$made/$name.seeds" "$folder"
 }
