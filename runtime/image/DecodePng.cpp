@@ -12,6 +12,7 @@
 #include <cctype>
 #include <csetjmp>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <png.h>
 #include <string_view>
@@ -29,7 +30,10 @@ struct PngReader {
   png_structp png = nullptr;
   png_infop info = nullptr;
 
-  explicit PngReader(const EncodedImage &input) : input(input) {}
+  size_t width; ///< as the header says
+
+  PngReader(const EncodedImage &input, size_t width)
+      : input(input), width(width) {}
   ~PngReader() {
     if (png)
       png_destroy_read_struct(&png, &info, nullptr);
@@ -64,6 +68,19 @@ static void onRead(png_structp png, png_bytep out, size_t bytes) {
   reader->position += bytes;
 }
 
+/// A chunk may say that it is of two gigabytes, for which libpng would take the
+/// memory before it reads; none is longer than the file, and rows are as long
+/// as the picture is wide.
+static png_voidp onMalloc(png_structp png, png_alloc_size_t bytes) {
+  auto *reader = static_cast<PngReader *>(png_get_mem_ptr(png));
+  constexpr size_t some = 8'000'000, pixelBytes = 16;
+  size_t most = std::max(
+      {some, 2 * reader->input.bytes, some + pixelBytes * reader->width});
+  return bytes <= most ? std::malloc(bytes) : nullptr;
+}
+
+static void onFree(png_structp, png_voidp memory) { std::free(memory); }
+
 vlm_status_t *PngReader::failure() const {
   return makeStatus(
       VLM_CORRUPT,
@@ -74,7 +91,8 @@ vlm_status_t *PngReader::failure() const {
 
 /// Reads everything in front of the pixels. False: `error` tells why.
 bool PngReader::open() {
-  png = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, onError, onWarning);
+  png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, this, onError,
+                                 onWarning, this, onMalloc, onFree);
   if (png)
     info = png_create_info_struct(png);
   if (!info) {
@@ -266,7 +284,7 @@ vlm_status_t *vlmc::rt::decodePng(const EncodedImage &input,
   }
   if (height == 0 || width == 0)
     return makeImage(input.name, height, width, input.maxPixels, outImage);
-  PngReader reader(input);
+  PngReader reader(input, size_t(width));
   if (!reader.open())
     return reader.failure();
   if (vlm_status_t *status =
