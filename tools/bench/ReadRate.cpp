@@ -1,11 +1,10 @@
 //===-- ReadRate.cpp - times beside what memory gives at the same moment --===//
 #include "tools/bench/ReadRate.h"
-#include "runtime/core/PoolInternal.h"
 #include "tools/bench/Measure.h"
+#include "tools/bench/Roofline.h"
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <vector>
 
@@ -15,48 +14,6 @@ static double now() {
   return std::chrono::duration<double>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
-}
-
-//===-- Reading -----------------------------------------------------------===//
-
-namespace {
-/// 32 bytes, the compiler's own vectors.
-using Vector = uint64_t __attribute__((vector_size(32), aligned(32)));
-
-/// Memory that no cache holds, read by all threads of a pool.
-class Reader {
-public:
-  static constexpr size_t bytes = size_t(512) << 20;
-
-  Reader() : memory(bytes / sizeof(Vector), Vector{1, 2, 3, 4}) {}
-  /// Reads all of it once and gives the rate; `streams` places at once for each
-  /// thread.
-  double rate(vlm_pool_t *pool, size_t streams) const;
-
-private:
-  std::vector<Vector> memory;
-};
-} // namespace
-
-double Reader::rate(vlm_pool_t *pool, size_t streams) const {
-  auto threads = static_cast<size_t>(vlm_pool_threads(pool));
-  size_t share = memory.size() / threads / streams;
-  double start = now();
-  rt::parallelFor(pool, int64_t(threads), [&](int64_t thread) {
-    const Vector *first = memory.data() + size_t(thread) * share * streams;
-    Vector sums[8] = {};
-    for (size_t i = 0; i + 4 <= share; i += 4)
-      for (size_t s = 0; s < streams; ++s) {
-        const Vector *at = first + s * share + i;
-        sums[s] ^= (at[0] ^ at[1]) ^ (at[2] ^ at[3]);
-      }
-    Vector all = sums[0];
-    for (size_t s = 1; s < 8; ++s)
-      all ^= sums[s];
-    benchmark::DoNotOptimize(all);
-  });
-  double seconds = now() - start;
-  return double(share * streams * threads * sizeof(Vector)) / seconds;
 }
 
 //===-- Turns -------------------------------------------------------------===//
@@ -69,13 +26,11 @@ static double &bestRead(int threads) {
 
 void measureReadInto(benchmark::State &state, const BenchModel &model,
                      int threads, double bytes, double seconds, BenchRun &run) {
-  static const Reader reader;
+  static const MemoryReader reader(size_t(512) << 20);
   vlm_pool_t *pool = model.pool(threads);
   double &most = bestRead(threads);
   auto read = [&] {
-    double best = 0;
-    for (size_t streams : {1, 2, 4, 8})
-      best = std::max(best, reader.rate(pool, streams));
+    double best = reader.bestRate(pool);
     most = std::max(most, best);
     return best;
   };

@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdint>
-#include <vector>
 
 namespace vlmc::bench {
 
@@ -46,44 +44,34 @@ static double measurePeak(vlm_pool_t *pool, PeakLoop loop) {
 // Memory
 //===----------------------------------------------------------------------===//
 
-/// Sums a stretch by four streams at once, as a matrix-vector product reads
-/// the panels of a weight.
-static uint64_t sumOf(const uint64_t *data, size_t count) {
-  constexpr size_t streams = 4, lanes = 8;
-  uint64_t sums[streams][lanes] = {};
-  size_t stretch = count / streams;
-  for (size_t i = 0; i + lanes <= stretch; i += lanes)
-    for (size_t s = 0; s < streams; ++s)
-      for (size_t lane = 0; lane < lanes; ++lane)
-        sums[s][lane] += data[s * stretch + i + lane];
-  uint64_t all = 0;
-  for (const auto &stream : sums)
-    for (uint64_t lane : stream)
-      all += lane;
-  return all;
+MemoryReader::MemoryReader(size_t bytes)
+    : memory(bytes / sizeof(Vector), Vector{1, 2, 3, 4}) {}
+
+double MemoryReader::rate(vlm_pool_t *pool, size_t streams) const {
+  auto threads = static_cast<size_t>(vlm_pool_threads(pool));
+  size_t share = memory.size() / threads / streams;
+  Clock::time_point start = Clock::now();
+  rt::parallelFor(pool, int64_t(threads), [&](int64_t thread) {
+    const Vector *first = memory.data() + size_t(thread) * share * streams;
+    Vector sums[8] = {};
+    for (size_t i = 0; i + 4 <= share; i += 4)
+      for (size_t s = 0; s < streams; ++s) {
+        const Vector *at = first + s * share + i;
+        sums[s] ^= (at[0] ^ at[1]) ^ (at[2] ^ at[3]);
+      }
+    Vector all = sums[0];
+    for (size_t s = 1; s < 8; ++s)
+      all ^= sums[s];
+    __asm__ volatile("" : : "m"(all)); // the sums are needed
+  });
+  return double(share * streams * threads * sizeof(Vector)) /
+         secondsSince(start);
 }
 
-double measureReadBandwidth(vlm_pool_t *pool, size_t bytes) {
-  constexpr int turns = 6, piecesPerThread = 8;
-  constexpr size_t line = 16; // so that threads do not share a line
-  std::vector<uint64_t> data(bytes / sizeof(uint64_t), 1);
-  int64_t pieces = piecesPerThread * vlm_pool_threads(pool);
-  size_t stretch = data.size() / size_t(pieces);
-  std::vector<uint64_t> sums(size_t(pieces) * line);
+double MemoryReader::bestRate(vlm_pool_t *pool) const {
   double best = 0;
-  for (int turn = 0; turn < turns; ++turn) {
-    Clock::time_point start = Clock::now();
-    rt::parallelFor(pool, pieces, [&](int64_t piece) {
-      sums[size_t(piece) * line] =
-          sumOf(data.data() + size_t(piece) * stretch, stretch);
-    });
-    best = std::max(best, double(size_t(pieces) * stretch) * sizeof(uint64_t) /
-                              secondsSince(start));
-  }
-  // The sums are needed: else nothing would be read.
-  volatile uint64_t needed = 0;
-  for (uint64_t value : sums)
-    needed = needed + value;
+  for (size_t streams : {1, 2, 4, 8})
+    best = std::max(best, rate(pool, streams));
   return best;
 }
 
@@ -91,7 +79,9 @@ Roofline measureRoofline(vlm_pool_t *pool, std::string_view isa) {
   Roofline roof;
   if (PeakLoop loop = findPeakLoop(isa))
     roof.flops = measurePeak(pool, loop);
-  roof.bytes = measureReadBandwidth(pool, size_t(256) << 20);
+  const MemoryReader reader(size_t(256) << 20);
+  for (int turn = 0; turn < 2; ++turn)
+    roof.bytes = std::max(roof.bytes, reader.bestRate(pool));
   return roof;
 }
 

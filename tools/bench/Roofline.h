@@ -13,7 +13,9 @@
 #include "runtime/vlm.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace vlmc::bench {
 
@@ -28,9 +30,22 @@ struct Roofline {
 /// Measures both on all threads of a pool, for about half a second.
 Roofline measureRoofline(vlm_pool_t *pool, std::string_view isa);
 
-/// Reads a buffer, which should be several times larger than the caches,
-/// several times; the best counts. Bytes per second.
-double measureReadBandwidth(vlm_pool_t *pool, size_t bytes);
+/// Memory that no cache holds, read by all threads of a pool.
+class MemoryReader {
+public:
+  explicit MemoryReader(size_t bytes);
+  /// Reads all of it once for each way, every thread in 1, 2, 4 or 8 places at
+  /// once; the best counts. Bytes per second.
+  double bestRate(vlm_pool_t *pool) const;
+
+private:
+  /// 32 bytes, the compiler's own vectors.
+  using Vector = uint64_t __attribute__((vector_size(32), aligned(32)));
+
+  double rate(vlm_pool_t *pool, size_t streams) const;
+
+  std::vector<Vector> memory;
+};
 
 } // namespace vlmc::bench
 
