@@ -4,7 +4,7 @@
  *   libvlm        core: load a compiled model, run its entry points on tensors (libc, libm and libstdc++ only)
  *   libvlm_image  decode pictures, preprocess them with the model's own pipeline
  *   libvlm_text   tokenise with the model's own tables
- *   libvlm_tasks  whole requests over the three: embed, classify
+ *   libvlm_tasks  whole requests over the three: embed, classify, generate text
  *
  * Rules that hold for every function:
  *   - Status: a function that can fail returns `vlm_status_t *`: NULL when it is done, else a status that the caller frees with
@@ -93,6 +93,8 @@ typedef struct vlm_load_options_t {
   vlm_pool_t *pool;    /* borrowed until the model is destroyed; NULL: a default pool shared by all models of the process */
   vlm_image_backend_t image_backend;
   const char *isa;     /* the instruction-set level to run, "x86-64-v3"; NULL: the best one that the model has and this machine runs */
+  int64_t picture_cache_bytes; /* most memory for the features of pictures that sessions have looked at, kept so that nobody need look again; the
+                                  oldest go first. 0: 256 MiB; -1: none are kept. Changes no result. */
 } vlm_load_options_t;
 
 /* Loads a compiled model, the directory NAME.vlm that `vlmc compile` wrote. The weights are mapped, not read. `options` may be NULL.
@@ -200,6 +202,12 @@ VLM_API vlm_status_t *vlm_cache_create(const vlm_model_t *model, int64_t max_seq
 /* Makes room for tokens 0 .. tokens - 1 of a sequence; gives back what is beyond. 0 empties the sequence.
  * Errors: VLM_INVALID_ARGUMENT for a sequence or a number of tokens that the cache was not made for; VLM_OUT_OF_MEMORY (the cache is unchanged). */
 VLM_API vlm_status_t *vlm_cache_resize(vlm_cache_t *cache, int64_t sequence, int64_t tokens);
+/* Makes sequence `to`, whatever it held, hold the first `tokens` tokens of sequence `from`, which goes on as it is. Pages that both fill are shared,
+ * and count once; the last one is copied if it is not full. A token in a shared page cannot be written: before a sequence goes back, shrink it by
+ * vlm_cache_resize() to what it keeps, which parts it from the others.
+ * Errors: VLM_INVALID_ARGUMENT if `from` has no room for so many tokens, or for sequences that the cache was not made for; VLM_OUT_OF_MEMORY (the
+ * cache is unchanged). */
+VLM_API vlm_status_t *vlm_cache_fork(vlm_cache_t *cache, int64_t from, int64_t to, int64_t tokens);
 /* Bytes of one page, and the pages taken. */
 VLM_API size_t vlm_cache_page_bytes(const vlm_cache_t *cache);
 VLM_API size_t vlm_cache_pages(const vlm_cache_t *cache);
@@ -318,6 +326,112 @@ VLM_API vlm_status_t *vlm_embed_texts(const vlm_model_t *model, const char *cons
 VLM_API vlm_status_t *vlm_classify(const vlm_model_t *model, const vlm_image_t *image, const char *const *labels, size_t count, float *logits,
                                    float *probabilities);
 
+/* ---- Requests for text (libvlm_tasks) -------------------------------------------------------------------------------------------------- */
+
+/* How the next token is chosen: the likeliest if temperature is 0, else at random among those that the limits leave, in this order: penalties,
+ * temperature, top_k, top_p, min_p. */
+typedef struct vlm_generate_options_t {
+  size_t struct_bytes;      /* sizeof(vlm_generate_options_t) */
+  int64_t max_new_tokens;   /* 0: the checkpoint's own number, or 20 */
+  float temperature;        /* 0: no chance */
+  int32_t top_k;            /* 0: all */
+  float top_p;              /* 0 or 1: all */
+  float min_p;              /* of the likeliest one's probability; 0: all */
+  float repetition_penalty; /* divides positive and multiplies negative logits of tokens that prompt or answer hold; 0 or 1: none */
+  float presence_penalty;   /* taken off the logits of tokens that the answer holds */
+  float frequency_penalty;  /* the same for each time that it holds them */
+  uint64_t seed;            /* the same seed gives the same answer */
+  const char *const *stops; /* texts that end the answer and are no part of it */
+  size_t stop_count;
+  int32_t answers;          /* how many answers are given; 0: 1; at most VLM_MAX_ANSWERS. The prompt is computed once, answer i draws by seed + i. */
+  int32_t logprobs;         /* 1: tell how likely each token of the answers was */
+  int32_t top_logprobs;     /* and so many of the likeliest tokens in its place; at most VLM_MAX_LIKELIEST */
+  int32_t prompt_logprobs;  /* 1: the same for the tokens of the prompt, which is then computed from its beginning */
+} vlm_generate_options_t;
+enum { VLM_MAX_ANSWERS = 64, VLM_MAX_LIKELIEST = 100 };
+
+typedef enum vlm_end_t {
+  VLM_END_TOKEN = 0,     /* the model ended its answer */
+  VLM_END_LENGTH = 1,    /* max_new_tokens */
+  VLM_END_STOP = 2,      /* one of the stops */
+  VLM_END_CANCELLED = 3, /* the callback asked for it */
+  VLM_END_CONTEXT = 4,   /* the session is full */
+  VLM_END_FAILED = 5     /* an error, see vlm_piece_t */
+} vlm_end_t;
+
+/* The natural logarithm of a token's probability: of the softmax of the model's own logits, before penalties, temperature and limits. */
+typedef struct vlm_logprob_t {
+  int32_t id;
+  float logprob;
+} vlm_logprob_t;
+
+/* A token of an answer or of the prompt. */
+typedef struct vlm_token_t {
+  int32_t id;
+  float logprob;                  /* 0 if none was asked for, and for the first token of a prompt, which nothing stands before */
+  const vlm_logprob_t *likeliest; /* the top_logprobs likeliest tokens in its place, likeliest first, of equals the lower id */
+  size_t likeliest_count;         /* 0 where `logprob` tells nothing */
+} vlm_token_t;
+
+/* The next piece of an answer. Each of its tokens comes in one piece, in order; a last one, without a token, says how the answer ended. */
+typedef struct vlm_piece_t {
+  int64_t answer;              /* its number, from 0; -1: not of an answer but of the prompt */
+  const vlm_token_t *token;    /* NULL: none, the answer is over */
+  const char *text;            /* what can be told now of an answer's text: whole characters, in their order, perhaps none; not zero-terminated */
+  size_t bytes;
+  vlm_end_t end;               /* where `token` is NULL */
+  const vlm_status_t *failure; /* with VLM_END_FAILED: why */
+} vlm_piece_t;
+/* Takes the next piece; all that it points to is borrowed for the call. Another value than 0 ends this answer, and all of them if the piece is of
+ * the prompt: it gets its last piece, with VLM_END_CANCELLED, and no more text. */
+typedef int (*vlm_piece_callback_t)(void *user, const vlm_piece_t *piece);
+/* The same for a single answer's text alone, which comes where there is some. */
+typedef int (*vlm_text_callback_t)(void *user, const char *text, size_t bytes);
+
+/* A prompt with its pictures, what is wanted of it, and what it may take. */
+typedef struct vlm_request_t {
+  size_t struct_bytes;              /* sizeof(vlm_request_t) */
+  const char *text;                 /* `bytes` bytes of UTF-8, in which a placeholder stands for each picture */
+  size_t bytes;
+  const vlm_image_t *const *images; /* in the order of the placeholders */
+  size_t image_count;
+  int special;                      /* as for vlm_tokenizer_encode */
+  const vlm_generate_options_t *options; /* NULL: the defaults */
+  vlm_piece_callback_t callback;    /* may be NULL */
+  void *user;
+  int64_t max_tiles;                /* most tiles that the pictures may become, all together; 0: any number */
+  int64_t max_pixels;               /* most pixels that the pictures may have as they were given, all together; 0: any number */
+  size_t max_bytes;                 /* most memory that vlm_prediction_t may tell; 0: any */
+} vlm_request_t;
+
+/* What a request will take. The memory is what it needs of its beginning beside the loaded model, decoded pictures and what lies in
+ * sessions: the most that is in use at one time, its working memory included, which the model keeps for the next run. Less is taken where parts are
+ * there already. */
+typedef struct vlm_prediction_t {
+  size_t struct_bytes;  /* sizeof(vlm_prediction_t), written by the caller */
+  int64_t tokens;       /* of the prompt */
+  int64_t tiles;        /* that its pictures become */
+  int64_t pixels;       /* that its pictures have as they were given */
+  size_t bytes;         /* most memory in use at one time */
+  size_t cache_bytes;   /* keys and values of prompt and answers */
+  size_t picture_bytes; /* pixels and features of its pictures */
+  size_t work_bytes;    /* working memory of the largest run */
+} vlm_prediction_t;
+
+/* What a model keeps of pictures that its sessions and batches have looked at (see picture_cache_bytes): how many, and bytes. */
+VLM_API void vlm_model_picture_cache(const vlm_model_t *model, int64_t *out_pictures, size_t *out_bytes);
+
+/* What has been done. A counter never goes back. */
+typedef struct vlm_stats_t {
+  size_t struct_bytes;     /* sizeof(vlm_stats_t), written by the caller */
+  int64_t prompt_tokens;   /* of all prompts */
+  int64_t reused_tokens;   /* of them those that need not be computed: they lay in the cache */
+  int64_t new_tokens;      /* of answers */
+  int64_t pictures;        /* of all prompts, those in reused tokens left out */
+  int64_t reused_pictures; /* of them those whose features were known (picture_cache_bytes) */
+  int64_t steps;           /* runs of the decoder */
+} vlm_stats_t;
+
 /* ---- Conversations (libvlm_tasks) ------------------------------------------------------------------------------------------------------ */
 
 /* One sequence of tokens of a model that generates text, with its cache. Threads: one call at a time per session; sessions of one model share its
@@ -345,43 +459,70 @@ VLM_API vlm_status_t *vlm_session_prompt(vlm_session_t *session, const char *tex
 /* How many tokens that prompt has; nothing is computed. Errors: as vlm_session_prompt, but any length is told. */
 VLM_API vlm_status_t *vlm_session_count(vlm_session_t *session, const char *text, size_t bytes, const vlm_image_t *const *images, size_t image_count,
                                         int special, int64_t *out_tokens);
+/* Goes on from what the session holds, special tokens left out of the text. `options`, `callback` and the outs may be NULL.
+ * Errors: VLM_INVALID_ARGUMENT if there is no prompt, for an option out of range, or for several answers or logprobs, for which there is
+ * vlm_session_answer: the session is unchanged. */
+VLM_API vlm_status_t *vlm_session_generate(vlm_session_t *session, const vlm_generate_options_t *options, vlm_text_callback_t callback, void *user,
+                                           vlm_end_t *out_end, int64_t *out_tokens);
+/* Both at once, with all that a request can ask for. Afterwards the session holds the prompt and answer 0.
+ * Errors: as vlm_session_prompt and vlm_session_generate; VLM_INVALID_ARGUMENT if the request is more than its own limits allow (the message has the
+ * numbers). The callback is told of no failure: it is returned. */
+VLM_API vlm_status_t *vlm_session_answer(vlm_session_t *session, const vlm_request_t *request);
+/* What that would take; nothing is computed. Errors: as vlm_session_count; limits of the request are not looked at. */
+VLM_API vlm_status_t *vlm_session_predict(vlm_session_t *session, const vlm_request_t *request, vlm_prediction_t *out_prediction);
 /* Tokens that the session holds, those that it generated included; the most that it can hold; bytes of its cache. */
 VLM_API int64_t vlm_session_tokens(const vlm_session_t *session);
 VLM_API int64_t vlm_session_max_tokens(const vlm_session_t *session);
 VLM_API size_t vlm_session_memory(const vlm_session_t *session);
+VLM_API void vlm_session_stats(const vlm_session_t *session, vlm_stats_t *out_stats);
 
-/* How the next token is chosen: the likeliest if temperature is 0, else at random among those that the limits leave, in this order: penalties,
- * temperature, top_k, top_p, min_p. */
-typedef struct vlm_generate_options_t {
-  size_t struct_bytes;      /* sizeof(vlm_generate_options_t) */
-  int64_t max_new_tokens;   /* 0: the checkpoint's own number, or 20 */
-  float temperature;        /* 0: no chance */
-  int32_t top_k;            /* 0: all */
-  float top_p;              /* 0 or 1: all */
-  float min_p;              /* of the likeliest one's probability; 0: all */
-  float repetition_penalty; /* divides positive and multiplies negative logits of tokens that prompt or answer hold; 0 or 1: none */
-  float presence_penalty;   /* taken off the logits of tokens that the answer holds */
-  float frequency_penalty;  /* the same for each time that it holds them */
-  uint64_t seed;            /* the same seed gives the same answer */
-  const char *const *stops; /* texts that end the answer and are no part of it */
-  size_t stop_count;
-} vlm_generate_options_t;
+/* ---- Many requests at once (libvlm_tasks) ------------------------------------------------------------------------------------------------ */
 
-typedef enum vlm_end_t {
-  VLM_END_TOKEN = 0,    /* the model ended its answer */
-  VLM_END_LENGTH = 1,   /* max_new_tokens */
-  VLM_END_STOP = 2,     /* one of the stops */
-  VLM_END_CANCELLED = 3, /* the callback asked for it */
-  VLM_END_CONTEXT = 4   /* the session is full */
-} vlm_end_t;
+/* Requests that share the model's runs: each step computes the next tokens of all of them, of answers first and then of prompts as many as fit. A
+ * request may come at any time and takes part from the next step on, or when a sequence is free. Its answers are the same bits as those of a session, whatever
+ * else is in work, in any order and for any options.
+ *
+ * Sequences that are over keep their tokens until another one needs the place: prompts that begin alike, with the same pictures, are not computed again.
+ *
+ * Threads: vlm_batch_add, _cancel, _wait, _predict, _stats and _memory may be called from any thread at any time, and from callbacks;
+ * vlm_batch_step from any thread, where one call waits for the other, and not from callbacks. Callbacks come on the thread that steps. Pictures are
+ * preprocessed in vlm_batch_add, so that it overlaps with a step on another thread.
+ *
+ *   vlm_batch_add(batch, &request, NULL);            // any number of them
+ *   int64_t left = 0;
+ *   do status = vlm_batch_step(batch, &left); while (!status && left > 0);
+ */
+typedef struct vlm_batch_t vlm_batch_t;
 
-/* Takes the next piece of the answer: whole characters, in the order of the text; not zero-terminated. Another value than 0 ends the answer. */
-typedef int (*vlm_text_callback_t)(void *user, const char *text, size_t bytes);
+typedef struct vlm_batch_options_t {
+  size_t struct_bytes;   /* sizeof(vlm_batch_options_t) */
+  int64_t max_sequences; /* answers in work at a time; 0: 16 */
+  int64_t max_tokens;    /* most tokens of a sequence; 0: as many as the model takes */
+  int64_t step_tokens;   /* most tokens that a step computes, of all sequences together; 0: 512 */
+  size_t max_bytes;      /* most memory for keys and values: requests wait until those before them leave them room, and one that needs more for itself is
+                            refused; 0: any */
+} vlm_batch_options_t;
 
-/* Goes on from what the session holds, special tokens left out of the text. `options`, `callback` and the outs may be NULL.
- * Errors: VLM_INVALID_ARGUMENT if there is no prompt, or for an option out of range: the session is unchanged. */
-VLM_API vlm_status_t *vlm_session_generate(vlm_session_t *session, const vlm_generate_options_t *options, vlm_text_callback_t callback, void *user,
-                                           vlm_end_t *out_end, int64_t *out_tokens);
+/* `options` may be NULL. The model must outlive the batch. Errors: as vlm_session_create. */
+VLM_API vlm_status_t *vlm_batch_create(const vlm_model_t *model, const vlm_batch_options_t *options, vlm_batch_t **out_batch);
+/* No call may be under way. Requests that are not over get no more pieces. */
+VLM_API void vlm_batch_destroy(vlm_batch_t *batch);
+/* Takes a request, and copies what it needs of it. *out_number (may be NULL) names it for vlm_batch_cancel.
+ * Errors: as vlm_session_answer; VLM_INVALID_ARGUMENT also for more answers than max_sequences or more memory than max_bytes. What goes wrong later is told
+ * to the callback, with the last piece of each answer, and touches no other request. */
+VLM_API vlm_status_t *vlm_batch_add(vlm_batch_t *batch, const vlm_request_t *request, uint64_t *out_number);
+/* Ends a request at the next step, with VLM_END_CANCELLED for each of its answers that is not over. A number that is not in work is none's. */
+VLM_API void vlm_batch_cancel(vlm_batch_t *batch, uint64_t number);
+/* Computes one step, if there is something to compute. *out_left (may be NULL): requests that are not over.
+ * Errors: none that are a request's own. */
+VLM_API vlm_status_t *vlm_batch_step(vlm_batch_t *batch, int64_t *out_left);
+/* Waits until there is a request, for at most so many milliseconds; how many there are. */
+VLM_API int64_t vlm_batch_wait(vlm_batch_t *batch, int64_t milliseconds);
+/* As vlm_session_predict. */
+VLM_API vlm_status_t *vlm_batch_predict(vlm_batch_t *batch, const vlm_request_t *request, vlm_prediction_t *out_prediction);
+/* Bytes of keys and values now, those of sequences that are over and kept included. */
+VLM_API size_t vlm_batch_memory(vlm_batch_t *batch);
+VLM_API void vlm_batch_stats(vlm_batch_t *batch, vlm_stats_t *out_stats);
 
 #ifdef __cplusplus
 }

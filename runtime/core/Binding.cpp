@@ -281,14 +281,21 @@ vlm_status_t *Binding::checkCache(const vlm_abi_tensor &expected,
   if (!sequence || !position)
     return fail(
         "inputs 'sequence' and 'position' must be given beside a cache");
-  for (int64_t i = 0; i < count; ++i)
-    if (!cache->holds(integerAt(*sequence, i), integerAt(*position, i)))
-      return failTensor(
-          "input", expected,
-          "token " + std::to_string(i) + " is at place " +
-              std::to_string(integerAt(*position, i)) + " of sequence " +
-              std::to_string(integerAt(*sequence, i)) +
-              ", for which no room was made; call vlm_cache_resize before");
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t row = integerAt(*sequence, i), place = integerAt(*position, i);
+    bool isHeld = cache->holds(row, place);
+    if (isHeld && !cache->isShared(row, place))
+      continue;
+    std::string where = "token " + std::to_string(i) + " is at place " +
+                        std::to_string(place) + " of sequence " +
+                        std::to_string(row);
+    return failTensor(
+        "input", expected,
+        where + (isHeld ? ", which it shares with another sequence; shrink it "
+                          "by vlm_cache_resize before it goes another way"
+                        : ", for which no room was made; call "
+                          "vlm_cache_resize before"));
+  }
   return nullptr;
 }
 

@@ -28,62 +28,127 @@ static size_t layerBytes(const int64_t *dims) {
 vlm_cache_t::vlm_cache_t(const int64_t *given, int64_t sequences,
                          int64_t maxTokens)
     : most(maxTokens), maxPages(ceilDiv(maxTokens, VLM_ABI_PAGE_TOKENS)),
-      bytes(layerBytes(given) * size_t(given[0])), taken(size_t(sequences)),
-      owned(size_t(sequences * maxPages)), table(owned.size()) {
+      sequences(sequences), bytes(layerBytes(given) * size_t(given[0])) {
   std::copy_n(given, 4, dims);
   for (int64_t i = 0; i < dims[0]; ++i)
-    layers.push_back({table.data(), maxPages, i * int64_t(layerBytes(dims))});
+    layers.push_back({nullptr, maxPages, i * int64_t(layerBytes(dims))});
+  open(0);
 }
 
 bool vlm_cache_t::fits(const int64_t *other) const {
   return std::equal(dims, dims + 4, other);
 }
 
-void vlm_cache_t::Free::operator()(void *page) const { std::free(page); }
-
 /// A page of zeros: places that no token has yet are read, with weight 0, and
 /// must be finite.
-vlm_cache_t::Page vlm_cache_t::makePage() const {
-  Page page(std::aligned_alloc(VLM_ABI_ALIGNMENT, bytes));
-  if (page)
-    std::memset(page.get(), 0, bytes);
-  return page;
+vlm_cache_t::Page vlm_cache_t::makePage() {
+  void *memory = std::aligned_alloc(VLM_ABI_ALIGNMENT, bytes);
+  if (!memory)
+    return nullptr;
+  std::memset(memory, 0, bytes);
+  ++count;
+  return {memory, [this](void *page) {
+            std::free(page);
+            --count;
+          }};
+}
+
+vlm_status_t *vlm_cache_t::noMemory() const {
+  return makeStatus(VLM_OUT_OF_MEMORY,
+                    "cache: not enough memory for a page of " +
+                        std::to_string(bytes) +
+                        " bytes; use fewer or shorter sequences");
+}
+
+vlm_status_t *vlm_cache_t::checkSequence(int64_t sequence) const {
+  if (sequence >= 0 && sequence < sequences)
+    return nullptr;
+  return makeStatus(VLM_INVALID_ARGUMENT,
+                    "cache: expected a sequence from 0 to " +
+                        std::to_string(sequences - 1) + ", found " +
+                        std::to_string(sequence));
+}
+
+/// Makes the lists long enough for a sequence; kernels find them anew in the
+/// next run.
+void vlm_cache_t::open(int64_t sequence) {
+  if (sequence < int64_t(taken.size()))
+    return;
+  auto wanted = size_t(sequence + 1);
+  owned.resize(wanted * size_t(maxPages));
+  table.resize(wanted * size_t(maxPages));
+  taken.resize(wanted);
+  for (vlm_abi_cache_layer &layer : layers)
+    layer.pages = table.data();
+}
+
+void vlm_cache_t::put(int64_t sequence, int64_t number, Page page) {
+  table[size_t(sequence * maxPages + number)] = page.get();
+  this->page(sequence, number) = std::move(page);
 }
 
 vlm_status_t *vlm_cache_t::resize(int64_t sequence, int64_t tokens) {
-  if (sequence < 0 || sequence >= sequenceCount())
-    return makeStatus(VLM_INVALID_ARGUMENT,
-                      "cache: expected a sequence from 0 to " +
-                          std::to_string(sequenceCount() - 1) + ", found " +
-                          std::to_string(sequence));
+  if (vlm_status_t *status = checkSequence(sequence))
+    return status;
   if (tokens < 0 || tokens > most)
     return makeStatus(VLM_INVALID_ARGUMENT,
                       "cache: expected 0 to " + std::to_string(most) +
                           " tokens in a sequence, found " +
                           std::to_string(tokens) +
                           "; make the cache with a larger 'max_tokens'");
+  open(sequence);
   int64_t wanted = ceilDiv(tokens, VLM_ABI_PAGE_TOKENS);
   int64_t &now = taken[size_t(sequence)];
-  size_t first = size_t(sequence * maxPages);
   std::vector<Page> fresh;
-  for (int64_t i = now; i < wanted; ++i) {
+  // A page that is not full is written on, so it must be its own.
+  int64_t first = std::min(now, wanted);
+  bool parts = tokens % VLM_ABI_PAGE_TOKENS && wanted <= now &&
+               page(sequence, wanted - 1).use_count() > 1;
+  first -= parts ? 1 : 0;
+  for (int64_t i = first; i < wanted; ++i) {
     fresh.push_back(makePage());
     if (!fresh.back())
-      return makeStatus(VLM_OUT_OF_MEMORY,
-                        "cache: not enough memory for a page of " +
-                            std::to_string(bytes) +
-                            " bytes; use fewer or shorter sequences");
+      return noMemory();
   }
-  for (int64_t i = wanted; i < now; ++i) {
-    owned[first + size_t(i)].reset();
-    table[first + size_t(i)] = nullptr;
-  }
-  for (size_t i = 0; i < fresh.size(); ++i) {
-    table[first + size_t(now) + i] = fresh[i].get();
-    owned[first + size_t(now) + i] = std::move(fresh[i]);
-  }
-  count = size_t(int64_t(count) + wanted - now);
+  if (parts)
+    std::memcpy(fresh[0].get(), page(sequence, first).get(), bytes);
+  for (int64_t i = wanted; i < now; ++i)
+    put(sequence, i, nullptr);
+  for (size_t i = 0; i < fresh.size(); ++i)
+    put(sequence, first + int64_t(i), std::move(fresh[i]));
   now = wanted;
+  return nullptr;
+}
+
+vlm_status_t *vlm_cache_t::fork(int64_t from, int64_t to, int64_t tokens) {
+  for (int64_t sequence : {from, to})
+    if (vlm_status_t *status = checkSequence(sequence))
+      return status;
+  if (tokens < 0 || (tokens > 0 && !holds(from, tokens - 1)))
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "cache: expected tokens for which sequence " +
+                          std::to_string(from) + " has room, found " +
+                          std::to_string(tokens) +
+                          "; call vlm_cache_resize before");
+  open(std::max(from, to));
+  if (from == to)
+    return resize(to, tokens);
+  int64_t full = tokens / VLM_ABI_PAGE_TOKENS;
+  Page last;
+  if (tokens % VLM_ABI_PAGE_TOKENS) {
+    last = makePage();
+    if (!last)
+      return noMemory();
+    std::memcpy(last.get(), page(from, full).get(), bytes);
+  }
+  for (int64_t i = 0; i < full; ++i)
+    put(to, i, page(from, i));
+  int64_t end = full;
+  if (last)
+    put(to, end++, std::move(last));
+  for (int64_t i = end; i < taken[size_t(to)]; ++i)
+    put(to, i, nullptr);
+  taken[size_t(to)] = end;
   return nullptr;
 }
 
@@ -131,6 +196,12 @@ vlm_status_t *vlm_cache_resize(vlm_cache_t *cache, int64_t sequence,
                                int64_t tokens) {
   return guarded("resizing a sequence of a cache",
                  [&] { return cache->resize(sequence, tokens); });
+}
+
+vlm_status_t *vlm_cache_fork(vlm_cache_t *cache, int64_t from, int64_t to,
+                             int64_t tokens) {
+  return guarded("forking a sequence of a cache",
+                 [&] { return cache->fork(from, to, tokens); });
 }
 
 size_t vlm_cache_page_bytes(const vlm_cache_t *cache) {

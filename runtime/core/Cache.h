@@ -28,31 +28,43 @@ struct vlm_cache_t {
   bool fits(const int64_t *dims) const;
   /// Whether there is room for the token.
   bool holds(int64_t sequence, int64_t position) const {
-    return sequence >= 0 && sequence < sequenceCount() && position >= 0 &&
+    return sequence >= 0 && sequence < int64_t(taken.size()) && position >= 0 &&
            position / VLM_ABI_PAGE_TOKENS < taken[size_t(sequence)];
   }
-  int64_t sequenceCount() const { return int64_t(taken.size()); }
+  int64_t sequenceCount() const { return sequences; }
   int64_t maxTokens() const { return most; }
   /// What kernels get in place of a buffer.
   const vlm_abi_cache_layer *layer(size_t number) const {
     return &layers[number];
   }
+  /// Whether the token, which is held, lies in a page of several sequences.
+  bool isShared(int64_t sequence, int64_t position) const {
+    return owned[size_t(sequence * maxPages + position / VLM_ABI_PAGE_TOKENS)]
+               .use_count() > 1;
+  }
 
   vlm_status_t *resize(int64_t sequence, int64_t tokens);
+  vlm_status_t *fork(int64_t from, int64_t to, int64_t tokens);
   size_t pageBytes() const { return bytes; }
   size_t pages() const { return count; }
 
 private:
-  struct Free {
-    void operator()(void *page) const;
-  };
-  using Page = std::unique_ptr<void, Free>;
-  Page makePage() const;
+  /// Shared by the sequences that begin with the same tokens.
+  using Page = std::shared_ptr<void>;
+  Page makePage();
+  vlm_status_t *noMemory() const;
+  vlm_status_t *checkSequence(int64_t sequence) const;
+  void open(int64_t sequence);
+  void put(int64_t sequence, int64_t number, Page page);
+  Page &page(int64_t sequence, int64_t number) {
+    return owned[size_t(sequence * maxPages + number)];
+  }
 
   int64_t dims[4];
   int64_t most, maxPages;
+  int64_t sequences; ///< at most; `taken` has those up to the last one used
   size_t bytes;
-  size_t count = 0;
+  size_t count = 0;           ///< of pages there are
   std::vector<int64_t> taken; ///< pages of each sequence
   std::vector<Page> owned;    ///< in the order of `table`
   std::vector<void *> table;

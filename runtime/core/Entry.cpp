@@ -290,7 +290,7 @@ vlm_status_t *vlm_entry_memory(const vlm_entry_t *entry,
     if (vlm_status_t *status = request.count(
             threads ? threads : vlm_pool_threads(entry->model->pool), bytes))
       return status;
-    *out_bytes = size_t(bytes);
+    *out_bytes = Workspace::rounded(size_t(bytes));
     return nullptr;
   });
 }

@@ -211,6 +211,12 @@ static vlm_status_t *choosePool(const vlm_load_options_t *options,
                       "sizeof(vlm_load_options_t), " +
                           std::to_string(sizeof(vlm_load_options_t)) +
                           ", found " + std::to_string(options->struct_bytes));
+  if (options && options->picture_cache_bytes < -1)
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "load options: 'picture_cache_bytes' must be -1 or more, "
+                      "found " +
+                          std::to_string(options->picture_cache_bytes));
+  model.pictureCacheBytes = options ? options->picture_cache_bytes : 0;
   if (options && options->pool) {
     model.pool = options->pool;
     return nullptr;

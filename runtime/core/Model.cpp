@@ -5,6 +5,8 @@
 #include "runtime/core/Binding.h"
 #include "runtime/core/Cpu.h"
 #include "runtime/core/Executor.h"
+#include "runtime/core/LayerInternal.h"
+#include "runtime/core/Sha256.h"
 #include "runtime/core/StatusInternal.h"
 
 #include <algorithm>
@@ -221,6 +223,16 @@ const char *vlm_model_isa(const vlm_model_t *model) {
 vlm_status_t *vlm_model_verify(const vlm_model_t *model) {
   return guarded("verifying the weights",
                  [&] { return model->weights.verify(model->pool); });
+}
+
+void *vlm_model_layer(const vlm_model_t *model, void *(*make)(int64_t),
+                      void (*destroy)(void *)) {
+  return model->layer->get(make, destroy, model->pictureCacheBytes);
+}
+
+void vlm_sha256(const void *data, size_t bytes, uint8_t *digest) {
+  Digest made = sha256(data, bytes);
+  std::ranges::copy(made, digest);
 }
 
 size_t vlm_model_entry_count(const vlm_model_t *model) {

@@ -14,8 +14,39 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
+
+namespace vlmc::rt {
+
+/// What a layer above keeps for a model, made at its first use.
+class ModelLayer {
+public:
+  ModelLayer() = default;
+  ~ModelLayer() {
+    if (kept)
+      destroy(kept);
+  }
+  ModelLayer(const ModelLayer &) = delete;
+  ModelLayer &operator=(const ModelLayer &) = delete;
+
+  void *get(void *(*make)(int64_t), void (*destroyer)(void *), int64_t limit) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!kept) {
+      kept = make(limit);
+      destroy = destroyer;
+    }
+    return kept;
+  }
+
+private:
+  std::mutex mutex;
+  void *kept = nullptr;
+  void (*destroy)(void *) = nullptr;
+};
+
+} // namespace vlmc::rt
 
 struct vlm_entry_t {
   vlm_model_t *model;
@@ -39,6 +70,9 @@ struct vlm_model_t {
   vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
   std::vector<vlm_entry_t> entries;
   vlmc::rt::WorkspaceCache workspaces;
+  int64_t pictureCacheBytes = 0; ///< as the load options say
+  std::unique_ptr<vlmc::rt::ModelLayer> layer =
+      std::make_unique<vlmc::rt::ModelLayer>();
 };
 
 namespace vlmc::rt {

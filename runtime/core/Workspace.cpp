@@ -17,19 +17,29 @@ static constexpr size_t kHugePage = size_t(2) << 20;
 
 Workspace::~Workspace() { std::free(memory); }
 
+/// Whole huge pages for what is large: one entry of the CPU's page cache then
+/// covers 2 MiB.
+static size_t alignmentOf(size_t bytes) {
+  return bytes >= 2 * kHugePage ? kHugePage : size_t(VLM_ABI_ALIGNMENT);
+}
+
+size_t Workspace::rounded(size_t bytes) {
+  size_t alignment = alignmentOf(bytes);
+  return bytes > SIZE_MAX - alignment
+             ? bytes
+             : (bytes + alignment - 1) / alignment * alignment;
+}
+
 bool Workspace::reserve(size_t bytes) {
   if (bytes <= size)
     return true;
   std::free(memory);
   memory = nullptr;
   size = 0;
-  // Whole huge pages for what is large: one entry of the CPU's page cache then
-  // covers 2 MiB.
-  size_t alignment =
-      bytes >= 2 * kHugePage ? kHugePage : size_t(VLM_ABI_ALIGNMENT);
+  size_t alignment = alignmentOf(bytes);
   if (bytes > SIZE_MAX - alignment)
     return false;
-  bytes = (bytes + alignment - 1) / alignment * alignment;
+  bytes = rounded(bytes);
   memory = static_cast<std::byte *>(std::aligned_alloc(alignment, bytes));
   if (!memory)
     return false;

@@ -31,6 +31,8 @@ public:
   /// Makes the block at least `bytes` long; its contents are lost. False if
   /// there is no memory.
   bool reserve(size_t bytes);
+  /// How many bytes that takes.
+  static size_t rounded(size_t bytes);
   std::byte *block() { return memory; }
 
   /// Each entry input's tensor in the request, NULL where it is left out, and

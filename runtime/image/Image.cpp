@@ -1,5 +1,6 @@
 //===- Image.cpp - The picture object and the door to the decoders --------===//
 #include "runtime/abi/ImagePipelines.h"
+#include "runtime/core/LayerInternal.h"
 #include "runtime/core/StatusInternal.h"
 #include "runtime/image/ImageInternal.h"
 
@@ -198,6 +199,25 @@ int64_t vlm_image_height(const vlm_image_t *image) { return image->height; }
 int64_t vlm_image_width(const vlm_image_t *image) { return image->width; }
 const uint8_t *vlm_image_rgb(const vlm_image_t *image) {
   return image->rgb.get();
+}
+
+const uint8_t *vlm_image_digest(const vlm_image_t *image) {
+  auto *own = const_cast<vlm_image_t *>(image);
+  std::call_once(own->isHashed, [&] {
+    struct {
+      int64_t height, width;
+      uint8_t hasKey, key[3], zeros[4], pixels[32];
+    } all{image->height,
+          image->width,
+          uint8_t(image->key.isThere),
+          {image->key.rgb[0], image->key.rgb[1], image->key.rgb[2]},
+          {},
+          {}};
+    vlm_sha256(image->rgb.get(), size_t(3 * image->height * image->width),
+               all.pixels);
+    vlm_sha256(&all, sizeof(all), own->digest);
+  });
+  return own->digest;
 }
 void vlm_image_destroy(vlm_image_t *image) { delete image; }
 

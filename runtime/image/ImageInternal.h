@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <string>
 
 struct vlm_image_t {
@@ -34,6 +35,9 @@ struct vlm_image_t {
   int64_t height = 0;
   int64_t width = 0;
   Key key;
+  /// Of size, pixels and key; made when it is first asked for.
+  std::once_flag isHashed;
+  uint8_t digest[32];
   /// Rows without padding, then `readableTail` zeros.
   std::unique_ptr<uint8_t, Free> rgb;
 
@@ -78,11 +82,12 @@ VLM_API vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
                                                int64_t height, int64_t width,
                                                int64_t *outHeight,
                                                int64_t *outWidth);
-VLM_API vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
-                                        vlm_image_backend_t backend,
-                                        vlm_pool_t *pool,
-                                        const vlm_image_t *image,
-                                        float *pixels);
+VLM_API vlm_status_t *
+vlm_image_process(const vlm_abi_image *processing, vlm_image_backend_t backend,
+                  vlm_pool_t *pool, const vlm_image_t *image, float *pixels);
+/// 32 bytes that tell pictures apart: what is equal in them is preprocessed to
+/// the same values. Thread-safe.
+VLM_API const uint8_t *vlm_image_digest(const vlm_image_t *image);
 }
 
 #endif // VLMC_RUNTIME_IMAGE_IMAGEINTERNAL_H

@@ -61,6 +61,9 @@ public:
                                  const std::vector<size_t> &lengths,
                                  int32_t sequence);
   int64_t words() const { return width; }
+  void fork(int64_t from, int64_t to, int64_t tokens) {
+    take(vlm_cache_fork(cache, from, to, tokens));
+  }
   /// The message of the next call's failure, "" if there is none.
   std::string failure(const Run &run);
 
@@ -125,9 +128,11 @@ vlm_status_t *Decoder::call(const std::vector<Run> &runs,
 }
 
 std::vector<float> Decoder::run(const std::vector<Run> &runs) {
-  for (const Run &run : runs)
+  for (const Run &run : runs) {
+    take(vlm_cache_resize(cache, run.sequence, run.first));
     take(vlm_cache_resize(cache, run.sequence,
                           run.first + int64_t(run.ids.size())));
+  }
   std::vector<float> logits;
   take(call(runs, logits));
   return logits;
@@ -201,6 +206,15 @@ static void checkBits(Decoder &decoder, const std::string &package) {
   std::vector<float> both = whole;
   both.insert(both.end(), other.begin(), other.end());
   expectSame(many.run({{2, 0, first}, {1, 0, second}}), both, "two at once");
+  // A sequence that begins as another one did, and goes another way.
+  std::vector<int64_t> forked(first.begin(), first.begin() + 100);
+  forked.insert(forked.end(), second.begin(), second.end());
+  std::vector<float> tail = decoder.run({{2, 0, forked}});
+  decoder.run({{0, 0, first}});
+  decoder.fork(0, 1, 100);
+  std::vector<float> got = decoder.run({{1, 100, second}});
+  tail.erase(tail.begin(), tail.begin() + 100 * decoder.words());
+  expectSame(got, tail, "forked");
   // A sequence that is used again starts anew.
   expectSame(decoder.run({{2, 0, second}}), other, "used again");
 }
@@ -215,6 +229,14 @@ static void checkRefusals(Decoder &decoder) {
       << message;
   decoder.run({{3, 0, randomIds(64, decoder.words(), 3)}});
   EXPECT_EQ(decoder.failure({3, 63, {5}}), "");
+  decoder.fork(3, 2, 64);
+  message = decoder.failure({2, 63, {5}});
+  EXPECT_NE(
+      message.find("token 0 is at place 63 of sequence 2, which it shares "
+                   "with another sequence; shrink it by vlm_cache_resize "
+                   "before it goes another way"),
+      message.npos)
+      << message;
   EXPECT_NE(decoder.failure({3, 64, {5}}).find("place 64 of sequence 3"),
             message.npos);
   EXPECT_NE(decoder.failure({4, 0, {5}}).find("sequence 4"), message.npos);

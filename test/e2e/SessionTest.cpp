@@ -4,101 +4,11 @@
 // prompts have in common is not computed again and changes nothing.
 //
 //===----------------------------------------------------------------------===//
-#include "runtime/vlm.h"
-#include "test/e2e/Checkpoints.h"
-#include "test/e2e/Command.h"
+#include "test/e2e/SessionFixture.h"
 
-#include <gtest/gtest.h>
-
-#include <memory>
 #include <thread>
 
 using namespace vlmc::e2e;
-
-namespace {
-
-std::string take(vlm_status_t *status) {
-  std::string message = vlm_status_message(status);
-  vlm_status_destroy(status);
-  return message;
-}
-
-int append(void *user, const char *text, size_t bytes) {
-  static_cast<std::string *>(user)->append(text, bytes);
-  return 0;
-}
-
-/// A model of the goldens with two pictures.
-class SessionTest : public testing::Test {
-protected:
-  void SetUp() override {
-    std::string name = checkpointName();
-    Checkpoint checkpoint{
-        "llava", name, goldensFolder() + "/llava/" + name, {}};
-    std::string package = compile(checkpoint, {});
-    ASSERT_FALSE(package.empty());
-    vlm_load_options_t options{};
-    options.struct_bytes = sizeof(options);
-    options.image_backend = VLM_IMAGE_BACKEND_PIL;
-    ASSERT_EQ(take(vlm_model_load(package.c_str(), &options, &model)), "");
-    std::string pictures = goldensFolder() + "/clip/pictures/";
-    for (const char *name : {"rgb-200x150.png", "jpeg-420-q85-97x131.jpg"})
-      ASSERT_EQ(take(vlm_image_decode_file((pictures + name).c_str(), nullptr,
-                                           &images.emplace_back())),
-                "");
-  }
-  virtual std::string checkpointName() const { return "files-mistral"; }
-  void TearDown() override {
-    for (vlm_image_t *image : images)
-      vlm_image_destroy(image);
-    vlm_model_destroy(model);
-  }
-
-  using Session = std::unique_ptr<vlm_session_t, void (*)(vlm_session_t *)>;
-  Session open(int64_t maxTokens = 0, int64_t prefill = 0) const {
-    vlm_session_options_t options{sizeof(options), maxTokens, prefill};
-    vlm_session_t *session = nullptr;
-    EXPECT_EQ(take(vlm_session_create(model, &options, &session)), "");
-    return {session, vlm_session_destroy};
-  }
-  std::string prompt(const Session &session, const std::string &text,
-                     const std::vector<size_t> &pictures) const {
-    std::vector<const vlm_image_t *> list;
-    for (size_t i : pictures)
-      list.push_back(images[i]);
-    return take(vlm_session_prompt(session.get(), text.data(), text.size(),
-                                   list.data(), list.size(), 1));
-  }
-  static std::string answer(const Session &session, int64_t tokens = 10) {
-    vlm_generate_options_t options{};
-    options.struct_bytes = sizeof(options);
-    options.max_new_tokens = tokens;
-    std::string text;
-    EXPECT_EQ(take(vlm_session_generate(session.get(), &options, append, &text,
-                                        nullptr, nullptr)),
-              "");
-    return text;
-  }
-  /// Of a session that is asked nothing else.
-  std::string fresh(const std::string &text,
-                    const std::vector<size_t> &pictures) const {
-    Session session = open();
-    EXPECT_EQ(prompt(session, text, pictures), "");
-    return answer(session);
-  }
-
-  vlm_model_t *model = nullptr;
-  std::vector<vlm_image_t *> images;
-};
-
-/// One that cuts pictures into tiles.
-class TiledSessionTest : public SessionTest {
-  std::string checkpointName() const override { return "next-files"; }
-};
-
-const std::string kAsk = "USER: <image>\nWhat's in it? ASSISTANT:";
-
-} // namespace
 
 TEST_F(SessionTest, PiecesOfThePromptChangeNothing) {
   std::string whole = fresh(kAsk, {0});

@@ -66,3 +66,60 @@ TEST(Cache, RefusesWhatItWasNotMadeFor) {
   EXPECT_TRUE(cache.fits(kDims));
   EXPECT_FALSE(cache.fits(other));
 }
+
+/// Writes a byte that tells pages apart.
+static void mark(const vlm_cache_t &cache, int64_t page, char byte) {
+  *static_cast<char *>(cache.layer(0)->pages[page]) = byte;
+}
+static char markOf(const vlm_cache_t &cache, int64_t page) {
+  return *static_cast<const char *>(cache.layer(0)->pages[page]);
+}
+
+TEST(Cache, SequencesSharePagesThatTheyFill) {
+  vlm_cache_t cache(kDims, 3, 256); // four pages each
+  ASSERT_EQ(messageOf(cache.resize(0, 150)), "");
+  for (int64_t page = 0; page < 3; ++page)
+    mark(cache, page, char('a' + page));
+  ASSERT_EQ(messageOf(cache.fork(0, 2, 150)), "");
+  EXPECT_EQ(cache.pages(), 4U);
+  EXPECT_EQ(markOf(cache, 8), 'a');
+  EXPECT_EQ(markOf(cache, 10), 'c');
+  EXPECT_TRUE(cache.isShared(0, 127));
+  EXPECT_TRUE(cache.isShared(2, 0));
+  EXPECT_FALSE(cache.isShared(0, 128));
+  EXPECT_FALSE(cache.isShared(2, 128));
+  mark(cache, 10, 'x');
+  EXPECT_EQ(markOf(cache, 2), 'c');
+  // Going back parts them.
+  ASSERT_EQ(messageOf(cache.resize(2, 70)), "");
+  EXPECT_EQ(cache.pages(), 4U);
+  EXPECT_FALSE(cache.isShared(2, 70));
+  EXPECT_TRUE(cache.isShared(2, 63));
+  EXPECT_EQ(markOf(cache, 9), 'b');
+  mark(cache, 9, 'y');
+  EXPECT_EQ(markOf(cache, 1), 'b');
+  // One goes, the other keeps what they shared.
+  ASSERT_EQ(messageOf(cache.resize(0, 0)), "");
+  EXPECT_EQ(cache.pages(), 2U);
+  EXPECT_EQ(markOf(cache, 8), 'a');
+  EXPECT_FALSE(cache.isShared(2, 0));
+}
+
+TEST(Cache, ForksReplaceWhatWasThere) {
+  vlm_cache_t cache(kDims, 2, 256);
+  ASSERT_EQ(messageOf(cache.resize(0, 64)), "");
+  ASSERT_EQ(messageOf(cache.resize(1, 256)), "");
+  EXPECT_EQ(cache.pages(), 5U);
+  ASSERT_EQ(messageOf(cache.fork(0, 1, 64)), "");
+  EXPECT_EQ(cache.pages(), 1U);
+  EXPECT_FALSE(cache.holds(1, 64));
+  ASSERT_EQ(messageOf(cache.fork(1, 1, 10)), "");
+  EXPECT_EQ(cache.pages(), 2U);
+  ASSERT_EQ(messageOf(cache.fork(1, 0, 0)), "");
+  EXPECT_EQ(cache.pages(), 1U);
+  EXPECT_EQ(messageOf(cache.fork(0, 1, 1)),
+            "cache: expected tokens for which sequence 0 has room, found 1; "
+            "call vlm_cache_resize before");
+  EXPECT_EQ(messageOf(cache.fork(0, 2, 0)),
+            "cache: expected a sequence from 0 to 1, found 2");
+}

@@ -101,11 +101,15 @@ TEST_F(LoadTest, RefusesBadArguments) {
   vlm_load_options_t options{3, nullptr};
   EXPECT_FAILS(load(&options), VLM_INVALID_ARGUMENT,
                "load options: 'struct_bytes' must be "
-               "sizeof(vlm_load_options_t), 32, found 3");
+               "sizeof(vlm_load_options_t), 40, found 3");
   options = {sizeof options, nullptr, static_cast<vlm_image_backend_t>(3)};
   EXPECT_FAILS(load(&options), VLM_INVALID_ARGUMENT,
                "load options: 'image_backend' must be a value of "
                "vlm_image_backend_t (0 to 2), found 3");
+  options = {sizeof options, nullptr, VLM_IMAGE_BACKEND_DEFAULT, nullptr, -2};
+  EXPECT_FAILS(load(&options), VLM_INVALID_ARGUMENT,
+               "load options: 'picture_cache_bytes' must be -1 or more, found "
+               "-2");
 }
 
 TEST_F(LoadTest, RefusesMissingParts) {

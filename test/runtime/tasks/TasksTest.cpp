@@ -23,6 +23,10 @@ static int padsLeft = 0;
 
 int64_t vlm_image_height(const vlm_image_t *image) { return image->height; }
 int64_t vlm_image_width(const vlm_image_t *) { return 2; }
+extern "C" const uint8_t *vlm_image_digest(const vlm_image_t *) {
+  static const uint8_t digest[32] = {};
+  return digest;
+}
 vlm_status_t *vlm_model_preprocess_size(const vlm_model_t *, int64_t height,
                                         int64_t width, int64_t *outHeight,
                                         int64_t *outWidth) {

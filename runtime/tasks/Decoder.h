@@ -1,0 +1,71 @@
+//===- Decoder.h - Runs of a language model ---------------------*- C++ -*-===//
+//
+// One run of the entry point `decode` over tokens of several sequences, which
+// lie one behind the other: a prompt's next piece, an answer's last token.
+//
+//   Decoder decoder;
+//   if (auto *status = decoder.open(reader)) return status;
+//   std::vector<Slice> slices = {{.sequence = 0, .first = 0, .ids = ids}};
+//   if (auto *status = decoder.run(cache, slices)) return status;
+//   decoder.logits(slices[0].row)
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_RUNTIME_TASKS_DECODER_H
+#define VLMC_RUNTIME_TASKS_DECODER_H
+
+#include "runtime/tasks/Prompt.h"
+#include "runtime/tasks/Requests.h"
+
+#include <span>
+#include <vector>
+
+namespace vlmc::rt {
+
+/// Tokens of one sequence at places from `first` on.
+struct Slice {
+  int32_t sequence = 0;
+  int64_t first = 0;
+  std::span<const int64_t> ids;
+  /// Those of the whole sequence; their features are there.
+  std::span<const Picture> pictures;
+  /// Whether the logits behind each token are wanted, or behind the last alone.
+  bool wantsAll = false;
+  /// Set by the run: the row of the first logits.
+  size_t row = 0;
+};
+
+class Decoder {
+public:
+  vlm_status_t *open(const PromptReader &reader);
+
+  /// Runs the slices; the cache has room for them. Errors: those of the run.
+  vlm_status_t *run(vlm_cache_t *cache, std::span<Slice> slices);
+  /// Of the last run, until the next one.
+  std::span<const float> logits(size_t row) const {
+    return {results.data() + row * size_t(words), size_t(words)};
+  }
+  /// Working memory of a run of so many tokens and rows of logits, and of what
+  /// goes in and comes out.
+  vlm_status_t *memory(int64_t tokens, int64_t rows, size_t &work,
+                       size_t &tensors) const;
+
+  int64_t words = 0;        ///< of the vocabulary
+  int64_t featureWidth = 0; ///< 0: it takes no pictures
+  int64_t mostTokens = 0;   ///< of one run
+
+private:
+  vlm_status_t *findInputs();
+  void gather(const Slice &slice);
+
+  const vlm_abi_generation *facts = nullptr;
+  Encoder entry;
+  vlm_tensor_t cacheInput{};
+  // What the run is given, kept so that a step takes no memory.
+  std::vector<int64_t> ids;
+  std::vector<int32_t> sequence, position, featureRow, rows;
+  std::vector<float> features, results;
+};
+
+} // namespace vlmc::rt
+
+#endif // VLMC_RUNTIME_TASKS_DECODER_H

@@ -1,0 +1,101 @@
+//===- PictureStore.cpp - Features of pictures, kept by content -----------===//
+#include "runtime/tasks/PictureStore.h"
+
+#include "runtime/core/LayerInternal.h"
+#include "runtime/tasks/Requests.h"
+
+#include <algorithm>
+
+namespace vlmc::rt {
+
+static constexpr size_t kUsualLimit = size_t(256) << 20;
+
+static void *makeStore(int64_t limit) {
+  size_t bytes = limit < 0 ? 0 : limit ? size_t(limit) : kUsualLimit;
+  return new PictureStore(bytes);
+}
+
+static void destroyStore(void *store) {
+  delete static_cast<PictureStore *>(store);
+}
+
+PictureStore &PictureStore::of(const vlm_model_t *model) {
+  return *static_cast<PictureStore *>(
+      vlm_model_layer(model, makeStore, destroyStore));
+}
+
+PictureFeatures PictureStore::find(const PictureKey &key) {
+  std::lock_guard<std::mutex> lock(mutex);
+  auto found = byKey.find(key);
+  if (found == byKey.end())
+    return nullptr;
+  entries.splice(entries.begin(), entries, found->second);
+  return found->second->features;
+}
+
+void PictureStore::drop(std::list<Entry>::iterator entry) {
+  used -= entry->features->size() * sizeof(float);
+  byKey.erase(entry->key);
+  entries.erase(entry);
+}
+
+void PictureStore::keep(const PictureKey &key,
+                        const PictureFeatures &features) {
+  size_t bytes = features->size() * sizeof(float);
+  std::lock_guard<std::mutex> lock(mutex);
+  if (bytes > limit || byKey.contains(key))
+    return;
+  while (used + bytes > limit)
+    drop(std::prev(entries.end()));
+  entries.push_front({key, features});
+  byKey.emplace(key, entries.begin());
+  used += bytes;
+}
+
+void PictureStore::measure(int64_t &pictures, size_t &bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
+  pictures = int64_t(entries.size());
+  bytes = used;
+}
+
+vlm_status_t *encodePicture(const vlm_model_t *model, int64_t width,
+                            Picture &picture) {
+  Encoder tower;
+  if (vlm_status_t *status =
+          tower.find(model, "encode_image", "look at pictures"))
+    return status;
+  SizeRange perTile;
+  if (vlm_status_t *status = tower.outputSize("image_features", 1, perTile))
+    return status;
+  int64_t pixels[] = {picture.tiles, 3, picture.height, picture.width};
+  int64_t dims[] = {picture.tiles, perTile.max, width};
+  std::vector<float> all(size_t(picture.tiles * perTile.max * width));
+  vlm_tensor_t in =
+      denseTensor("pixel_values", VLM_F32, picture.pixels.data(), 4, pixels);
+  vlm_tensor_t out =
+      denseTensor("image_features", VLM_F32, all.data(), 3, dims);
+  if (vlm_status_t *status = vlm_entry_run(tower.entry, &in, 1, &out, 1))
+    return status;
+  picture.pixels = {};
+  auto rows = std::make_shared<std::vector<float>>();
+  rows->reserve(picture.rows.size() * size_t(width));
+  for (int32_t row : picture.rows)
+    rows->insert(rows->end(), all.begin() + row * width,
+                 all.begin() + (row + 1) * width);
+  picture.features = std::move(rows);
+  PictureStore::of(model).keep(picture.key, picture.features);
+  return nullptr;
+}
+
+} // namespace vlmc::rt
+
+void vlm_model_picture_cache(const vlm_model_t *model, int64_t *out_pictures,
+                             size_t *out_bytes) {
+  int64_t pictures = 0;
+  size_t bytes = 0;
+  vlmc::rt::PictureStore::of(model).measure(pictures, bytes);
+  if (out_pictures)
+    *out_pictures = pictures;
+  if (out_bytes)
+    *out_bytes = bytes;
+}

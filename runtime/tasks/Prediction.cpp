@@ -1,0 +1,134 @@
+//===- Prediction.cpp - What a request will take --------------------------===//
+//
+// The most memory that is in use at one time: while pictures are preprocessed,
+// while the tower looks at them, while the prompt runs and while the answers
+// do. The working memory of a run stays with the model, so that of the largest
+// run before counts in all that follow.
+//
+//===----------------------------------------------------------------------===//
+#include "runtime/tasks/Engine.h"
+#include "runtime/tasks/PictureStore.h"
+
+#include <algorithm>
+
+namespace vlmc::rt {
+
+namespace {
+/// What one picture takes.
+struct PictureMemory {
+  size_t pixels = 0, preprocessing = 0;
+  size_t allFeatures = 0, features = 0;
+  size_t work = 0; ///< of the tower
+};
+} // namespace
+
+static vlm_status_t *measurePicture(const PromptReader &reader, int64_t width,
+                                    const Picture &picture,
+                                    PictureMemory &out) {
+  int64_t tile = 3 * picture.height * picture.width;
+  out.pixels = size_t(picture.tiles * tile) * sizeof(float);
+  // Pictures that are cut lie there as a whole before.
+  out.preprocessing = size_t((picture.tiles - 1) * tile) * sizeof(float);
+  Encoder tower;
+  if (vlm_status_t *status =
+          tower.find(reader.model, "encode_image", "look at pictures"))
+    return status;
+  SizeRange perTile;
+  if (vlm_status_t *status = tower.outputSize("image_features", 1, perTile))
+    return status;
+  out.allFeatures = size_t(picture.tiles * perTile.max * width) * sizeof(float);
+  out.features = picture.rows.size() * size_t(width) * sizeof(float);
+  int64_t dims[] = {picture.tiles, 3, picture.height, picture.width};
+  vlm_tensor_t in = denseTensor("pixel_values", VLM_F32, nullptr, 4, dims);
+  return vlm_entry_memory(tower.entry, &in, 1, /*threads=*/0, &out.work);
+}
+
+/// Pages that prompt and answers take: the last token of an answer is not run,
+/// and full pages of the prompt are shared.
+size_t Engine::pagesOf(int64_t tokens, const GenerateOptions &wanted) const {
+  constexpr int64_t page = VLM_ABI_PAGE_TOKENS;
+  int64_t end = std::max(
+      tokens, std::min(tokens + wanted.most(*reader.facts) - 1, maxTokens));
+  int64_t own = (end + page - 1) / page;
+  return size_t(own + (wanted.answers() - 1) * (own - tokens / page));
+}
+
+vlm_status_t *Engine::predictFor(const Prompt &prompt,
+                                 const GenerateOptions &wanted,
+                                 vlm_prediction_t &out) const {
+  out.tokens = prompt.size();
+  out.tiles = prompt.tiles();
+  out.pixels = prompt.pixels();
+  size_t pixels = 0, features = 0, work = 0, before = 0;
+  size_t preprocessing = 0;
+  std::vector<PictureMemory> pictures(prompt.pictures.size());
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    if (vlm_status_t *status = measurePicture(reader, decoder.featureWidth,
+                                              prompt.pictures[i], pictures[i]))
+      return status;
+    pixels += pictures[i].pixels;
+    preprocessing = std::max(preprocessing, pictures[i].preprocessing);
+  }
+  size_t peak = pixels + preprocessing;
+  for (const PictureMemory &picture : pictures) {
+    work = std::max(work, picture.work);
+    peak = std::max(peak, pixels - before + features + work +
+                              picture.allFeatures + picture.features);
+    before += picture.pixels;
+    features += picture.features;
+  }
+  out.picture_bytes = std::max(pixels + preprocessing, features);
+
+  int64_t count = wanted.answers();
+  int64_t tokens = std::clamp<int64_t>(prompt.size(), 1, options.stepTokens);
+  int64_t rows = 1;
+  if (wanted.values.prompt_logprobs)
+    rows = tokens = std::min(tokens, mostPromptRows());
+  struct Run {
+    int64_t tokens, rows;
+  };
+  size_t tensors = 0;
+  for (const Run &run :
+       {Run{tokens, rows}, Run{std::min(count, options.stepTokens),
+                               std::min(count, options.stepTokens)}}) {
+    size_t runWork = 0, runTensors = 0;
+    if (vlm_status_t *status =
+            decoder.memory(run.tokens, run.rows, runWork, runTensors))
+      return status;
+    work = std::max(work, runWork);
+    tensors = std::max(tensors, runTensors);
+  }
+  out.work_bytes = work;
+  size_t page = vlm_cache_page_bytes(cache.get());
+  out.cache_bytes = pagesOf(prompt.size(), wanted) * page;
+  // Scores of the answers; drawing sorts ids by them, and so do likeliest ones.
+  size_t words = size_t(decoder.words);
+  size_t sampling = size_t(count) * words * sizeof(float);
+  if (wanted.values.temperature > 0)
+    sampling += words * 2 * sizeof(int64_t);
+  else if (wanted.wantsLogprobs())
+    sampling += words * sizeof(int32_t);
+  peak = std::max(peak, out.cache_bytes + features + work + tensors + sampling);
+  out.bytes = peak;
+  return nullptr;
+}
+
+vlm_status_t *Engine::predict(const vlm_request_t &request,
+                              vlm_prediction_t &out) const {
+  if (!request.text && request.bytes)
+    return invalid("text: expected an address, found NULL");
+  if (!request.images && request.image_count)
+    return invalid("images: expected an address, found NULL");
+  vlm_generate_options_t given = copyOf(request.options);
+  if (vlm_status_t *status = checkOptions(given))
+    return status;
+  Prompt prompt;
+  if (vlm_status_t *status =
+          reader.read({request.text, request.bytes},
+                      std::span(request.images, request.image_count),
+                      request.special != 0, prompt))
+    return status;
+  return predictFor(prompt, GenerateOptions(request.options), out);
+}
+
+} // namespace vlmc::rt

@@ -1,0 +1,95 @@
+//===- Prompt.h - Words and pictures as tokens ------------------*- C++ -*-===//
+//
+// Reads a prompt: its ids, and for each of its pictures where its tokens stand
+// and how it goes into the model. Nothing is run.
+//
+//   PromptReader reader;
+//   if (auto *status = reader.open(model)) return status;
+//   Prompt prompt;
+//   if (auto *status = reader.read(text, images, special, prompt)) ...
+//   if (auto *status = reader.preprocess(images, prompt)) ...
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_RUNTIME_TASKS_PROMPT_H
+#define VLMC_RUNTIME_TASKS_PROMPT_H
+
+#include "runtime/abi/vlm_abi.h"
+#include "runtime/vlm.h"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vlmc::rt {
+
+/// Tells pictures apart by what is in them.
+using PictureKey = std::array<uint8_t, 32>;
+
+/// What the tower makes of a picture: a row for each of its tokens.
+using PictureFeatures = std::shared_ptr<const std::vector<float>>;
+
+/// A picture of a prompt, and the tokens [begin, end) in which its own stand.
+struct Picture {
+  PictureKey key{};
+  int64_t height = 0, width = 0; ///< of a tile
+  int64_t tiles = 0;
+  int64_t given = 0; ///< pixels before preprocessing
+  /// f32 [tiles, 3, height, width]; empty once the features are there.
+  std::vector<float> pixels;
+  /// Of the tiles' features, those that stand for its tokens.
+  std::vector<int32_t> rows;
+  PictureFeatures features;
+  int64_t begin = 0, end = 0;
+  int64_t tokens = 0;
+};
+
+struct Prompt {
+  std::vector<int64_t> ids;
+  std::vector<Picture> pictures;
+
+  int64_t size() const { return int64_t(ids.size()); }
+  int64_t tiles() const;
+  int64_t pixels() const;
+};
+
+class PromptReader {
+public:
+  /// Errors: VLM_UNSUPPORTED if the model generates no text.
+  vlm_status_t *open(const vlm_model_t *opened);
+
+  /// Finds ids and places. Errors: as vlm_session_prompt, but for the prompt's
+  /// length.
+  vlm_status_t *read(std::string_view text,
+                     std::span<const vlm_image_t *const> images, bool special,
+                     Prompt &out) const;
+  /// Preprocesses the pictures of what was read, several at once, but for those
+  /// whose features the model keeps.
+  vlm_status_t *preprocess(std::span<const vlm_image_t *const> images,
+                           Prompt &out) const;
+
+  /// Refuses more than `request` allows: tiles and pixels.
+  static vlm_status_t *checkBudget(const vlm_request_t &request,
+                                   const Prompt &prompt);
+
+  const vlm_model_t *model = nullptr;
+  const vlm_abi_generation *facts = nullptr;
+  std::unique_ptr<vlm_tokenizer_t, decltype(&vlm_tokenizer_destroy)> tokenizer{
+      nullptr, vlm_tokenizer_destroy};
+
+private:
+  vlm_status_t *measure(const vlm_image_t &image, Picture &picture) const;
+  vlm_status_t *place(const std::vector<int64_t> &sizes, Prompt &out) const;
+};
+
+/// The text of ids, special tokens and those that the tokenizer does not know
+/// left out.
+vlm_status_t *decodeText(const vlm_tokenizer_t *tokenizer,
+                         const std::vector<int32_t> &ids, std::string &text);
+
+} // namespace vlmc::rt
+
+#endif // VLMC_RUNTIME_TASKS_PROMPT_H
