@@ -2,11 +2,11 @@
 
 #include "runtime/core/Cache.h"
 
+#include "runtime/core/LargeMemory.h"
 #include "runtime/core/Model.h"
 #include "runtime/core/StatusInternal.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -42,13 +42,13 @@ bool vlm_cache_t::fits(const int64_t *other) const {
 /// A page of zeros: places that no token has yet are read, with weight 0, and
 /// must be finite.
 vlm_cache_t::Page vlm_cache_t::makePage() {
-  void *memory = std::aligned_alloc(VLM_ABI_ALIGNMENT, bytes);
+  void *memory = takeLarge(bytes, VLM_ABI_ALIGNMENT);
   if (!memory)
     return nullptr;
   std::memset(memory, 0, bytes);
   ++count;
   return {memory, [this](void *page) {
-            std::free(page);
+            giveLarge(page, bytes);
             --count;
           }};
 }

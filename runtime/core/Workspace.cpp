@@ -2,10 +2,7 @@
 
 #include "runtime/core/Workspace.h"
 
-#include "runtime/abi/vlm_abi.h"
-
-#include <cstdlib>
-#include <sys/mman.h>
+#include "runtime/core/LargeMemory.h"
 
 namespace vlmc::rt {
 
@@ -15,7 +12,7 @@ static constexpr size_t kMaxIdle = 8;
 
 static constexpr size_t kHugePage = size_t(2) << 20;
 
-Workspace::~Workspace() { std::free(memory); }
+Workspace::~Workspace() { giveLarge(memory, size); }
 
 /// Whole huge pages for what is large: one entry of the CPU's page cache then
 /// covers 2 MiB.
@@ -33,14 +30,14 @@ size_t Workspace::rounded(size_t bytes) {
 bool Workspace::reserve(size_t bytes) {
   if (bytes <= size)
     return true;
-  std::free(memory);
+  giveLarge(memory, size);
   memory = nullptr;
   size = 0;
   size_t alignment = alignmentOf(bytes);
   if (bytes > SIZE_MAX - alignment)
     return false;
   bytes = rounded(bytes);
-  memory = static_cast<std::byte *>(std::aligned_alloc(alignment, bytes));
+  memory = static_cast<std::byte *>(takeLarge(bytes, alignment));
   if (!memory)
     return false;
   size = bytes;

@@ -1,5 +1,6 @@
 //===- Preprocess.cpp - The sizes, and the C API of preprocessing ---------===//
 #include "runtime/abi/ImagePipelines.h"
+#include "runtime/core/LargeMemory.h"
 #include "runtime/core/StatusInternal.h"
 #include "runtime/image/ImageInternal.h"
 #include "runtime/image/Processor.h"
@@ -143,9 +144,11 @@ static vlm_status_t *processTo(const vlm_abi_image &processing,
       .run();
 }
 
+using Floats = std::vector<float, LargeAllocator<float>>;
+
 /// Cuts a result [3, H, W] into tiles [n, 3, side, side], row by row.
-static void cutTiles(const std::vector<float> &whole, const Size &size,
-                     int64_t side, float *tiles) {
+static void cutTiles(const Floats &whole, const Size &size, int64_t side,
+                     float *tiles) {
   for (int64_t top = 0; top < size.height; top += side)
     for (int64_t left = 0; left < size.width; left += side)
       for (int64_t channel = 0; channel < 3; ++channel)
@@ -187,7 +190,7 @@ static vlm_status_t *processTiles(const vlm_abi_image &processing,
                                        tile, backend, pixels))
     return status;
   Size target = bestResolution({processing.grid, 2 * processing.n_grid}, size);
-  std::vector<float> whole(size_t(3 * target.height * target.width));
+  Floats whole(size_t(3 * target.height * target.width));
   // The border before the picture is the shorter one, as torchvision has it.
   if (vlm_status_t *status =
           processTo(processing, backend, pool, image, fittedSize(size, target),

@@ -145,7 +145,7 @@ void Engine::clear(int32_t number) {
   Slot &slot = slots[size_t(number)];
   slot.ids.clear();
   slot.pictures.clear();
-  slot.logits = {};
+  giveUp(slot.logits);
   slot.computed = 0;
   slot.lastUse = 0;
 }
@@ -220,7 +220,7 @@ bool Engine::admit(Job &job) {
   slot.pictures = std::move(job.prompt.pictures);
   slot.computed = same;
   if (!keepsLogits)
-    slot.logits = {};
+    giveUp(slot.logits);
   slot.isBusy = true;
   job.slots = {base};
   while (job.slots.size() < count) {
@@ -260,7 +260,7 @@ static void forgetRest(Slot &slot) {
   });
   for (Picture &picture : slot.pictures) {
     picture.features.reset();
-    picture.pixels = {};
+    giveUp(picture.pixels);
   }
 }
 

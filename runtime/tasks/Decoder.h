@@ -63,7 +63,7 @@ private:
   // What the run is given, kept so that a step takes no memory.
   std::vector<int64_t> ids;
   std::vector<int32_t> sequence, position, featureRow, rows;
-  std::vector<float> features, results;
+  Floats features, results;
 };
 
 } // namespace vlmc::rt

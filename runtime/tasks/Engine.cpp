@@ -141,7 +141,7 @@ vlm_status_t *Engine::lookAtPictures(Job &job) {
   Slot &slot = slots[size_t(job.slots[0])];
   for (Picture &picture : slot.pictures) {
     if (picture.end <= slot.computed) {
-      picture.pixels = {};
+      giveUp(picture.pixels);
       continue;
     }
     ++counts.pictures;
@@ -149,7 +149,7 @@ vlm_status_t *Engine::lookAtPictures(Job &job) {
       picture.features = PictureStore::of(reader.model).find(picture.key);
     if (picture.features) {
       ++counts.reusedPictures;
-      picture.pixels = {};
+      giveUp(picture.pixels);
       continue;
     }
     if (vlm_status_t *status =
@@ -263,7 +263,7 @@ vlm_status_t *Engine::finish(const Work &work, const Slice &slice) {
     return nullptr;
   for (Picture &picture : slot.pictures) {
     picture.features.reset();
-    picture.rows = {};
+    giveUp(picture.rows);
   }
   size_t last = slice.row + (slice.wantsAll ? slice.ids.size() - 1 : 0);
   return startAnswers(job, decoder.logits(last));
@@ -304,7 +304,7 @@ vlm_status_t *Engine::startAnswers(Job &job, std::span<const float> logits) {
   }
   // The kept ones are behind the prompt, not the answer.
   std::vector<float> kept = std::move(base.logits);
-  base.logits = {};
+  giveUp(base.logits);
   if (!kept.empty())
     logits = kept;
   for (size_t i = 1; i < job.slots.size(); ++i) {

@@ -69,15 +69,15 @@ vlm_status_t *encodePicture(const vlm_model_t *model, int64_t width,
     return status;
   int64_t pixels[] = {picture.tiles, 3, picture.height, picture.width};
   int64_t dims[] = {picture.tiles, perTile.max, width};
-  std::vector<float> all(size_t(picture.tiles * perTile.max * width));
+  Floats all(size_t(picture.tiles * perTile.max * width));
   vlm_tensor_t in =
       denseTensor("pixel_values", VLM_F32, picture.pixels.data(), 4, pixels);
   vlm_tensor_t out =
       denseTensor("image_features", VLM_F32, all.data(), 3, dims);
   if (vlm_status_t *status = vlm_entry_run(tower.entry, &in, 1, &out, 1))
     return status;
-  picture.pixels = {};
-  auto rows = std::make_shared<std::vector<float>>();
+  giveUp(picture.pixels);
+  auto rows = std::make_shared<Floats>();
   rows->reserve(picture.rows.size() * size_t(width));
   for (int32_t row : picture.rows)
     rows->insert(rows->end(), all.begin() + row * width,

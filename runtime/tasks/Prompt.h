@@ -14,6 +14,7 @@
 #define VLMC_RUNTIME_TASKS_PROMPT_H
 
 #include "runtime/abi/vlm_abi.h"
+#include "runtime/core/LargeMemory.h"
 #include "runtime/vlm.h"
 
 #include <array>
@@ -29,8 +30,13 @@ namespace vlmc::rt {
 /// Tells pictures apart by what is in them.
 using PictureKey = std::array<uint8_t, 32>;
 
+using Floats = std::vector<float, LargeAllocator<float>>;
+
+/// Empties a list and gives its memory back, which assigning {} does not.
+template <typename List> void giveUp(List &list) { List().swap(list); }
+
 /// What the tower makes of a picture: a row for each of its tokens.
-using PictureFeatures = std::shared_ptr<const std::vector<float>>;
+using PictureFeatures = std::shared_ptr<const Floats>;
 
 /// A picture of a prompt, and the tokens [begin, end) in which its own stand.
 struct Picture {
@@ -39,7 +45,7 @@ struct Picture {
   int64_t tiles = 0;
   int64_t given = 0; ///< pixels before preprocessing
   /// f32 [tiles, 3, height, width]; empty once the features are there.
-  std::vector<float> pixels;
+  Floats pixels;
   /// Of the tiles' features, those that stand for its tokens.
   std::vector<int32_t> rows;
   PictureFeatures features;
