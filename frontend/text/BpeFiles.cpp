@@ -6,7 +6,7 @@
 using namespace vlmc;
 using namespace vlmc::text;
 
-static Vocabulary readVocabulary(const Fields &fields) {
+Vocabulary vlmc::text::readVocabulary(const Fields &fields) {
   Vocabulary vocabulary;
   std::unordered_map<uint32_t, const std::string *> owners;
   for (const auto &[token, value] : fields.json.items()) {
@@ -94,10 +94,10 @@ BpeDescription vlmc::text::readBpe(const Fields &root) {
   std::string type =
       model.has("type") || !model.has("merges") ? model.string("type") : "BPE";
   if (type != "BPE") {
-    model.failUnsupported(
-        "type", "expected a model that vlmc supports (BPE, Unigram), found "
-                "\"" +
-                    type + "\"");
+    model.failUnsupported("type",
+                          "expected a model that vlmc supports (BPE, Unigram, "
+                          "WordPiece), found \"" +
+                              type + "\"");
     return bpe;
   }
   if (const Json *dropout = model.find("dropout");

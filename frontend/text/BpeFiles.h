@@ -16,6 +16,9 @@ namespace vlmc::text {
 /// The section `model` of tokenizer.json; a fault is left in `root`'s fault.
 BpeDescription readBpe(const Fields &root);
 
+/// Token to id, as tokenizer.json and vocab.json write it.
+Vocabulary readVocabulary(const Fields &fields);
+
 /// Only vocabulary and merges are filled in.
 Result<BpeDescription> readBpeFiles(const std::string &vocabPath,
                                     const std::string &mergesPath);

@@ -94,6 +94,21 @@ static void readPrecompiled(const Fields &fields, std::vector<Stage> &out) {
   out.push_back(stage);
 }
 
+static void readBert(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_NORMALIZE_BERT;
+  bool lower = fields.boolean("lowercase", true);
+  // Accents go with upper case unless the file says otherwise.
+  bool accents = fields.boolean("strip_accents", lower);
+  stage.flags =
+      (fields.boolean("clean_text", true) ? VLM_TEXT_FLAG_CLEAN : 0U) |
+      (fields.boolean("handle_chinese_chars", true) ? VLM_TEXT_FLAG_IDEOGRAPHS
+                                                    : 0U) |
+      (accents ? VLM_TEXT_FLAG_ACCENTS : 0U) |
+      (lower ? VLM_TEXT_FLAG_LOWERCASE : 0U);
+  out.push_back(stage);
+}
+
 static void readStrip(const Fields &fields, std::vector<Stage> &out) {
   Stage stage;
   stage.kind = VLM_TEXT_NORMALIZE_STRIP;
@@ -142,6 +157,14 @@ static void decodeMetaspace(const Fields &fields, std::vector<Stage> &out) {
   stage.content = readBlank(fields);
   bool drops = readScheme(fields) != VLM_TEXT_PREPEND_NEVER;
   stage.flags |= drops ? VLM_TEXT_FLAG_DROP_FIRST : 0;
+  out.push_back(stage);
+}
+
+static void decodeWordPiece(const Fields &fields, std::vector<Stage> &out) {
+  Stage stage;
+  stage.kind = VLM_TEXT_DECODE_WORD_PIECE;
+  stage.content = fields.string("prefix");
+  stage.flags = fields.boolean("cleanup") ? VLM_TEXT_FLAG_CLEAN : 0;
   out.push_back(stage);
 }
 
@@ -245,9 +268,15 @@ static void readPunctuation(const Fields &fields, std::vector<Stage> &out) {
   out.back().number = readBehavior(fields, "Isolated");
 }
 
-static void readBertWords(const Fields &, std::vector<Stage> &out) {
-  out.push_back({VLM_TEXT_WHITESPACE_SPLIT, 0, 0, "", ""});
+std::vector<Stage> vlmc::text::bertWords() {
+  std::vector<Stage> out = {{VLM_TEXT_WHITESPACE_SPLIT, 0, 0, "", ""}};
   splitAt(punctuation, /*joins=*/false, out);
+  return out;
+}
+
+static void readBertWords(const Fields &, std::vector<Stage> &out) {
+  for (Stage &stage : bertWords())
+    out.push_back(std::move(stage));
 }
 
 static void readWords(const Fields &, std::vector<Stage> &out) {
@@ -263,6 +292,7 @@ static void readDelimiter(const Fields &fields, std::vector<Stage> &out) {
 }
 
 static constexpr Kind normalizers[] = {
+    {"BertNormalizer", readBert},
     {"Lowercase", readPlain<VLM_TEXT_NORMALIZE_LOWERCASE>},
     {"NFC", readPlain<VLM_TEXT_NORMALIZE_NFC>},
     {"NFD", readPlain<VLM_TEXT_NORMALIZE_NFD>},
@@ -292,6 +322,7 @@ static constexpr Kind decoders[] = {
     {"Metaspace", decodeMetaspace},
     {"Replace", decodeReplace},
     {"Strip", decodeStrip},
+    {"WordPiece", decodeWordPiece},
 };
 
 static void readComponent(const Section &section, const Fields &fields,

@@ -19,6 +19,9 @@ std::vector<Stage> readPreTokenizer(const Fields &root);
 std::vector<Stage> readDecoder(const Fields &root);
 std::vector<PostPiece> readPostProcessor(const Fields &root);
 
+/// The pre-tokenizer of BERT: words, and each punctuation mark by itself.
+std::vector<Stage> bertWords();
+
 } // namespace vlmc::text
 
 #endif // VLMC_FRONTEND_TEXT_COMPONENTS_H

@@ -33,6 +33,22 @@ void vlmc::text::startMetaspaceBpe(TokenizerDescription &tokenizer,
   tokenizer.model.unkToken.reset();
 }
 
+void vlmc::text::startByteBpe(TokenizerDescription &tokenizer,
+                              SpecialTokens &special, const Fields *config) {
+  for (const char *role : {"unk_token", "bos_token", "eos_token"})
+    special.setDefault(role, kEnd);
+  bool prefix = config ? config->boolean("add_prefix_space", false) : false;
+  tokenizer.normalizers.clear();
+  tokenizer.preTokenizers = {
+      {VLM_TEXT_BYTE_LEVEL,
+       VLM_TEXT_FLAG_USE_REGEX | (prefix ? VLM_TEXT_FLAG_ADD_PREFIX_SPACE : 0U),
+       0, "", ""}};
+  tokenizer.decoders = {{VLM_TEXT_DECODE_BYTE_LEVEL, 0, 0, "", ""}};
+  tokenizer.model.wordPrefix = tokenizer.model.wordSuffix = "";
+  tokenizer.model.flags = 0;
+  tokenizer.model.unkToken.reset();
+}
+
 void vlmc::text::startWordBpe(TokenizerDescription &tokenizer,
                               SpecialTokens &special, const Fields *config) {
   for (const char *role : {"unk_token", "eos_token", "pad_token"})

@@ -1,9 +1,9 @@
 //===- DecoderBpe.h - Byte pairs as language models have them ---*- C++ -*-===//
 //
-// The pipelines that transformers 5 builds for the tokenizers of Llama and of
-// Qwen2: of tokenizer.json they take vocabulary, merges, special tokens and
+// The pipelines that transformers 5 builds for the tokenizers of Llama, Qwen2
+// and GPT-2: of tokenizer.json they take vocabulary, merges, special tokens and
 // post-processor, the rest is fixed. Source: transformers,
-// models/llama/tokenization_llama.py and models/qwen2/tokenization_qwen2.py.
+// models/*/tokenization_*.py of llama, qwen2 and gpt2.
 //
 //===----------------------------------------------------------------------===//
 #ifndef VLMC_FRONTEND_TEXT_DECODERBPE_H
@@ -18,6 +18,10 @@ namespace vlmc::text {
 /// the vocabulary are bytes. `config` may be null.
 void startMetaspaceBpe(TokenizerDescription &tokenizer, SpecialTokens &special,
                        const Fields *config);
+
+/// Words of bytes.
+void startByteBpe(TokenizerDescription &tokenizer, SpecialTokens &special,
+                  const Fields *config);
 
 /// Words of bytes in normal form C.
 void startWordBpe(TokenizerDescription &tokenizer, SpecialTokens &special,

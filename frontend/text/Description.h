@@ -100,6 +100,7 @@ struct TokenizerDescription {
   std::map<uint32_t, AddedToken> added;
   std::map<uint32_t, bool> decodesNormalized;
   int32_t padId = -1;
+  uint32_t maxWordChars = 0; ///< of word pieces
   uint32_t maxTokens = 0;
   uint32_t paddingSide = VLM_TEXT_RIGHT;
   uint32_t truncationSide = VLM_TEXT_RIGHT;

@@ -15,6 +15,7 @@
 #include "frontend/text/SpaceBpe.h"
 #include "frontend/text/TokenizerTables.h"
 #include "frontend/text/UnigramJson.h"
+#include "frontend/text/WordPiece.h"
 #include "frontend/text/WriteTables.h"
 
 #include <algorithm>
@@ -28,12 +29,14 @@ namespace {
 
 enum class Pipeline {
   AsInFile,
+  ByteBpe,
   CaptionSentencePiece,
   EndOfWordBpe,
   LowerSpaceBpe,
   MetaspaceBpe,
   SpaceBpe,
-  WordBpe
+  WordBpe,
+  WordPiece
 };
 
 /// A JSON file of the folder that need not be there.
@@ -63,6 +66,8 @@ private:
   void finishStages(Pipeline pipeline, const SpecialTokens &special);
   bool hasModelFile() const;
   void readModel(Pipeline pipeline);
+  void readWordPieces();
+  bool tellsOfEnds(Pipeline pipeline) const;
   void addEnds(const SpecialTokens &special);
   void readStages(Pipeline pipeline);
   void takeCharsmap();
@@ -191,7 +196,18 @@ bool Reader::hasModelFile() const {
          std::filesystem::exists(path("tokenizer.model"), ignored);
 }
 
-/// What surrounds a text where no tokenizer.json says so.
+/// Whether the configuration says what surrounds a text: only where there is no
+/// tokenizer.json, and not for classes that set it themselves.
+bool Reader::tellsOfEnds(Pipeline pipeline) const {
+  bool setsItself = pipeline == Pipeline::CaptionSentencePiece ||
+                    pipeline == Pipeline::EndOfWordBpe ||
+                    pipeline == Pipeline::WordPiece;
+  return !setsItself && !tokenizer.json && config.fields &&
+         (config.fields->has("add_bos_token") ||
+          config.fields->has("add_eos_token"));
+}
+
+/// What surrounds a text as the configuration says.
 void Reader::addEnds(const SpecialTokens &special) {
   auto end = [&](const char *flag, const char *role) {
     auto content = special.content(role);
@@ -206,6 +222,13 @@ void Reader::addEnds(const SpecialTokens &special) {
   end("add_eos_token", "eos_token");
 }
 
+void Reader::readWordPieces() {
+  if (tokenizer.fields)
+    return readWordPiece(*tokenizer.fields, out);
+  if (auto problem = readWordPieceFile(path("vocab.txt"), out))
+    fail(problem->message);
+}
+
 void Reader::readModel(Pipeline pipeline) {
   if (pipeline == Pipeline::CaptionSentencePiece) {
     if (auto problem = readSentencePieceFile(path("spiece.model"), out))
@@ -218,6 +241,9 @@ void Reader::readModel(Pipeline pipeline) {
       fail(problem->message);
     return;
   }
+  if (pipeline == Pipeline::WordPiece ||
+      (tokenizer.fields && isWordPiece(*tokenizer.fields)))
+    return readWordPieces();
   if (tokenizer.fields && isUnigram(*tokenizer.fields))
     return readUnigram(*tokenizer.fields, out);
   std::string where = tokenizer.path + ": model.merges";
@@ -351,15 +377,18 @@ void Reader::readLimits(const SpecialTokens &special) {
   out.maxTokens = value < 1u << 31 ? static_cast<uint32_t>(value) : 0;
 }
 
-/// transformers 5 no longer cleans up after this kind of model, unless told so
-/// by a name that says what comes of it.
+/// transformers 5 no longer cleans up after byte pairs, unless told so by a
+/// name that says what comes of it.
 void Reader::readCleanUp() {
   if (!config.fields)
     return;
   bool cleans = config.fields->boolean("clean_up_tokenization_spaces", false);
-  if (cleans && config.fields->boolean("clean_up_tokenization_spaces_for_bpe_"
+  bool always = out.modelKind == VLM_TEXT_MODEL_UNIGRAM ||
+                out.modelKind == VLM_TEXT_MODEL_WORD_PIECE ||
+                config.fields->boolean("clean_up_tokenization_spaces_for_bpe_"
                                        "even_though_it_will_corrupt_output",
-                                       false))
+                                       false);
+  if (cleans && always)
     out.decoders.push_back({VLM_TEXT_DECODE_CLEAN_UP, 0, 0, "", ""});
 }
 
@@ -408,6 +437,8 @@ void Reader::startStages(Pipeline pipeline, SpecialTokens &special) {
     return startCaptionSentencePiece(out, special, config.get());
   case Pipeline::EndOfWordBpe:
     return startEndOfWordBpe(out, special);
+  case Pipeline::WordPiece:
+    return startWordPiece(out, special, config.get());
   case Pipeline::LowerSpaceBpe:
   case Pipeline::SpaceBpe:
     defaultPadding = "left";
@@ -415,9 +446,12 @@ void Reader::startStages(Pipeline pipeline, SpecialTokens &special) {
     if (tokenizer.fields)
       out.post = readPostProcessor(*tokenizer.fields);
     return;
+  case Pipeline::ByteBpe:
   case Pipeline::MetaspaceBpe:
   case Pipeline::WordBpe:
-    if (pipeline == Pipeline::MetaspaceBpe) {
+    if (pipeline == Pipeline::ByteBpe) {
+      startByteBpe(out, special, config.get());
+    } else if (pipeline == Pipeline::MetaspaceBpe) {
       defaultPadding = "left";
       startMetaspaceBpe(out, special, config.get());
     } else {
@@ -436,6 +470,9 @@ void Reader::finishStages(Pipeline pipeline, const SpecialTokens &special) {
     return finishCaptionSentencePiece(out, special);
   case Pipeline::EndOfWordBpe:
     finishEndOfWordBpe(out, special);
+    return warnOfOtherStages();
+  case Pipeline::WordPiece:
+    finishWordPiece(out, special);
     return warnOfOtherStages();
   default:
     return;
@@ -463,7 +500,7 @@ Result<TokenizerTables> Reader::read() {
   startStages(pipeline, special);
   addTokens(out, special.inOrder(out.added));
   finishStages(pipeline, special);
-  if (isModelFile)
+  if (isModelFile || tellsOfEnds(pipeline))
     addEnds(special);
   readSides();
   readLimits(special);
@@ -475,6 +512,12 @@ Result<TokenizerTables> Reader::read() {
   if (!fault.empty())
     return Failure{fault};
   const auto &unk = out.model.unkToken;
+  if (out.modelKind == VLM_TEXT_MODEL_WORD_PIECE &&
+      (!unk || !out.model.vocabulary.contains(*unk)))
+    return Failure{folder +
+                   ": expected the unknown token in the vocabulary, "
+                   "which words without pieces become, found " +
+                   (unk ? "no '" + *unk + "'" : "none") + "; mend the file"};
   if (unk && !out.model.vocabulary.contains(*unk))
     out.warnings.push_back(
         folder + ": the unknown token '" + *unk +
@@ -486,7 +529,8 @@ bool vlmc::hasTokenizer(const std::string &folder) {
   std::error_code ignored;
   return std::ranges::any_of(
       std::initializer_list<const char *>{"tokenizer.json", "tokenizer.model",
-                                          "vocab.json", "spiece.model"},
+                                          "vocab.json", "vocab.txt",
+                                          "spiece.model"},
       [&](const char *name) {
         return std::filesystem::exists(std::filesystem::path(folder) / name,
                                        ignored);

@@ -152,6 +152,7 @@ static vlm_text_header scalars(const TokenizerDescription &tokenizer) {
         at != tokenizer.model.vocabulary.end())
       header.unk_id = static_cast<int32_t>(at->second);
   header.pad_id = tokenizer.padId;
+  header.max_word_chars = tokenizer.maxWordChars;
   header.max_tokens = tokenizer.maxTokens;
   header.padding_side = tokenizer.paddingSide;
   header.truncation_side = tokenizer.truncationSide;
@@ -183,7 +184,8 @@ vlmc::text::writeTables(const TokenizerDescription &tokenizer) {
   header.post = writer.section(post);
   const UnigramDescription &unigram = tokenizer.unigram;
   std::vector<double> scores;
-  if (tokenizer.modelKind != VLM_TEXT_MODEL_BPE) {
+  if (tokenizer.modelKind == VLM_TEXT_MODEL_UNIGRAM ||
+      tokenizer.modelKind == VLM_TEXT_MODEL_SENTENCEPIECE) {
     scores = unigram.scores;
     scores.resize(tokens.size(), std::numeric_limits<double>::quiet_NaN());
   }

@@ -78,7 +78,9 @@ enum {
   VLM_TEXT_NORMALIZE_CAPTION =
       10, /* ASCII punctuation left out, white space collapsed and stripped, as
              Python has it; flags: LOWERCASE, in lower case before */
-  VLM_TEXT_NORMALIZE_PRECOMPILED = 11 /* by the charsmap */
+  VLM_TEXT_NORMALIZE_PRECOMPILED = 11, /* by the charsmap */
+  VLM_TEXT_NORMALIZE_BERT = 12 /* flags, in this order: CLEAN, IDEOGRAPHS,
+                                  ACCENTS, LOWERCASE */
 };
 enum {
   VLM_TEXT_SPLIT =
@@ -106,7 +108,11 @@ enum {
       9, /* the character content: so many at the begin as number's low half
             says, at the end as its high half */
   VLM_TEXT_DECODE_SENTENCEPIECE =
-      10 /* to one token, as SentencePiece with special tokens between */
+      10, /* to one token, as SentencePiece with special tokens between */
+  VLM_TEXT_DECODE_WORD_PIECE =
+      11 /* content is taken off the begin of a token, a blank put before one
+            that does not begin with it; flags: CLEAN, no blanks before
+            punctuation */
 };
 enum {
   VLM_TEXT_FLAG_REGEX = 1,
@@ -118,7 +124,10 @@ enum {
   VLM_TEXT_FLAG_RIGHT = 64,
   VLM_TEXT_FLAG_LOWERCASE = 128,
   VLM_TEXT_FLAG_SPLIT_WORDS = 256,
-  VLM_TEXT_FLAG_DROP_FIRST = 512
+  VLM_TEXT_FLAG_DROP_FIRST = 512,
+  VLM_TEXT_FLAG_CLEAN = 1024,      /* no control characters, plain blanks */
+  VLM_TEXT_FLAG_IDEOGRAPHS = 2048, /* blanks around each of them */
+  VLM_TEXT_FLAG_ACCENTS = 4096     /* are taken off */
 };
 enum {
   VLM_TEXT_PREPEND_NEVER = 0,
@@ -157,7 +166,8 @@ typedef struct vlm_text_piece {
 enum {
   VLM_TEXT_MODEL_BPE = 1,
   VLM_TEXT_MODEL_UNIGRAM = 2,
-  VLM_TEXT_MODEL_SENTENCEPIECE = 3
+  VLM_TEXT_MODEL_SENTENCEPIECE = 3,
+  VLM_TEXT_MODEL_WORD_PIECE = 4 /* the longest tokens from the left */
 };
 enum {
   VLM_TEXT_MODEL_FUSE_UNK = 1,
@@ -192,9 +202,10 @@ typedef struct vlm_text_header {
   uint32_t max_tokens; /* 0: no limit known */
   uint32_t padding_side;
   uint32_t truncation_side;
-  uint32_t reserved;
+  uint32_t max_word_chars;     /* of word pieces: longer words are unknown */
   vlm_text_string word_suffix; /* of a word's last character */
-  vlm_text_string word_prefix; /* of a word's other characters than the first;
+  vlm_text_string word_prefix; /* of a word's other characters than the first,
+                                  of word pieces: other pieces;
                                   of a SentencePiece model: put before each
                                   word, and its tokens taken off again */
   vlm_text_section strings;    /* bytes */

@@ -211,6 +211,9 @@ std::string vlmc::rt::text::makeModel(const Tables &tables,
   case VLM_TEXT_MODEL_SENTENCEPIECE:
     out = makeSentencePieceModel(tables);
     return "";
+  case VLM_TEXT_MODEL_WORD_PIECE:
+    out = makeWordPieceModel(tables);
+    return tables.header().unk_id < 0 ? "expected an unknown token" : "";
   default:
     return "unknown model " + std::to_string(tables.header().model);
   }

@@ -106,13 +106,16 @@ static void strip(std::string &text) {
   text = text.substr(begin, end - begin);
 }
 
-static void cleanUp(std::string &text) {
+/// `shortens`: "do not" becomes "don't" too.
+static void cleanUp(std::string &text, bool shortens) {
+  static constexpr std::string_view longForm = " do not";
   static constexpr std::string_view pairs[][2] = {
-      {" .", "."},     {" ?", "?"},     {" !", "!"},   {" ,", ","},
-      {" ' ", "'"},    {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"},
-      {" 've", "'ve"}, {" 're", "'re"}};
+      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {longForm, " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto &pair : pairs)
-    replaceAll(text, pair[0], pair[1]);
+    if (shortens || pair[0] != longForm)
+      replaceAll(text, pair[0], pair[1]);
 }
 
 /// Takes up to `number`'s halves of a character off both ends.
@@ -131,6 +134,21 @@ static void decodeMetaspace(std::vector<DecodedToken> &tokens,
   for (DecodedToken &token : tokens)
     replaceAll(token.text, blank,
                dropFirst && &token == tokens.data() ? "" : " ");
+}
+
+/// As `tokenizers` cleans up after word pieces: each by itself.
+static void decodeWordPiece(std::vector<DecodedToken> &tokens,
+                            std::string_view prefix, bool cleans) {
+  for (DecodedToken &token : tokens) {
+    if (&token != tokens.data()) {
+      if (token.text.starts_with(prefix))
+        token.text.erase(0, prefix.size());
+      else
+        token.text.insert(0, " ");
+    }
+    if (cleans)
+      cleanUp(token.text, /*shortens=*/true);
+  }
 }
 
 static constexpr std::string_view kSpace = "\xE2\x96\x81"; // U+2581
@@ -181,7 +199,7 @@ decodeSentencePiece(const std::vector<DecodedToken> &tokens) {
 std::string vlmc::rt::text::checkDecoders(const Tables &tables) {
   for (const vlm_text_stage &stage : tables.decoders) {
     if (stage.kind < VLM_TEXT_DECODE_BYTE_LEVEL ||
-        stage.kind > VLM_TEXT_DECODE_SENTENCEPIECE)
+        stage.kind > VLM_TEXT_DECODE_WORD_PIECE)
       return "unknown decoder " + std::to_string(stage.kind);
     if (stage.kind == VLM_TEXT_DECODE_REPLACE && !stage.pattern.bytes)
       return "expected a pattern that is not empty";
@@ -215,7 +233,7 @@ static void decodeStage(const Tables &tables, const vlm_text_stage &stage,
     return each(strip);
   case VLM_TEXT_DECODE_CLEAN_UP:
     tokens = {{join(tokens, ""), false}};
-    return each(cleanUp);
+    return each([](std::string &text) { cleanUp(text, /*shortens=*/false); });
   case VLM_TEXT_DECODE_BYTE_FALLBACK:
     return decodeByteFallback(tokens);
   case VLM_TEXT_DECODE_FUSE:
@@ -230,6 +248,8 @@ static void decodeStage(const Tables &tables, const vlm_text_stage &stage,
   case VLM_TEXT_DECODE_SENTENCEPIECE:
     tokens = {{decodeSentencePiece(tokens), false}};
     return;
+  case VLM_TEXT_DECODE_WORD_PIECE:
+    return decodeWordPiece(tokens, content, stage.flags & VLM_TEXT_FLAG_CLEAN);
   }
 }
 

@@ -29,6 +29,7 @@ std::string makeModel(const Tables &tables, std::unique_ptr<Model> &out);
 std::unique_ptr<Model> makeBpeModel(const Tables &tables);
 std::unique_ptr<Model> makeUnigramModel(const Tables &tables);
 std::unique_ptr<Model> makeSentencePieceModel(const Tables &tables);
+std::unique_ptr<Model> makeWordPieceModel(const Tables &tables);
 
 } // namespace vlmc::rt::text
 

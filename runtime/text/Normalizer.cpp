@@ -226,6 +226,9 @@ std::string vlmc::rt::text::makeNormalizer(const Tables &tables,
     out = std::move(caption);
     return "";
   }
+  case VLM_TEXT_NORMALIZE_BERT:
+    out = makeBertNormalizer(stage);
+    return "";
   default:
     return "unknown normalizer " + std::to_string(stage.kind);
   }

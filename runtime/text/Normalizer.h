@@ -23,6 +23,8 @@ public:
   virtual bool apply(std::string &text, bool &begins) const = 0;
 };
 
+std::unique_ptr<Normalizer> makeBertNormalizer(const vlm_text_stage &stage);
+
 /// Returns "" or the problem.
 std::string makeNormalizer(const Tables &tables, const vlm_text_stage &stage,
                            std::unique_ptr<Normalizer> &out);

@@ -55,11 +55,13 @@ TEST(ReadTokenizer, MissingFiles) {
             "no/such/folder: expected a folder with a tokenizer, found none; "
             "check the path");
   Folder empty;
-  EXPECT_EQ(readMessage(empty),
-            "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
-            "knows (CLIPTokenizer, GemmaTokenizer, LlamaTokenizer, "
-            "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer) in "
-            "tokenizer_config.json, found neither");
+  EXPECT_EQ(
+      readMessage(empty),
+      "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
+      "knows (BertTokenizer, CLIPTokenizer, GemmaTokenizer, GPT2Tokenizer, "
+      "LlamaTokenizer, "
+      "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer) in "
+      "tokenizer_config.json, found neither");
   Folder config;
   config.write("config.json", R"({"model_type": "clip"})");
   EXPECT_EQ(readMessage(config), "DIR/vocab.json: expected this file, since "
@@ -69,11 +71,13 @@ TEST(ReadTokenizer, MissingFiles) {
                                  "there is no tokenizer.json, found none");
   Folder other;
   other.write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer"})");
-  EXPECT_EQ(readMessage(other),
-            "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
-            "knows (CLIPTokenizer, GemmaTokenizer, LlamaTokenizer, "
-            "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer) in "
-            "tokenizer_config.json, found the class T5Tokenizer");
+  EXPECT_EQ(
+      readMessage(other),
+      "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
+      "knows (BertTokenizer, CLIPTokenizer, GemmaTokenizer, GPT2Tokenizer, "
+      "LlamaTokenizer, "
+      "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer) in "
+      "tokenizer_config.json, found the class T5Tokenizer");
 }
 
 TEST(ReadTokenizer, FaultyJson) {
@@ -129,7 +133,7 @@ TEST(ReadTokenizer, FaultyModel) {
               R"({"model": {"type": "WordLevel", "vocab": {}}})");
   EXPECT_EQ(readMessage(words),
             file + "model.type: expected a model that vlmc supports (BPE, "
-                   "Unigram), found \"WordLevel\"");
+                   "Unigram, WordPiece), found \"WordLevel\"");
 }
 
 TEST(ReadTokenizer, FaultyUnigram) {
@@ -255,11 +259,13 @@ TEST(ReadTokenizer, FaultyCharsmaps) {
 
 TEST(ReadTokenizer, UnknownComponents) {
   const std::string file = "DIR/tokenizer.json: ";
-  EXPECT_EQ(withJson(kModel, R"("normalizer": {"type": "BertNormalizer"})"),
-            file + "normalizer.type: expected a normalizer that vlmc supports "
-                   "(Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, "
-                   "Prepend, Replace, "
-                   "Strip, Sequence), found \"BertNormalizer\"");
+  EXPECT_EQ(
+      withJson(kModel, R"("normalizer": {"type": "StripAccents"})"),
+      file +
+          "normalizer.type: expected a normalizer that vlmc supports "
+          "(BertNormalizer, Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, "
+          "Prepend, Replace, "
+          "Strip, Sequence), found \"StripAccents\"");
   EXPECT_EQ(
       withJson(
           kModel,
@@ -317,7 +323,7 @@ TEST(ReadTokenizer, UnknownComponents) {
   EXPECT_EQ(withJson(kModel, R"("decoder": {"type": "CTC"})"),
             file + "decoder.type: expected a decoder that vlmc supports "
                    "(ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Strip, "
-                   "Sequence), found \"CTC\"");
+                   "WordPiece, Sequence), found \"CTC\"");
   EXPECT_EQ(
       withJson(kModel, R"("post_processor": {"type": "OtherProcessing"})"),
       file + "post_processor.type: expected a post-processor that vlmc "
@@ -431,6 +437,77 @@ TEST(ReadTokenizer, ClassesOfLanguageModels) {
   wrong.write("config.json", R"({"model_type": "llava"})");
   EXPECT_EQ(readMessage(wrong), "");
   EXPECT_EQ(Opened(wrong.path()).encode("A", false), (Ids{4}));
+}
+
+TEST(ReadTokenizer, FaultyWordPieces) {
+  auto with = [](const std::string &model) {
+    Folder folder;
+    folder.write("tokenizer.json", R"({"model": {)" + model + "}}");
+    return readMessage(folder);
+  };
+  const std::string model = "DIR/tokenizer.json: model";
+  const std::string rest =
+      R"("unk_token": "?", "continuing_subword_prefix": "##", )";
+  EXPECT_EQ(with(R"("type": "WordPiece", )" + rest + R"("vocab": {"?": 0})"),
+            model + ".max_input_chars_per_word: expected a number of "
+                    "characters, found none");
+  EXPECT_EQ(with(rest + R"("max_input_chars_per_word": -1, "vocab": {})"),
+            model + ".max_input_chars_per_word: expected a number of "
+                    "characters, found -1");
+  EXPECT_EQ(with(rest + R"("max_input_chars_per_word": 9, "vocab": {"a": 0})"),
+            "DIR: expected the unknown token in the vocabulary, which words "
+            "without pieces become, found no '?'");
+  Folder none;
+  none.write("tokenizer_config.json",
+             R"({"tokenizer_class": "BertTokenizer"})");
+  EXPECT_EQ(readMessage(none), "DIR/vocab.txt: expected this file, since there "
+                               "is no tokenizer.json, found none");
+}
+
+/// What is expected is what transformers gives for the same folder.
+TEST(ReadTokenizer, WordPiecesOfAFileOfWords) {
+  using Ids = std::vector<int32_t>;
+  Folder folder;
+  folder.write("vocab.txt",
+               "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello "
+               "\n##lo\r\nhe\n\nworld\n,\n\u732b\n\u00e9t\u00e9\n");
+  folder.write("tokenizer_config.json",
+               R"({"tokenizer_class": "BertTokenizerFast"})");
+  EXPECT_EQ(readMessage(folder), "");
+  Opened text(folder.path());
+  EXPECT_EQ(text.encode("hello, world helo"), (Ids{2, 5, 10, 9, 7, 6, 3}));
+  // Upper case and accents go, so that only what has none is found.
+  EXPECT_EQ(text.encode("H\u00c9LO \u00e9t\u00e9", false), (Ids{7, 6, 1}));
+  EXPECT_EQ(text.encode("he\u732bhe\tworld\x01", false), (Ids{7, 11, 7, 9}));
+  EXPECT_EQ(text.encode("helox [MASK]", false), (Ids{1, 4}));
+  EXPECT_EQ(text.decode({2, 7, 6, 10, 9, 3}), "helo, world");
+  folder.write("tokenizer_config.json",
+               R"({"tokenizer_class": "BertTokenizer", "do_lower_case": false,
+                   "tokenize_chinese_chars": false})");
+  Opened cased(folder.path());
+  EXPECT_EQ(cased.encode("H\u00c9 \u00e9t\u00e9 he\u732b", false),
+            (Ids{1, 12, 1}));
+}
+
+/// Byte pairs of vocab.json and merges.txt, with the ends that the
+/// configuration names; tokenizer.json, where there is one, counts before it.
+TEST(ReadTokenizer, ClassOfGpt2) {
+  using Ids = std::vector<int32_t>;
+  Folder folder;
+  folder.write(
+      "vocab.json",
+      R"({"a": 0, "b": 1, "\u0120": 2, "ab": 3, "\u0120a": 4, "<|endoftext|>": 5, "</s>": 6})");
+  folder.write("merges.txt", "#version: 0.2\na b\n\u0120 a\n");
+  folder.write(
+      "tokenizer_config.json",
+      R"({"tokenizer_class": "GPT2Tokenizer", "bos_token": "</s>", "add_bos_token": true})");
+  Opened ends(folder.path());
+  EXPECT_EQ(ends.encode("ab a"), (Ids{6, 3, 4}));
+  folder.write(
+      "tokenizer_config.json",
+      R"({"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": true})");
+  EXPECT_EQ(Opened(folder.path()).encode("ab a<|endoftext|>b"),
+            (Ids{2, 3, 4, 5, 2, 1}));
 }
 
 /// A SentencePiece model of pieces and their types.
