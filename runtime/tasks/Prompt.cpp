@@ -26,6 +26,9 @@ int64_t Prompt::pixels() const {
 
 vlm_status_t *PromptReader::open(const vlm_model_t *opened) {
   model = opened;
+  Encoder decoder;
+  if (vlm_status_t *status = decoder.find(model, "decode", "generate text"))
+    return status;
   facts = vlm_model_abi(model)->generation;
   if (!facts)
     return makeStatus(VLM_UNSUPPORTED, std::string("model '") +

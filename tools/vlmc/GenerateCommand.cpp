@@ -1,10 +1,11 @@
 //===- GenerateCommand.cpp - Answers about pictures -----------------------===//
 //
 // `vlmc generate M --image F --prompt S`: prints the answer as it comes. And
-// `vlmc count`, which tells how many tokens the request has, without running
-// it.
+// `vlmc count`, which tells how many tokens the request has and what it will
+// take, without running it.
 //
 //===----------------------------------------------------------------------===//
+#include "tools/vlmc/AnswerReport.h"
 #include "tools/vlmc/Command.h"
 #include "tools/vlmc/OpenModel.h"
 #include "tools/vlmc/SessionOptions.h"
@@ -23,16 +24,29 @@ public:
 
 protected:
   std::optional<Fault> open();
-  Outcome<RenderedPrompt> render() const;
+  /// The request over memory of the command's.
+  std::optional<Fault> makeRequest(vlm_request_t &request);
 
   ModelOptions options;
   std::vector<std::string> images;
   std::string prompt;
   bool isRaw = false;
   int64_t maxTokens = 0, prefill = 0;
+  bool json = false;
+  SamplingOptions sampling;
+  int64_t maxTiles = 0, maxPixels = 0;
+  size_t maxBytes = 0;
   Conversation conversation;
   std::optional<OpenModel> model;
   OpenSession session;
+
+private:
+  Outcome<RenderedPrompt> render() const;
+
+  RenderedPrompt rendered;
+  std::vector<const vlm_image_t *> pictures;
+  std::vector<const char *> stops;
+  vlm_generate_options_t generate{};
 };
 
 class GenerateCommand : public RequestCommand {
@@ -43,9 +57,6 @@ public:
   }
   void declare(CLI::App &app) override;
   ExitCode run() override;
-
-private:
-  SamplingOptions sampling;
 };
 
 class CountCommand : public RequestCommand {
@@ -54,6 +65,7 @@ public:
   const char *summary() const override {
     return "tells how many tokens a request has";
   }
+  void declare(CLI::App &app) override;
   ExitCode run() override;
 };
 
@@ -94,6 +106,27 @@ std::optional<Fault> RequestCommand::open() {
   return std::nullopt;
 }
 
+std::optional<Fault> RequestCommand::makeRequest(vlm_request_t &request) {
+  Outcome<RenderedPrompt> prompt = render();
+  if (!prompt)
+    return prompt.takeFault();
+  rendered = std::move(*prompt);
+  pictures = conversation.images();
+  generate = finished(sampling, stops);
+  request = {};
+  request.struct_bytes = sizeof(request);
+  request.text = rendered.text.data();
+  request.bytes = rendered.text.size();
+  request.images = pictures.data();
+  request.image_count = pictures.size();
+  request.special = rendered.addsSpecial ? 1 : 0;
+  request.options = &generate;
+  request.max_tiles = maxTiles;
+  request.max_pixels = maxPixels;
+  request.max_bytes = maxBytes;
+  return std::nullopt;
+}
+
 Outcome<RenderedPrompt> RequestCommand::render() const {
   size_t bytes = 0;
   bool hasTemplate =
@@ -109,36 +142,76 @@ void GenerateCommand::declare(CLI::App &app) {
                  "tokens of the prompt that run at once; 0: 512")
       ->type_name("N");
   addSamplingOptions(app, sampling);
+  CLI::Option *asJson = app.add_flag(
+      "--json", json, "print answers, their ends and tokens as a line of JSON");
+  addAnswerOptions(app, sampling, asJson);
+  app.add_option("--max-tiles", maxTiles,
+                 "refuse pictures that become more tiles")
+      ->type_name("N");
+  app.add_option("--max-pixels", maxPixels,
+                 "refuse pictures that have more pixels together")
+      ->type_name("N");
+  app.add_option("--max-memory", maxBytes,
+                 "refuse a request that would need more memory")
+      ->type_name("BYTES");
 }
 
 ExitCode GenerateCommand::run() {
   if (std::optional<Fault> fault = open())
     return report(*fault);
-  Outcome<RenderedPrompt> rendered = render();
-  if (!rendered)
-    return report(rendered.takeFault());
-  if (std::optional<Fault> fault =
-          givePrompt(session, *rendered, conversation.images()))
+  vlm_request_t request;
+  if (std::optional<Fault> fault = makeRequest(request))
     return report(*fault);
-  const std::atomic<bool> never = false;
-  Outcome<std::string> answer = stream(session, sampling, never);
-  return answer ? ExitCode::Done : report(answer.takeFault());
+  const vlm_generate_options_t &wanted = *request.options;
+  AnswerReport answers(!json && wanted.answers < 2,
+                       wanted.logprobs || wanted.top_logprobs);
+  request.callback = AnswerReport::hear;
+  request.user = &answers;
+  if (std::optional<Fault> fault =
+          check(vlm_session_answer(session.session.get(), &request)))
+    return report(*fault);
+  if (json)
+    answers.printJson(session.session.get());
+  else
+    answers.print();
+  return ExitCode::Done;
+}
+
+void CountCommand::declare(CLI::App &app) {
+  RequestCommand::declare(app);
+  app.add_flag("--json", json,
+               "print tokens, tiles, pixels and the memory that the request "
+               "will need as a line of JSON");
+  app.add_option("--max-new-tokens", sampling.options.max_new_tokens,
+                 "longest answer, for the memory; 0: as the checkpoint says")
+      ->type_name("N");
+  app.add_option("--n", sampling.options.answers,
+                 "how many answers, for the memory")
+      ->type_name("N");
+  sampling.options.struct_bytes = sizeof(sampling.options);
 }
 
 ExitCode CountCommand::run() {
   if (std::optional<Fault> fault = open())
     return report(*fault);
-  Outcome<RenderedPrompt> rendered = render();
-  if (!rendered)
-    return report(rendered.takeFault());
-  std::vector<const vlm_image_t *> pictures = conversation.images();
-  int64_t tokens = 0;
-  if (std::optional<Fault> fault = check(vlm_session_count(
-          session.session.get(), rendered->text.data(), rendered->text.size(),
-          pictures.data(), pictures.size(), rendered->addsSpecial ? 1 : 0,
-          &tokens)))
+  vlm_request_t request;
+  if (std::optional<Fault> fault = makeRequest(request))
     return report(*fault);
-  std::printf("%lld\n", static_cast<long long>(tokens));
+  vlm_prediction_t told{};
+  told.struct_bytes = sizeof(told);
+  if (std::optional<Fault> fault =
+          check(vlm_session_predict(session.session.get(), &request, &told)))
+    return report(*fault);
+  if (!json) {
+    std::printf("%lld\n", static_cast<long long>(told.tokens));
+    return ExitCode::Done;
+  }
+  nlohmann::ordered_json line{
+      {"tokens", told.tokens},           {"tiles", told.tiles},
+      {"pixels", told.pixels},           {"bytes", told.bytes},
+      {"cache_bytes", told.cache_bytes}, {"picture_bytes", told.picture_bytes},
+      {"work_bytes", told.work_bytes}};
+  std::printf("%s\n", line.dump().c_str());
   return ExitCode::Done;
 }
 

@@ -40,6 +40,37 @@ void addSamplingOptions(CLI::App &app, SamplingOptions &sampling) {
       ->type_name("TEXT...");
 }
 
+void addAnswerOptions(CLI::App &app, SamplingOptions &sampling,
+                      CLI::Option *json) {
+  vlm_generate_options_t &options = sampling.options;
+  app.add_option("--n", options.answers,
+                 "how many answers are given; each draws by a seed of its own, "
+                 "the next number")
+      ->type_name("N");
+  app.add_flag("--logprobs", options.logprobs,
+               "tell how likely each token of the answers was, as natural "
+               "logarithms")
+      ->needs(json);
+  app.add_option("--top-logprobs", options.top_logprobs,
+                 "and the N likeliest tokens in its place")
+      ->needs(json)
+      ->type_name("N");
+  app.add_flag("--prompt-logprobs", options.prompt_logprobs,
+               "the same for the tokens of the prompt")
+      ->needs(json);
+}
+
+vlm_generate_options_t finished(const SamplingOptions &sampling,
+                                std::vector<const char *> &pointers) {
+  pointers.clear();
+  for (const std::string &text : sampling.stops)
+    pointers.push_back(text.c_str());
+  vlm_generate_options_t options = sampling.options;
+  options.stops = pointers.data();
+  options.stop_count = pointers.size();
+  return options;
+}
+
 Outcome<OpenSession> openSession(const vlm_model_t *model, int64_t maxTokens,
                                  int64_t prefill) {
   OpenSession result;
@@ -81,12 +112,8 @@ static int hear(void *user, const char *text, size_t bytes) {
 Outcome<std::string> stream(OpenSession &session,
                             const SamplingOptions &sampling,
                             const std::atomic<bool> &stop) {
-  vlm_generate_options_t options = sampling.options;
   std::vector<const char *> stops;
-  for (const std::string &text : sampling.stops)
-    stops.push_back(text.c_str());
-  options.stops = stops.data();
-  options.stop_count = stops.size();
+  vlm_generate_options_t options = finished(sampling, stops);
   Listener listener{stop, ""};
   if (std::optional<Fault> fault = check(vlm_session_generate(
           session.session.get(), &options, hear, &listener, nullptr, nullptr)))

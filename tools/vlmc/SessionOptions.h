@@ -17,6 +17,7 @@
 
 namespace CLI {
 class App;
+class Option;
 } // namespace CLI
 
 namespace vlmc::tool {
@@ -29,6 +30,15 @@ struct SamplingOptions {
 /// Adds --max-new-tokens, --temperature, --top-k, --top-p, --min-p, penalties,
 /// --seed and --stop.
 void addSamplingOptions(CLI::App &app, SamplingOptions &sampling);
+
+/// Adds --n, --logprobs, --top-logprobs and --prompt-logprobs; the last three
+/// need `json`.
+void addAnswerOptions(CLI::App &app, SamplingOptions &sampling,
+                      CLI::Option *json);
+
+/// The options with what they point to, which is `pointers`.
+vlm_generate_options_t finished(const SamplingOptions &sampling,
+                                std::vector<const char *> &pointers);
 
 struct OpenSession {
   std::unique_ptr<vlm_session_t, decltype(&vlm_session_destroy)> session{
