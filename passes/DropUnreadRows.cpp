@@ -73,6 +73,12 @@ static bool mergeTakes(TakeTokensOp take) {
   return !same.empty();
 }
 
+/// How many tokens stand in front of each sequence.
+static int64_t countFront(PrependTokensOp prepend) {
+  auto type = cast<RankedTensorType>(prepend.getTokens().getType());
+  return type.getDimSize(type.getRank() - 2);
+}
+
 /// Which operands of `op` have to be taken so that its result is; or why it
 /// does not work.
 static std::string operandsToTake(Operation *op, TakeTokensOp take,
@@ -85,6 +91,10 @@ static std::string operandsToTake(Operation *op, TakeTokensOp take,
   if (isa<MultiplyOp, RopeOp>(op)) {
     operands.assign({0, 1});
     return "";
+  }
+  if (auto gated = dyn_cast<GatedAddOp>(op)) {
+    operands.assign({0, 1});
+    return gated.getShown() ? "it looks at a column of all tokens" : "";
   }
   if (auto attention = dyn_cast<CachedAttentionOp>(op)) {
     operands.assign({0});
@@ -114,8 +124,7 @@ static std::string operandsToTake(Operation *op, TakeTokensOp take,
     return "";
   }
   if (auto prepend = dyn_cast<PrependTokensOp>(op)) {
-    int64_t learned =
-        cast<RankedTensorType>(prepend.getTokens().getType()).getDimSize(0);
+    int64_t learned = countFront(prepend);
     operands.assign({1});
     if (take.getPosition() &&
         static_cast<int64_t>(*take.getPosition()) >= learned)
@@ -127,8 +136,7 @@ static std::string operandsToTake(Operation *op, TakeTokensOp take,
 
 /// `prepend_tokens` and a token behind the learned ones: that of its input.
 static Value takeBehind(PrependTokensOp prepend, TakeTokensOp take) {
-  int64_t learned =
-      cast<RankedTensorType>(prepend.getTokens().getType()).getDimSize(0);
+  int64_t learned = countFront(prepend);
   OpBuilder builder(take);
   auto behind = TakeTokensOp::create(
       builder, take.getLoc(), take.getType(), prepend.getInput(), Value(),

@@ -69,6 +69,14 @@ static void fuseInto(GroupOp group, const FusionRules &rules) {
                               describe(reader), why);
         return;
       }
+    if (auto gated = dyn_cast<GatedAddOp>(reader);
+        gated && gated.getBranch() != result) {
+      reportMissed(group, passName)
+          << remark::reason("{0} does not compute {1}: it is what the branch "
+                            "is added to",
+                            describe(group), describe(reader));
+      return;
+    }
     reportPassed(group, passName)
         << remark::add("{0} computes {1}", describe(group), describe(reader));
     pullConsumer(group, reader);

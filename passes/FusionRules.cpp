@@ -12,7 +12,8 @@ bool vlmc::isView(Operation *op) {
 bool vlmc::isRowWise(Operation *op) {
   return isView(op) ||
          isa<LayerNormOp, L2NormalizeOp, ActivationOp, AddOp, EmbeddingOp,
-             PrependTokensOp, RmsNormOp, MultiplyOp, RopeOp, MergeTokensOp>(op);
+             PrependTokensOp, RmsNormOp, MultiplyOp, RopeOp, MergeTokensOp,
+             GatedAddOp>(op);
 }
 
 bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
@@ -20,7 +21,7 @@ bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
   switch (anchor) {
   case AnchorKind::Gemm:
     if (place == FusionPlace::Epilogue)
-      return isa<ActivationOp, AddOp, SqueezeOp>(op);
+      return isa<ActivationOp, AddOp, SqueezeOp, GatedAddOp>(op);
     // The CPU kernels pack the rows of their input, and normalise them on the
     // way; where the hardware copies tiles by itself there is no such moment.
     if (arch == "cuda")

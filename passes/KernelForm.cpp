@@ -74,10 +74,21 @@ static LogicalResult checkEpilogue(Operation *anchor,
     if (isa<YieldOp>(reader))
       return success();
     seen.insert(reader);
-    if (!isa<ActivationOp, SqueezeOp, AddOp>(reader))
+    if (!isa<ActivationOp, SqueezeOp, AddOp, GatedAddOp>(reader))
       return reader->emitOpError()
-             << "cannot be in the epilogue of a product; activation, add and "
-                "squeeze can";
+             << "cannot be in the epilogue of a product; activation, add, "
+                "gated_add and squeeze can";
+    if (auto gated = dyn_cast<GatedAddOp>(reader))
+      for (Value side : gated->getOperands()) {
+        if (side == gated.getBranch())
+          continue;
+        if (!isViewOfArgument(side))
+          return gated.emitOpError()
+                 << "in the epilogue of a product must have the product as its "
+                    "branch and arguments beside it";
+        for (; Operation *op = side.getDefiningOp(); side = op->getOperand(0))
+          seen.insert(op);
+      }
     if (auto add = dyn_cast<AddOp>(reader)) {
       if (add.getLhs() != value)
         return add.emitOpError() << "in the epilogue of a product must have "

@@ -164,10 +164,20 @@ private:
                : query;
   }
   Value sequenceOf(KernelFrame &frame, Value query) {
-    return loadColumn(frame.operand(op.getSequence()), tokenOf(frame, query));
+    Value column = op.getFirst() ? op.getQuerySequence() : op.getSequence();
+    return loadColumn(frame.operand(column), tokenOf(frame, query));
   }
-  Value positionOf(KernelFrame &frame, Value query) {
-    return loadColumn(frame.operand(op.getPosition()), tokenOf(frame, query));
+  /// The first key that a query may see, and the one behind the last.
+  std::pair<Value, Value> rangeOf(KernelFrame &frame, Value query) {
+    Value token = tokenOf(frame, query);
+    if (op.getFirst())
+      return {loadColumn(frame.operand(op.getFirst()), token),
+              loadColumn(frame.operand(op.getLast()), token)};
+    Value position = loadColumn(frame.operand(op.getPosition()), token);
+    Value first = e.constant(0);
+    if (int64_t window = op.getWindow())
+      first = e.max(e.sub(position, e.constant(window - 1)), first);
+    return {first, e.add(position, 1)};
   }
 
   /// One block of queries and one key head: run by run.
@@ -203,20 +213,23 @@ private:
                  Value end) {
     Scratch s = layOut(frame.scratch);
     Value rows = e.mul(e.sub(end, first), group);
+    // The keys that any query of the run may see. A query that sees none must
+    // not widen them.
     SmallVector<Value> span =
         e.loop(first, end, 1, {e.constant(INT64_MAX), e.constant(0)},
                [&](Value query, ValueRange carried) {
-                 Value position = positionOf(frame, query);
+                 auto [from, to] = rangeOf(frame, query);
                  packQueries(frame, s, head, query, e.sub(query, first));
-                 return SmallVector<Value>{e.min(carried[0], position),
-                                           e.max(carried[1], position)};
+                 if (op.getFirst()) {
+                   Value any = e.less(from, to);
+                   from = e.select(any, from, e.constant(INT64_MAX));
+                   to = e.select(any, to, e.constant(0));
+                 }
+                 return SmallVector<Value>{e.min(carried[0], from),
+                                           e.max(carried[1], to)};
                });
     clear(s, rows);
-    int64_t window = op.getWindow();
-    Value earliest =
-        window ? e.max(e.sub(span[0], e.constant(window - 1)), e.constant(0))
-               : e.constant(0);
-    e.loop(e.div(earliest, pageTokens), e.add(e.div(span[1], pageTokens), 1), 1,
+    e.loop(e.div(span[0], pageTokens), e.ceilDiv(span[1], pageTokens), 1,
            [&](Value page) {
              Value base = pageOf(frame, sequence, page);
              attendPage(frame, s, head, first, rows, base,
@@ -264,10 +277,11 @@ private:
       e.call(scoresTile(count), {queries, keys, scores});
     });
     e.loop(e.constant(0), rows, 1, [&](Value row) {
-      Value position = positionOf(frame, e.add(first, e.div(row, group)));
+      auto [from, to] = rangeOf(frame, e.add(first, e.div(row, group)));
       e.call(softmaxRow(),
-             {e.at(s.scores, e.mul(row, pageTokens)), firstKey, position,
-              e.at(s.maximum, row), e.at(s.total, row), e.at(s.scale, row)});
+             {e.at(s.scores, e.mul(row, pageTokens)), e.sub(from, firstKey),
+              e.sub(to, firstKey), e.at(s.maximum, row), e.at(s.total, row),
+              e.at(s.scale, row)});
     });
     forTiles(rows, [&](Value row, int64_t count) {
       Value scores = e.at(s.scores, e.mul(row, pageTokens));
@@ -284,9 +298,16 @@ private:
       Value query = e.add(first, e.div(row, group));
       Value feature = e.mul(e.add(e.mul(head, group), e.rem(row, group)), size);
       Value to = e.at(frame.result(0), e.add(e.mul(query, features), feature));
+      Value total = e.load(e.f32, e.at(s.total, row));
+      // A query that sees no key has a total and sums of 0.
+      if (op.getFirst()) {
+        Value none =
+            arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, total,
+                                  e.fconstant(e.f32, 0));
+        total = e.select(none, e.fconstant(e.f32, 1), total);
+      }
       Value inverse =
-          e.broadcast(e.vector, e.fdiv(e.fconstant(e.f32, 1),
-                                       e.load(e.f32, e.at(s.total, row))));
+          e.broadcast(e.vector, e.fdiv(e.fconstant(e.f32, 1), total));
       Value from = e.at(s.sums, e.mul(row, padded));
       forHead([&](Value d, int64_t valid) {
         Value x = e.load(e.vector, e.at(from, d));
@@ -386,8 +407,9 @@ private:
         });
   }
 
-  /// (scores, first key, position, maximum, total, scale): turns a row's scores
-  /// with a page into weights, and what came before into their measure.
+  /// (scores, first, last, maximum, total, scale): turns a row's scores with a
+  /// page, of which it sees places [first, last), into weights, and what came
+  /// before into their measure.
   std::string softmaxRow() {
     return ensure(
         "_softmax", {e.ptr, e.i64, e.i64, e.ptr, e.ptr, e.ptr},
@@ -396,7 +418,7 @@ private:
           Value lowest = e.fconstant(e.vector, -FLT_MAX), top = lowest;
           for (int64_t c = 0; c < pageTokens; c += e.lanes()) {
             Value x = capped(e.load(e.vector, e.at(a[0], c)));
-            allowed.push_back(isAllowed(e.add(a[1], c), a[2]));
+            allowed.push_back(isAllowed(c, a[1], a[2]));
             scores.push_back(e.select(allowed.back(), x, lowest));
             top = e.fmax(scores.back(), top);
           }
@@ -429,25 +451,23 @@ private:
     return e.fmul(x, e.fconstant(e.vector, cap * 1.44269504088896341));
   }
 
-  /// For each lane whether key `first` + lane may be seen from `position`.
-  Value isAllowed(Value first, Value position) {
+  /// For each lane whether place `begin` + lane of a page is in [first, last).
+  Value isAllowed(int64_t begin, Value first, Value last) {
     auto type = VectorType::get({e.lanes()}, e.i64);
     SmallVector<int64_t> numbers =
-        llvm::to_vector(llvm::seq<int64_t>(0, e.lanes()));
-    Value lanes = arith::ConstantOp::create(
+        llvm::to_vector(llvm::seq<int64_t>(begin, begin + e.lanes()));
+    Value places = arith::ConstantOp::create(
         e.b, e.loc, DenseElementsAttr::get(type, ArrayRef<int64_t>(numbers)));
-    Value distance =
-        vector::BroadcastOp::create(e.b, e.loc, type, e.sub(position, first));
-    Value back = arith::SubIOp::create(e.b, e.loc, distance, lanes);
-    auto compare = [&](arith::CmpIPredicate predicate, int64_t bound) {
-      Value limit = arith::ConstantOp::create(
-          e.b, e.loc, DenseElementsAttr::get(type, bound));
-      return arith::CmpIOp::create(e.b, e.loc, predicate, back, limit);
+    auto wide = [&](Value x) {
+      return vector::BroadcastOp::create(e.b, e.loc, type, x);
     };
-    Value allowed = compare(arith::CmpIPredicate::sge, 0);
-    if (int64_t window = op.getWindow())
+    Value allowed = arith::CmpIOp::create(
+        e.b, e.loc, arith::CmpIPredicate::slt, places, wide(last));
+    if (op.getWindow() || op.getFirst())
       allowed = arith::AndIOp::create(
-          e.b, e.loc, allowed, compare(arith::CmpIPredicate::slt, window));
+          e.b, e.loc, allowed,
+          arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, places,
+                                wide(first)));
     return allowed;
   }
 };

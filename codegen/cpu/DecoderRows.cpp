@@ -20,6 +20,29 @@ Row RowEmitter::prepareSliceTokens(vlm::SliceTokensOp op, Value m) {
   return prepare(op.getInput(), e.add(e.add(e.mul(batch, all), token), begin));
 }
 
+/// Tokens that are not shown have a factor of 0: what is added is then 0, unless
+/// the branch is not finite, so a selection decides.
+Row RowEmitter::prepareGatedAdd(vlm::GatedAddOp op, Value m) {
+  Row residual = prepare(op.getResidual(), m), branch = prepare(op.getBranch(), m);
+  Row gate = prepare(op.getGate(), e.constant(0));
+  bool isScalar = vlm::getFeatures(op.getGate()) == 1;
+  Value factor, isHidden;
+  if (isScalar)
+    factor = emitTanh(e, gate(e.constant(0), e.f32, 1));
+  if (op.getShown()) {
+    Value shown = e.load(e.i32, e.at(frame.operand(op.getShown()), m, e.i32));
+    shown = arith::ExtSIOp::create(e.b, e.loc, e.i64, shown);
+    isHidden = e.equal(shown, e.constant(0));
+  }
+  return [=, this](Value k, Type type, int64_t valid) -> Value {
+    Value x = residual(k, type, valid);
+    Value open = isScalar ? e.broadcast(type, factor)
+                          : emitTanh(e, gate(k, type, valid));
+    Value sum = e.fma(open, branch(k, type, valid), x);
+    return isHidden ? e.select(isHidden, x, sum) : sum;
+  };
+}
+
 Row RowEmitter::prepareMultiply(vlm::MultiplyOp op, Value m) {
   Row lhs = prepare(op.getLhs(), m), rhs = prepare(op.getRhs(), m);
   return [this, lhs, rhs](Value k, Type type, int64_t valid) {
@@ -59,6 +82,23 @@ Value RowEmitter::inverseRms(const Row &input, Value first, int64_t group,
   Value mean = e.fdiv(squares, e.fconstant(e.f32, double(group)));
   return e.fdiv(e.fconstant(e.f32, 1),
                 e.sqrt(e.fadd(mean, e.fconstant(e.f32, epsilon))));
+}
+
+Row RowEmitter::groupNorm(const Row &input, const Row &weight, const Row &bias,
+                          int64_t group, double epsilon) {
+  return [=, this](Value k, Type type, int64_t valid) -> Value {
+    return lanewise(k, type, valid, group, [&](Value at, Type part, int64_t n) {
+      Value first = e.mul(e.div(at, group), group);
+      Row inGroup = [&](Value d, Type type, int64_t valid) {
+        return input(e.add(first, d), type, valid);
+      };
+      SmallVector<Value> sums = moments(inGroup, group, epsilon);
+      Value centred = e.fsub(input(at, part, n), e.broadcast(part, sums[0]));
+      Value d = e.sub(at, first);
+      return e.fma(e.fmul(centred, e.broadcast(part, sums[1])),
+                   weight(d, part, n), bias(d, part, n));
+    });
+  };
 }
 
 Row RowEmitter::prepareRmsNorm(vlm::RmsNormOp op, Value m) {

@@ -13,7 +13,8 @@ using namespace vlmc;
 using namespace vlmc::cpu;
 
 RowBlocks cpu::rowBlocks(Emitter &e, Value rows, int64_t mr, Value mc) {
-  Value panels = e.ceilDiv(rows, mr);
+  // Of no rows there is one panel: a size of 0 is no divisor.
+  Value panels = e.max(e.ceilDiv(rows, mr), e.constant(1));
   auto ceil = [&](Value x, Value y) {
     return e.div(e.sub(e.add(x, y), e.constant(1)), y);
   };

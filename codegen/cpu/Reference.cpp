@@ -120,6 +120,7 @@ private:
           return e.fmul(get(multiply.getLhs(), m, n),
                         get(multiply.getRhs(), m, n));
         })
+        .Case([&](vlm::GatedAddOp add) { return gated(add, m, n); })
         .Case([&](vlm::RopeOp rope) { return rotated(rope, m, n); })
         .Case([&](vlm::MergeTokensOp merge) { return merged(merge, m, n); })
         .Case([&](vlm::EmbeddingOp embedding) {
@@ -168,12 +169,29 @@ private:
   }
 
   Value prepended(vlm::PrependTokensOp prepend, Value m, Value n) {
-    int64_t front = cast<RankedTensorType>(prepend.getTokens().getType()).getDimSize(0);
+    auto type = cast<RankedTensorType>(prepend.getTokens().getType());
+    int64_t front = type.getDimSize(type.getRank() - 2);
     int64_t rest = cast<RankedTensorType>(prepend.getInput().getType()).getDimSize(1);
     Value batch = e.div(m, front + rest), token = e.rem(m, front + rest);
-    Value inFront = get(prepend.getTokens(), e.min(token, e.constant(front - 1)), n);
+    Value row = e.min(token, e.constant(front - 1));
+    if (type.getRank() == 3)
+      row = e.add(e.mul(batch, front), row);
+    Value inFront = get(prepend.getTokens(), row, n);
     Value behind = get(prepend.getInput(), e.add(e.mul(batch, rest), e.max(e.sub(token, e.constant(front)), zero())), n);
     return e.select(e.less(token, e.constant(front)), inFront, behind);
+  }
+
+  Value gated(vlm::GatedAddOp add, Value m, Value n) {
+    Value column = width(add.getGate()) == 1 ? zero() : n;
+    Value gate = math::TanhOp::create(e.b, e.loc,
+                                      getWide(add.getGate(), zero(), column));
+    Value residual = getWide(add.getResidual(), m, n);
+    Value sum =
+        e.fadd(residual, e.fmul(gate, getWide(add.getBranch(), m, n)));
+    if (!add.getShown())
+      return sum;
+    Value isHidden = e.equal(getIndex(add.getShown(), m), zero());
+    return e.select(isHidden, residual, sum);
   }
 
   Value sigmoid(Value x) {
@@ -258,16 +276,28 @@ private:
   }
 
   void emitLayerNorm(vlm::LayerNormOp norm, Value m) {
-    Value input = norm.getInput(), length = e.constant(width(input)), count = wide(static_cast<double>(width(input)));
-    Value mean = e.fdiv(sum(length, [&](Value k) { return getWide(input, m, k); }), count);
-    Value squares = sum(length, [&](Value k) {
-      Value difference = e.fsub(getWide(input, m, k), mean);
-      return e.fmul(difference, difference);
-    });
-    Value deviation = e.sqrt(e.fadd(e.fdiv(squares, count), wide(norm.getEpsilon().convertToDouble())));
-    features([&](Value n) {
-      Value x = e.fdiv(e.fsub(getWide(input, m, n), mean), deviation);
-      set(m, n, e.fadd(e.fmul(x, getWide(norm.getWeight(), zero(), n)), getWide(norm.getBias(), zero(), n)));
+    Value input = norm.getInput();
+    int64_t group = width(norm.getWeight());
+    Value length = e.constant(group), count = wide(static_cast<double>(group));
+    Value epsilon = wide(norm.getEpsilon().convertToDouble());
+    e.loop(zero(), e.constant(width(input)), group, [&](Value first) {
+      Value mean = e.fdiv(sum(length,
+                              [&](Value k) {
+                                return getWide(input, m, e.add(first, k));
+                              }),
+                          count);
+      Value squares = sum(length, [&](Value k) {
+        Value difference = e.fsub(getWide(input, m, e.add(first, k)), mean);
+        return e.fmul(difference, difference);
+      });
+      Value deviation = e.sqrt(e.fadd(e.fdiv(squares, count), epsilon));
+      e.loop(zero(), length, 1, [&](Value k) {
+        Value n = e.add(first, k);
+        Value x = e.fdiv(e.fsub(getWide(input, m, n), mean), deviation);
+        set(m, n,
+            e.fadd(e.fmul(x, getWide(norm.getWeight(), zero(), k)),
+                   getWide(norm.getBias(), zero(), k)));
+      });
     });
   }
 
@@ -415,9 +445,13 @@ private:
     Cache cache = cacheOf(a);
     int64_t heads = a.getNumHeads(), group = heads / cache.heads;
     Value token = a.getQueryToken() ? getIndex(a.getQueryToken(), m) : m;
-    Value sequence = getIndex(a.getSequence(), token);
-    Value position = getIndex(a.getPosition(), token);
-    Value end = e.add(position, 1), begin = zero();
+    Value sequence = getIndex(
+        a.getFirst() ? a.getQuerySequence() : a.getSequence(), token);
+    Value begin = zero();
+    Value end = a.getFirst() ? getIndex(a.getLast(), token)
+                             : e.add(getIndex(a.getPosition(), token), 1);
+    if (a.getFirst())
+      begin = getIndex(a.getFirst(), token);
     if (int64_t window = a.getWindow())
       begin = e.max(e.sub(end, e.constant(window)), zero());
     double cap = a.getSoftcap().convertToDouble();
@@ -455,6 +489,8 @@ private:
             });
             return SmallVector<Value>{e.fadd(carried[0], weight)};
           })[0];
+      if (a.getFirst()) // where there is no key, the sums are 0
+        total = e.select(e.less(begin, end), total, wide(1));
       e.loop(zero(), e.constant(cache.size), 1, [&](Value d) {
         set(m, e.add(e.mul(head, cache.size), d),
             e.fdiv(e.load(f64, sumAt(d), 8), total));

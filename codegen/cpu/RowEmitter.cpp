@@ -131,6 +131,7 @@ Row RowEmitter::prepare(Value value, Value m) {
       .Case([&](vlm::EmbeddingOp op) { return prepareEmbedding(op, m); })
       .Case([&](vlm::PrependTokensOp op) { return preparePrepend(op, m); })
       .Case([&](vlm::TakeTokensOp op) { return prepareTake(op, m); })
+      .Case([&](vlm::GatedAddOp op) { return prepareGatedAdd(op, m); })
       .Case([&](vlm::MultiplyOp op) { return prepareMultiply(op, m); })
       .Case([&](vlm::MergeTokensOp op) { return prepareMergeTokens(op, m); })
       .Case([&](vlm::RmsNormOp op) { return prepareRmsNorm(op, m); })
@@ -203,13 +204,16 @@ SmallVector<Value> RowEmitter::moments(const Row &input, int64_t features, doubl
 
 Row RowEmitter::prepareLayerNorm(vlm::LayerNormOp op, Value m) {
   int64_t features = vlm::getFeatures(op.getInput());
+  int64_t group = vlm::getFeatures(op.getWeight());
   double epsilon = op.getEpsilon().convertToDouble();
   Row input = prepare(op.getInput(), m);
+  Row weight = prepare(op.getWeight(), e.constant(0)), bias = prepare(op.getBias(), e.constant(0));
+  if (group != features)
+    return groupNorm(input, weight, bias, group, epsilon);
   SmallVector<Value> sums = ofRow(op, m, [op, features, epsilon](RowEmitter &rows, Value row) mutable {
     return rows.moments(rows.prepare(op.getInput(), row), features, epsilon);
   });
   Value mean = sums[0], inverse = sums[1];
-  Row weight = prepare(op.getWeight(), e.constant(0)), bias = prepare(op.getBias(), e.constant(0));
   return [=, this](Value k, Type type, int64_t valid) {
     Value centred = e.fsub(input(k, type, valid), e.broadcast(type, mean));
     return e.fma(e.fmul(centred, e.broadcast(type, inverse)), weight(k, type, valid), bias(k, type, valid));
@@ -234,12 +238,16 @@ Row RowEmitter::prepareEmbedding(vlm::EmbeddingOp op, Value m) {
 }
 
 Row RowEmitter::preparePrepend(vlm::PrependTokensOp op, Value m) {
-  int64_t front = cast<RankedTensorType>(op.getTokens().getType()).getDimSize(0);
+  auto type = cast<RankedTensorType>(op.getTokens().getType());
+  int64_t front = type.getDimSize(type.getRank() - 2);
   int64_t rest = cast<RankedTensorType>(op.getInput().getType()).getDimSize(1);
   Value batch = e.div(m, front + rest), token = e.rem(m, front + rest);
   Value isFront = e.less(token, e.constant(front));
   // Both rows are addressed within bounds; the selection decides which one counts.
-  Row tokens = prepare(op.getTokens(), e.min(token, e.constant(front - 1)));
+  Value number = e.min(token, e.constant(front - 1));
+  if (type.getRank() == 3)
+    number = e.add(e.mul(batch, front), number);
+  Row tokens = prepare(op.getTokens(), number);
   Row input = prepare(op.getInput(), e.add(e.mul(batch, rest), e.max(e.sub(token, e.constant(front)), e.constant(0))));
   return [=, this](Value k, Type type, int64_t valid) { return e.select(isFront, tokens(k, type, valid), input(k, type, valid)); };
 }

@@ -213,9 +213,14 @@ std::pair<unsigned, unsigned> ContrastiveLogitsOp::getDimSource(unsigned,
 //--------------------------------------------------------------------------------------------------------------------===//
 
 LogicalResult LayerNormOp::verify() {
-  int64_t features = getFeatures(getInput());
-  if (failed(checkShape(*this, "weight", getWeight(), {features})) ||
-      failed(checkShape(*this, "bias", getBias(), {features})))
+  if (failed(checkRank(*this, "weight", getWeight(), 1)) ||
+      failed(checkStatic(*this, "weight", getWeight())))
+    return failure();
+  int64_t features = getFeatures(getInput()), group = getFeatures(getWeight());
+  if (features % group != 0)
+    return emitOpError() << "'weight' must have a divisor of the " << features
+                         << " features of 'input', but has " << group;
+  if (failed(checkShape(*this, "bias", getBias(), {group})))
     return failure();
   if (!(getEpsilon().convertToDouble() >= 0))
     return emitOpError() << "'epsilon' must not be negative";
@@ -248,6 +253,22 @@ LogicalResult RmsNormOp::verify() {
   if (!(getEpsilon().convertToDouble() >= 0))
     return emitOpError() << "'epsilon' must not be negative";
   return success();
+}
+
+LogicalResult GatedAddOp::verify() {
+  if (failed(checkRank(*this, "gate", getGate(), 1)) ||
+      failed(checkStatic(*this, "gate", getGate())))
+    return failure();
+  int64_t features = getFeatures(getResult()), gates = getFeatures(getGate());
+  if (gates != 1 && gates != features)
+    return emitOpError() << "'gate' must have 1 element or the " << features
+                         << " features of 'residual', but has " << gates;
+  if (!getShown())
+    return success();
+  if (failed(checkRank(*this, "residual", getResidual(), 3)))
+    return failure();
+  return checkShape(*this, "shown", getShown(),
+                    typeOf(getResidual()).getShape().take_front(2));
 }
 
 LogicalResult RopeTableOp::verify() {
@@ -290,11 +311,19 @@ LogicalResult EmbeddingOp::verify() {
 }
 
 LogicalResult PrependTokensOp::verify() {
-  if (failed(checkRank(*this, "tokens", getTokens(), 2)) ||
-      failed(checkStatic(*this, "tokens", getTokens())) ||
-      failed(checkRank(*this, "input", getInput(), 3)))
+  ArrayRef<int64_t> tokens = typeOf(getTokens()).getShape();
+  if (failed(checkRank(*this, "input", getInput(), 3)))
     return failure();
   ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  if (tokens.size() != 2 && tokens.size() != 3)
+    return emitOpError() << "'tokens' must have rank 2 or 3, but is "
+                         << getTokens().getType();
+  if (ShapedType::isDynamic(tokens[tokens.size() - 2]) ||
+      (tokens.size() == 3 && !shapesAgree({tokens[0]}, {input[0]})))
+    return emitOpError() << "'tokens' must be a static number, for every "
+                            "sequence or for each of 'input', but is "
+                         << getTokens().getType() << " beside "
+                         << getInput().getType();
   if (ShapedType::isDynamic(input[1]))
     return emitOpError()
            << "'input' must have a static number of tokens, but is "
@@ -305,7 +334,7 @@ LogicalResult PrependTokensOp::verify() {
                          << getTokens().getType();
   return checkShape(
       *this, "result", getResult(),
-      {input[0], input[1] + typeOf(getTokens()).getDimSize(0), input[2]});
+      {input[0], input[1] + tokens[tokens.size() - 2], input[2]});
 }
 
 std::pair<unsigned, unsigned> PrependTokensOp::getDimSource(unsigned,
@@ -462,10 +491,33 @@ LogicalResult CachedAttentionOp::verify() {
       failed(checkShape(*this, "position", getPosition(), key.take_front(2))) ||
       failed(checkShape(*this, "result", getResult(), query)))
     return failure();
-  if (getQueryToken())
-    return checkShape(*this, "query_token", getQueryToken(),
-                      query.take_front(2));
-  return checkShape(*this, "query", getQuery(), {1, key[1], heads * size});
+  if (getQueryToken() && failed(checkShape(*this, "query_token",
+                                           getQueryToken(),
+                                           query.take_front(2))))
+    return failure();
+  if (getFirst())
+    return checkRanges();
+  return getQueryToken() ? success()
+                         : checkShape(*this, "query", getQuery(),
+                                      {1, key[1], heads * size});
+}
+
+/// The columns of queries that are not those of the keys' tokens.
+LogicalResult CachedAttentionOp::checkRanges() {
+  if (getWindow())
+    return emitOpError() << "'window' must be 0 beside 'first' and 'last', but "
+                            "is "
+                         << getWindow();
+  if (failed(checkRank(*this, "query_sequence", getQuerySequence(), 2)))
+    return failure();
+  ArrayRef<int64_t> queries = typeOf(getQuerySequence()).getShape();
+  if (failed(checkShape(*this, "first", getFirst(), queries)) ||
+      failed(checkShape(*this, "last", getLast(), queries)))
+    return failure();
+  return getQueryToken()
+             ? success()
+             : checkShape(*this, "query_sequence", getQuerySequence(),
+                          typeOf(getQuery()).getShape().take_front(2));
 }
 
 std::pair<unsigned, unsigned> CachedAttentionOp::getDimSource(unsigned,

@@ -141,9 +141,10 @@ def Vlm_ContrastiveLogitsOp : Vlm_ReshapingTensorOp<"contrastive_logits"> {
 //===-- Row by row -----------------------------------------------------------------------------------------------------------------===//
 
 def Vlm_LayerNormOp : Vlm_TensorOp<"layer_norm", [AllTypesMatch<["input", "result"]>]> {
-  let summary = "(input - mean) / sqrt(variance + epsilon) * weight + bias, over the features";
+  let summary = "(input - mean) / sqrt(variance + epsilon) * weight + bias, over groups of features";
   let description = [{
-    - Shapes: `input`, `result` `[..., D]`, `weight`, `bias` `[D]`.
+    The features are normalised in groups of as many as `weight` has: all of them, or head by head where `weight` is as long as a head.
+    - Shapes: `input`, `result` `[..., D]`, `weight`, `bias` `[G]`, G a divisor of D.
     - Types: float; mean and (biased) variance in f32, in two passes.
     - Source: arXiv:1607.06450; torch.nn.LayerNorm.
     ```mlir
@@ -234,6 +235,25 @@ def Vlm_MultiplyOp : Vlm_TensorOp<"multiply", [AllTypesMatch<["lhs", "rhs", "res
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs)";
 }
 
+def Vlm_GatedAddOp : Vlm_TensorOp<"gated_add", [AllTypesMatch<["residual", "branch", "result"]>]> {
+  let summary = "residual + tanh(gate) * branch";
+  let description = [{
+    Adds a branch to the residual stream through a learned gate, which is 0 at the start of training.
+    - Shapes: `residual`, `branch`, `result` `[..., T, D]`; `gate` `[1]` or `[D]`; `shown` `[1, T]` i32 (may be absent): tokens where it is 0 stay
+      as they are.
+    - Source: Flamingo, arXiv:2204.14198, section 2.2; IdeficsGatedCrossAttentionLayer in transformers, `shown` MllamaCrossAttentionDecoderLayer.
+    ```mlir
+    %y = vlm.gated_add %x, %a, %g : tensor<1x?x64xf32>, tensor<1xf32>
+    %z = vlm.gated_add %x, %a, %g shown %s : tensor<1x?x64xf32>, tensor<1xf32>, tensor<1x?xi32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$residual, Vlm_Float:$branch, Vlm_Float:$gate, Optional<RankedTensorOf<[I32]>>:$shown);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = [{ $residual `,` $branch `,` $gate (`shown` $shown^)? attr-dict
+      `:` type($residual) `,` type($gate) (`,` type($shown)^)? }];
+  let hasVerifier = 1;
+}
+
 def Vlm_RopeTableOp : Vlm_TensorOp<"rope_table"> {
   let summary = "the cosines and sines of a rotary position embedding";
   let description = [{
@@ -287,10 +307,10 @@ def Vlm_EmbeddingOp : Vlm_TensorOp<"embedding"> {
 }
 
 def Vlm_PrependTokensOp : Vlm_ReshapingTensorOp<"prepend_tokens"> {
-  let summary = "the same learned tokens in front of every sequence";
+  let summary = "tokens in front of every sequence";
   let description = [{
-    - Shapes: `tokens` `[P, D]`, `input` `[B, T, D]` with static T, `result` `[B, P+T, D]`.
-    - Source: the class token of ViT, arXiv:2010.11929.
+    - Shapes: `tokens` `[P, D]`, the same for every sequence, or `[B, P, D]`, `input` `[B, T, D]` with static T, `result` `[B, P+T, D]`.
+    - Source: the class token of ViT, arXiv:2010.11929; the latents beside what they attend to in the Perceiver Resampler, arXiv:2204.14198.
     ```mlir
     %y = vlm.prepend_tokens %cls, %x : (tensor<1x64xf32>, tensor<?x49x64xf32>) -> tensor<?x50x64xf32>
     ```
@@ -425,29 +445,40 @@ def Vlm_CacheLayerOp : Vlm_Op<"cache_layer", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Vlm_CachedAttentionOp : Vlm_Op<"cached_attention", [DeclareOpInterfaceMethods<Vlm_DimsOpInterface, ["getDimSource"]>]> {
+def Vlm_CachedAttentionOp : Vlm_Op<"cached_attention", [AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<Vlm_DimsOpInterface, ["getDimSource"]>]> {
   let summary = "append keys and values to a cache, then attend to it";
   let description = [{
     Tokens are those of several sequences, one behind the other without padding: `sequence` numbers the cache's sequences, `position` is the token's
     place in its sequence, ascending by one within it. Each token's key and value are written to the cache at its place; each query then attends to
     the keys of its own sequence at places not after its own (`causal`; with `window` W only to the last W of them).
     A query's result depends on its own sequence alone, and not on how the sequence was cut into runs: keys are taken in tiles of 64 places.
+
+    With `query_sequence`, `first` and `last` the queries are those of other tokens than the keys, as in attention to the features of pictures or to an
+    encoder's output, which are written once: a query attends to the keys at places `first` to `last - 1` of its sequence, whatever stands around
+    them, and where there is none its result is zero. The keys of a call may then be none at all (T = 0).
     - Shapes: `query` `[1, R, num_heads*Dh]`, `key`, `value` `[1, T, Hkv*Dh]`, `cache` `[2, Hkv, Dh]` (`#vlm.cache`), `sequence`, `position`
-      `[1, T]` i32, `query_token` `[1, R]` i32 (the token that each query belongs to; absent: R = T), `result` `[1, R, num_heads*Dh]`.
+      `[1, T]` i32, `query_token` `[1, R]` i32 (the token that each query belongs to; absent: R = T), `query_sequence`, `first`, `last` `[1, Q]`
+      i32 (the tokens are then these; without `query_token` R = Q), `result` `[1, R, num_heads*Dh]`.
     - Types: f32; scores, softmax and sums in f32. `softcap` C makes a score s into `C tanh(s / C)`; 0 leaves it.
-    - Source: LlamaAttention and MistralAttention in transformers; online softmax, arXiv:1805.02867.
+    - Source: LlamaAttention and MistralAttention in transformers; with ranges IdeficsAttention; online softmax, arXiv:1805.02867.
     ```mlir
     %y = vlm.cached_attention %q, %k, %v, %c sequence %s position %p {num_heads = 4 : i64, scale = 2.500000e-01 : f64}
         : (tensor<1x?x64xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x?xi32>, tensor<1x?xi32>) -> tensor<1x?x64xf32>
     ```
   }];
   let arguments = (ins Vlm_Float:$query, Vlm_Float:$key, Vlm_Float:$value, RankedTensorOf<[AnyFloat]>:$cache, RankedTensorOf<[I32]>:$sequence,
-      RankedTensorOf<[I32]>:$position, Optional<RankedTensorOf<[I32]>>:$query_token, I64Attr:$num_heads, F64Attr:$scale,
+      RankedTensorOf<[I32]>:$position, Optional<RankedTensorOf<[I32]>>:$query_token, Optional<RankedTensorOf<[I32]>>:$query_sequence,
+      Optional<RankedTensorOf<[I32]>>:$first, Optional<RankedTensorOf<[I32]>>:$last, I64Attr:$num_heads, F64Attr:$scale,
       DefaultValuedAttr<I64Attr, "0">:$window, DefaultValuedAttr<F64Attr, "0.0">:$softcap);
   let results = (outs Vlm_Float:$result);
-  let assemblyFormat = [{ $query `,` $key `,` $value `,` $cache `sequence` $sequence `position` $position (`query_token` $query_token^)? attr-dict
-      `:` functional-type(operands, results) }];
+  let assemblyFormat = [{ $query `,` $key `,` $value `,` $cache `sequence` $sequence `position` $position (`query_token` $query_token^)?
+      (`query_sequence` $query_sequence^ `first` $first `last` $last)? attr-dict `:` functional-type(operands, results) }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Verifies what a query attends to where that is told by ranges.
+    ::llvm::LogicalResult checkRanges();
+  }];
 }
 
 //===-- Kernels --------------------------------------------------------------------------------------------------------------------===//

@@ -10,6 +10,35 @@ func.func @rms_norm(%x: tensor<1x?x64xf32>, %w: tensor<64xf32>, %h: tensor<16xf3
   return %y, %z : tensor<1x?x64xf32>, tensor<1x?x64xf32>
 }
 
+// Keys of 5 and queries of other tokens.
+// CHECK-LABEL: func.func @ranges
+func.func @ranges(%q: tensor<1x?x64xf32>, %k: tensor<1x5x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>, %s: tensor<1x5xi32>, %t: tensor<1x?xi32>,
+    %f: tensor<1x?xi32>, %l: tensor<1x?xi32>) -> tensor<1x?x64xf32> {
+  // CHECK: vlm.cached_attention {{.*}} sequence %{{.*}} position %{{.*}} query_sequence %{{.*}} first %{{.*}} last %{{.*}} {num_heads = 4 : i64, scale = 2.500000e-01 : f64}
+  %y = vlm.cached_attention %q, %k, %k, %c sequence %s position %s query_sequence %t first %f last %l {num_heads = 4 : i64, scale = 2.500000e-01 : f64}
+      : (tensor<1x?x64xf32>, tensor<1x5x32xf32>, tensor<1x5x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x5xi32>, tensor<1x5xi32>,
+         tensor<1x?xi32>, tensor<1x?xi32>, tensor<1x?xi32>) -> tensor<1x?x64xf32>
+  return %y : tensor<1x?x64xf32>
+}
+
+// CHECK-LABEL: func.func @gated_add
+func.func @gated_add(%x: tensor<1x?x64xf32>, %a: tensor<1x?x64xf32>, %g: tensor<1xf32>, %v: tensor<64xf32>, %s: tensor<1x?xi32>) -> tensor<1x?x64xf32> {
+  // CHECK: vlm.gated_add %{{.*}}, %{{.*}}, %{{.*}} : tensor<1x?x64xf32>, tensor<1xf32>
+  %y = vlm.gated_add %x, %a, %g : tensor<1x?x64xf32>, tensor<1xf32>
+  // CHECK: vlm.gated_add %{{.*}}, %{{.*}}, %{{.*}} shown %{{.*}} : tensor<1x?x64xf32>, tensor<64xf32>, tensor<1x?xi32>
+  %z = vlm.gated_add %y, %a, %v shown %s : tensor<1x?x64xf32>, tensor<64xf32>, tensor<1x?xi32>
+  return %z : tensor<1x?x64xf32>
+}
+
+// CHECK-LABEL: func.func @resampler
+func.func @resampler(%q: tensor<?x4x64xf32>, %x: tensor<?x9x64xf32>, %w: tensor<16xf32>) -> tensor<?x13x64xf32> {
+  // CHECK: vlm.prepend_tokens %{{.*}}, %{{.*}} : (tensor<?x4x64xf32>, tensor<?x9x64xf32>) -> tensor<?x13x64xf32>
+  %y = vlm.prepend_tokens %q, %x : (tensor<?x4x64xf32>, tensor<?x9x64xf32>) -> tensor<?x13x64xf32>
+  // CHECK: vlm.layer_norm %{{.*}}, %{{.*}}, %{{.*}} {epsilon = 1.000000e-05 : f64} : tensor<?x13x64xf32>, tensor<16xf32>, tensor<16xf32>
+  %z = vlm.layer_norm %y, %w, %w {epsilon = 1.000000e-05 : f64} : tensor<?x13x64xf32>, tensor<16xf32>, tensor<16xf32>
+  return %z : tensor<?x13x64xf32>
+}
+
 // CHECK-LABEL: func.func @multiply
 func.func @multiply(%gate: tensor<1x?x96xf32>, %up: tensor<1x?x96xf32>) -> tensor<1x?x96xf32> {
   // CHECK: vlm.multiply %{{.*}}, %{{.*}} : tensor<1x?x96xf32>

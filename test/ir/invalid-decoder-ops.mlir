@@ -89,6 +89,52 @@ func.func @cache_layer(%c: tensor<3x1x2x16xf32, #vlm.cache>) {
 
 // -----
 
+func.func @cached_attention(%q: tensor<1x?x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>, %s: tensor<1x?xi32>) {
+  // expected-error@+1 {{'window' must be 0 beside 'first' and 'last', but is 7}}
+  %y = vlm.cached_attention %q, %q, %q, %c sequence %s position %s query_sequence %s first %s last %s {num_heads = 2 : i64, scale = 1.0 : f64, window = 7 : i64}
+      : (tensor<1x?x32xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x?xi32>, tensor<1x?xi32>,
+         tensor<1x?xi32>, tensor<1x?xi32>, tensor<1x?xi32>) -> tensor<1x?x32xf32>
+  return
+}
+
+// -----
+
+func.func @cached_attention(%q: tensor<1x3x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>, %s: tensor<1x3xi32>, %t: tensor<1x4xi32>) {
+  // expected-error@+1 {{'last' must have shape [1, 3], but is 'tensor<1x4xi32>'}}
+  %y = vlm.cached_attention %q, %q, %q, %c sequence %s position %s query_sequence %s first %s last %t {num_heads = 2 : i64, scale = 1.0 : f64}
+      : (tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x3xi32>, tensor<1x3xi32>,
+         tensor<1x3xi32>, tensor<1x3xi32>, tensor<1x4xi32>) -> tensor<1x3x32xf32>
+  return
+}
+
+// -----
+
+func.func @cached_attention(%q: tensor<1x3x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>, %s: tensor<1x3xi32>, %t: tensor<1x4xi32>) {
+  // expected-error@+1 {{'query_sequence' must have shape [1, 3], but is 'tensor<1x4xi32>'}}
+  %y = vlm.cached_attention %q, %q, %q, %c sequence %s position %s query_sequence %t first %t last %t {num_heads = 2 : i64, scale = 1.0 : f64}
+      : (tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x3xi32>, tensor<1x3xi32>,
+         tensor<1x4xi32>, tensor<1x4xi32>, tensor<1x4xi32>) -> tensor<1x3x32xf32>
+  return
+}
+
+// -----
+
+func.func @gated_add(%x: tensor<1x?x64xf32>, %g: tensor<4xf32>) -> tensor<1x?x64xf32> {
+  // expected-error@+1 {{'gate' must have 1 element or the 64 features of 'residual', but has 4}}
+  %y = vlm.gated_add %x, %x, %g : tensor<1x?x64xf32>, tensor<4xf32>
+  return %y : tensor<1x?x64xf32>
+}
+
+// -----
+
+func.func @gated_add(%x: tensor<1x8x64xf32>, %g: tensor<1xf32>, %s: tensor<1x7xi32>) -> tensor<1x8x64xf32> {
+  // expected-error@+1 {{'shown' must have shape [1, 8], but is 'tensor<1x7xi32>'}}
+  %y = vlm.gated_add %x, %x, %g shown %s : tensor<1x8x64xf32>, tensor<1xf32>, tensor<1x7xi32>
+  return %y : tensor<1x8x64xf32>
+}
+
+// -----
+
 func.func @cached_attention(%q: tensor<1x?x48xf32>, %k: tensor<1x?x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>, %s: tensor<1x?xi32>) {
   // expected-error@+1 {{'num_heads' must be a multiple of the cache's 2 heads, but is 3}}
   %y = vlm.cached_attention %q, %k, %k, %c sequence %s position %s {num_heads = 3 : i64, scale = 1.0 : f64}

@@ -177,9 +177,17 @@ func.func @contrastive_logits(%i: tensor<?x64xf32>, %t: tensor<?x64xf32>, %s: te
 
 // -----
 
-func.func @layer_norm(%x: tensor<?x64xf32>, %w: tensor<32xf32>) -> tensor<?x64xf32> {
-  // expected-error@+1 {{'weight' must have shape [64], but is 'tensor<32xf32>'}}
-  %0 = vlm.layer_norm %x, %w, %w {epsilon = 1.0e-05 : f64} : tensor<?x64xf32>, tensor<32xf32>, tensor<32xf32>
+func.func @layer_norm(%x: tensor<?x64xf32>, %w: tensor<24xf32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{'weight' must have a divisor of the 64 features of 'input', but has 24}}
+  %0 = vlm.layer_norm %x, %w, %w {epsilon = 1.0e-05 : f64} : tensor<?x64xf32>, tensor<24xf32>, tensor<24xf32>
+  return %0 : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @layer_norm(%x: tensor<?x64xf32>, %w: tensor<32xf32>, %b: tensor<64xf32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{'bias' must have shape [32], but is 'tensor<64xf32>'}}
+  %0 = vlm.layer_norm %x, %w, %b {epsilon = 1.0e-05 : f64} : tensor<?x64xf32>, tensor<32xf32>, tensor<64xf32>
   return %0 : tensor<?x64xf32>
 }
 
@@ -221,6 +229,14 @@ func.func @prepend_tokens(%c: tensor<1x64xf32>, %x: tensor<?x?x64xf32>) -> tenso
   // expected-error@+1 {{'input' must have a static number of tokens, but is 'tensor<?x?x64xf32>'}}
   %0 = vlm.prepend_tokens %c, %x : (tensor<1x64xf32>, tensor<?x?x64xf32>) -> tensor<?x?x64xf32>
   return %0 : tensor<?x?x64xf32>
+}
+
+// -----
+
+func.func @prepend_tokens(%c: tensor<3x1x64xf32>, %x: tensor<2x9x64xf32>) -> tensor<2x10x64xf32> {
+  // expected-error@+1 {{'tokens' must be a static number, for every sequence or for each of 'input', but is 'tensor<3x1x64xf32>' beside 'tensor<2x9x64xf32>'}}
+  %0 = vlm.prepend_tokens %c, %x : (tensor<3x1x64xf32>, tensor<2x9x64xf32>) -> tensor<2x10x64xf32>
+  return %0 : tensor<2x10x64xf32>
 }
 
 // -----

@@ -48,7 +48,8 @@ vlm.kernel @k(%x: tensor<?x64xf32>) -> tensor<?x64xf32> attributes {anchor = #vl
 // -----
 
 // The forms: all wrong kernels of this part are called by one entry.
-func.func @forms(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>, %i: tensor<?x9x64xf32>, %p: tensor<64x1x3x3xf32>) attributes {vlm.entry} {
+func.func @forms(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>, %i: tensor<?x9x64xf32>, %p: tensor<64x1x3x3xf32>,
+    %g: tensor<1xf32>) attributes {vlm.entry} {
   %0:2 = vlm.call @results(%x) : (tensor<?x64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>)
   %1 = vlm.call @unread(%x) : (tensor<?x64xf32>) -> tensor<?x64xf32>
   %2 = vlm.call @nothing(%x) : (tensor<?x64xf32>) -> tensor<?x64xf32>
@@ -62,6 +63,7 @@ func.func @forms(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>, %i: tensor<?x9x64x
   %10 = vlm.call @computed_addend(%x, %w) : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
   %11 = vlm.call @attention(%i) : (tensor<?x9x64xf32>) -> tensor<?x9x64xf32>
   %12 = vlm.call @rows(%x, %w) : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+  %14 = vlm.call @gated_residual(%x, %w, %g) : (tensor<?x64xf32>, tensor<64x64xf32>, tensor<1xf32>) -> tensor<?x64xf32>
   %13 = vlm.call @after_attention(%i) : (tensor<?x9x64xf32>) -> tensor<?x9x64xf32>
   return
 }
@@ -109,7 +111,7 @@ vlm.kernel @two_readers(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?
 }
 vlm.kernel @epilogue(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x64xf32> attributes {anchor = #vlm<anchor_kind gemm>} {
   %0 = vlm.linear %x, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
-  // expected-error@+1 {{cannot be in the epilogue of a product; activation, add and squeeze can}}
+  // expected-error@+1 {{cannot be in the epilogue of a product; activation, add, gated_add and squeeze can}}
   %1 = vlm.l2_normalize %0 : tensor<?x64xf32>
   vlm.yield %1 : tensor<?x64xf32>
 }
@@ -117,6 +119,12 @@ vlm.kernel @right_product(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor
   %0 = vlm.linear %x, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
   // expected-error@+1 {{in the epilogue of a product must have the product as its left operand}}
   %1 = vlm.add %x, %0 : tensor<?x64xf32>, tensor<?x64xf32>
+  vlm.yield %1 : tensor<?x64xf32>
+}
+vlm.kernel @gated_residual(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>, %g: tensor<1xf32>) -> tensor<?x64xf32> attributes {anchor = #vlm<anchor_kind gemm>} {
+  %0 = vlm.linear %x, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+  // expected-error@+1 {{in the epilogue of a product must have the product as its branch and arguments beside it}}
+  %1 = vlm.gated_add %0, %x, %g : tensor<?x64xf32>, tensor<1xf32>
   vlm.yield %1 : tensor<?x64xf32>
 }
 vlm.kernel @computed_addend(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x64xf32> attributes {anchor = #vlm<anchor_kind gemm>} {

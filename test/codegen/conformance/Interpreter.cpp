@@ -94,13 +94,15 @@ private:
         .Case([&](vlm::PrependTokensOp o) {
           const Tensor &front = values[o.getTokens()],
                        &x = values[o.getInput()];
-          int64_t p = front.shape[0], t = x.shape[1];
-          return make({x.shape[0], p + t, x.width()},
-                      [&](int64_t r, int64_t c) {
-                        int64_t token = r % (p + t);
-                        return token < p ? front.at(token, c)
-                                         : x.at(r / (p + t) * t + token - p, c);
-                      });
+          int64_t p = front.shape[front.shape.size() - 2], t = x.shape[1];
+          bool isShared = front.shape.size() == 2;
+          return make(
+              {x.shape[0], p + t, x.width()}, [&](int64_t r, int64_t c) {
+                int64_t token = r % (p + t), batch = r / (p + t);
+                return token < p
+                           ? front.at((isShared ? 0 : batch * p) + token, c)
+                           : x.at(batch * t + token - p, c);
+              });
         })
         .Case([&](vlm::TakeTokensOp o) {
           const Tensor &x = values[o.getInput()];
@@ -113,6 +115,16 @@ private:
         })
         .Case([&](vlm::TokenIndexOp o) { return tokenIndex(o); })
         .Case([&](vlm::RmsNormOp o) { return rmsNorm(o); })
+        .Case([&](vlm::GatedAddOp o) {
+          const Tensor &x = values[o.getResidual()];
+          const Tensor &branch = values[o.getBranch()];
+          const Tensor &gate = values[o.getGate()];
+          return make(x.shape, [&](int64_t r, int64_t c) {
+            bool isShown = !o.getShown() || values[o.getShown()].data[r] != 0;
+            double open = std::tanh(gate.data[gate.width() == 1 ? 0 : c]);
+            return x.at(r, c) + (isShown ? open * branch.at(r, c) : 0);
+          });
+        })
         .Case([&](vlm::MultiplyOp o) {
           Tensor x = values[o.getLhs()];
           for (auto [i, v] : llvm::enumerate(x.data))
@@ -198,17 +210,18 @@ private:
   Tensor layerNorm(vlm::LayerNormOp o) {
     const Tensor &x = values[o.getInput()], &w = values[o.getWeight()],
                  &b = values[o.getBias()];
+    int64_t group = w.width();
     return make(x.shape, [&](int64_t r, int64_t c) {
       double mean = 0, squares = 0;
-      for (int64_t k = 0; k < x.width(); ++k)
-        mean += x.at(r, k) / double(x.width());
-      for (int64_t k = 0; k < x.width(); ++k)
-        squares +=
-            (x.at(r, k) - mean) * (x.at(r, k) - mean) / double(x.width());
+      int64_t first = c / group * group;
+      for (int64_t k = first; k < first + group; ++k)
+        mean += x.at(r, k) / double(group);
+      for (int64_t k = first; k < first + group; ++k)
+        squares += (x.at(r, k) - mean) * (x.at(r, k) - mean) / double(group);
       return (x.at(r, c) - mean) /
                  std::sqrt(squares + o.getEpsilon().convertToDouble()) *
-                 w.data[c] +
-             b.data[c];
+                 w.data[c % group] +
+             b.data[c % group];
     });
   }
 

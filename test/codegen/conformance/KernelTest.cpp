@@ -552,6 +552,74 @@ TEST_P(DecoderConformance, RowsNormsAndProducts) {
   }
 }
 
+TEST_P(DecoderConformance, RowsNormsOfHeads) {
+  for (auto [features, group] : std::vector<std::pair<int64_t, int64_t>>{
+           {48, 16}, {30, 5}, {64, 32}, {21, 7}}) {
+    SCOPED_TRACE(std::to_string(features) + " by " + std::to_string(group));
+    std::string x = type({1, 0, features}), w = type({group});
+    check(kernelText("rows", "%x: " + x + ", %w: " + w + ", %b: " + w, x,
+                     "%y = vlm.layer_norm %x, %w, %b {epsilon = 1.0e-3 : f64} "
+                     ": " + x +
+                         ", " + w + ", " + w),
+          {{random({1, 5, features}, 1, -3, 3), random({group}, 2),
+            random({group}, 3)}});
+  }
+}
+
+TEST_P(DecoderConformance, RowsGatedAdd) {
+  for (int64_t features : {1, 21, 32})
+    for (int64_t gates : {int64_t(1), features}) {
+      std::string x = type({1, 0, features}), g = type({gates});
+      std::string s = type({1, 0}, "i32");
+      Operands operands = {random({1, 5, features}, 1),
+                           random({1, 5, features}, 2),
+                           random({gates}, 3, -3, 3)};
+      check(kernelText("rows", "%x: " + x + ", %a: " + x + ", %g: " + g, x,
+                       "%y = vlm.gated_add %x, %a, %g : " + x + ", " + g),
+            {operands});
+      operands.push_back(Tensor{{1, 5}, {1, 0, 1, 0, 0}});
+      check(kernelText("rows",
+                       "%x: " + x + ", %a: " + x + ", %g: " + g + ", %s: " + s,
+                       x,
+                       "%y = vlm.gated_add %x, %a, %g shown %s : " + x + ", " +
+                           g + ", " + s),
+            {operands});
+    }
+}
+
+/// The gate and the residual behind a product.
+TEST_P(DecoderConformance, GemmGatedAdd) {
+  for (int64_t gates : {1, 70}) {
+    std::string x = type({1, 0, 33}), w = type({70, 33}), y = type({1, 0, 70});
+    std::string g = type({gates});
+    std::vector<Operands> cases;
+    for (int64_t m : {1, 5, 13})
+      cases.push_back({random({1, m, 33}, 1), random({70, 33}, 2),
+                       random({1, m, 70}, 3), random({gates}, 4)});
+    check(kernelText("gemm",
+                     "%x: " + x + ", %w: " + w + ", %r: " + y + ", %g: " + g, y,
+                     "%0 = vlm.linear %x, %w : (" + x + ", " + w + ") -> " + y +
+                         "\n%y = vlm.gated_add %r, %0, %g : " + y + ", " + g),
+          cases);
+  }
+}
+
+/// A run may have no new rows for a product.
+TEST_P(DecoderConformance, GemmOfNoRows) {
+  std::string x = type({1, 0, 33}), w = type({70, 33}), y = type({1, 0, 70});
+  check(kernelText("gemm", "%x: " + x + ", %w: " + w, y,
+                   "%y = vlm.linear %x, %w : (" + x + ", " + w + ") -> " + y),
+        {{random({1, 0, 33}, 1), random({70, 33}, 2)}});
+}
+
+TEST_P(DecoderConformance, RowsPrependedTokensOfEach) {
+  std::string c = type({0, 2, 21}), x = type({0, 4, 21}), y = type({0, 6, 21});
+  check(kernelText("rows", "%c: " + c + ", %x: " + x, y,
+                   "%y = vlm.prepend_tokens %c, %x : (" + c + ", " + x +
+                       ") -> " + y),
+        {{random({3, 2, 21}, 1), random({3, 4, 21}, 2)}});
+}
+
 TEST_P(DecoderConformance, RowsRotations) {
   for (auto [head, half] : std::vector<std::pair<int64_t, int64_t>>{
            {32, 16}, {16, 4}, {24, 12}, {7, 2}, {64, 16}})
