@@ -199,6 +199,10 @@ typedef struct vlm_cache_t vlm_cache_t;
  * Threads: one call at a time, runs with the cache included.
  * Errors: VLM_UNSUPPORTED if no entry point of the model takes a cache; VLM_INVALID_ARGUMENT if a number is not positive or too large. */
 VLM_API vlm_status_t *vlm_cache_create(const vlm_model_t *model, int64_t max_sequences, int64_t max_tokens, vlm_cache_t **out_cache);
+/* The same for an input of another name than `cache`: an entry point may take several caches, such as `feature_cache` for keys and values of pictures,
+ * of which `max_tokens` then counts the rows. */
+VLM_API vlm_status_t *vlm_cache_create_for(const vlm_model_t *model, const char *input, int64_t max_sequences, int64_t max_tokens,
+                                           vlm_cache_t **out_cache);
 /* Makes room for tokens 0 .. tokens - 1 of a sequence; gives back what is beyond. 0 empties the sequence.
  * Errors: VLM_INVALID_ARGUMENT for a sequence or a number of tokens that the cache was not made for; VLM_OUT_OF_MEMORY (the cache is unchanged). */
 VLM_API vlm_status_t *vlm_cache_resize(vlm_cache_t *cache, int64_t sequence, int64_t tokens);
@@ -301,6 +305,12 @@ VLM_API int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer, i
  * Errors: VLM_INVALID_ARGUMENT if there are more placeholders than pictures or fewer. */
 VLM_API vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer, const char *text, size_t bytes, const int64_t *picture_tokens,
                                                   size_t picture_count, int special, vlm_ids_t *out_ids);
+/* Writes texts and pictures in turn as one prompt, as the checkpoint's processor does; parts[i] is a text or, where it is NULL, a picture, for which a
+ * placeholder is written. Texts are zero-terminated. `ends_parts` 1: the token that ends an utterance, where the checkpoint has one, stands between two
+ * texts. *out_text is *out_bytes long and for vlm_string_destroy().
+ * Errors: VLM_INVALID_ARGUMENT for a picture where the checkpoint names no placeholder. */
+VLM_API vlm_status_t *vlm_tokenizer_join(const vlm_tokenizer_t *tokenizer, const char *const *parts, size_t count, int ends_parts,
+                                         char **out_text, size_t *out_bytes);
 /* The chat template, in Jinja. */
 VLM_API const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
 /* Writes a conversation as the chat template has it. `request` is a JSON object with `messages` (objects with `role` and `content`) and, as far as

@@ -136,7 +136,7 @@ STRUCT(image, vlm_abi_image)
 static constexpr AbiField generationFields[] = {
     FIELD(vlm_abi_generation, end_tokens),
     FIELD(vlm_abi_generation, n_end_tokens),
-    FIELD(vlm_abi_generation, reserved),
+    FIELD(vlm_abi_generation, attended),
     FIELD(vlm_abi_generation, pad_token),
     FIELD(vlm_abi_generation, image_token),
     FIELD(vlm_abi_generation, max_new_tokens),

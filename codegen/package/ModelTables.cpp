@@ -274,6 +274,7 @@ static Constant *writeGeneration(AbiWriter &writer,
   return AbiRow(writer, abi::generation)
       .set("end_tokens", ArrayRef<int64_t>(ends))
       .set("n_end_tokens", generation.endTokens.size())
+      .set("attended", generation.attended)
       .set("pad_token", generation.padToken)
       .set("image_token", generation.imageToken)
       .set("max_new_tokens", generation.maxNewTokens)

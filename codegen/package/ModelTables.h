@@ -105,6 +105,7 @@ struct GenerationTable {
   int64_t padToken = -1;
   int64_t imageToken = -1;
   int64_t maxNewTokens = 0;
+  uint32_t attended = 0; ///< VLM_ABI_ATTEND_*
   std::vector<int32_t> grid; ///< n x 2
   int32_t tileSize = 0;
   int32_t tileFeatures = 0;

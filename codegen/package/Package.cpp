@@ -83,6 +83,12 @@ static GenerationTable makeGeneration(const spec::Generation &generation) {
   if (generation.has_image_token_id())
     table.imageToken = generation.image_token_id();
   table.maxNewTokens = generation.max_new_tokens();
+  if (generation.attended() == spec::Generation::LATEST)
+    table.attended = VLM_ABI_ATTEND_LATEST;
+  if (generation.attended() == spec::Generation::ALL)
+    table.attended = VLM_ABI_ATTEND_ALL;
+  if (generation.attended_until_end())
+    table.attended |= VLM_ABI_ATTEND_UNTIL_END;
   table.grid = makeGrid(generation.grid());
   table.tileSize = static_cast<int32_t>(generation.tile_size());
   table.tileFeatures = static_cast<int32_t>(generation.tile_features());

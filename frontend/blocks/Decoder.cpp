@@ -7,7 +7,7 @@
 // MistralModel, Qwen2Model and Qwen3Model in transformers.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/blocks/GraphBuilder.h"
+#include "frontend/blocks/CrossAttention.h"
 #include "frontend/blocks/Rotary.h"
 
 #include <algorithm>
@@ -40,6 +40,35 @@ static void checkSizes(const Message &decoder, const FaultSink &fault) {
                           std::to_string(decoder.kv_heads()));
 }
 
+/// The width of what a component makes of pictures.
+static int64_t featureSize(const spec::Component &component) {
+  if (component.has_perceiver_resampler())
+    return component.perceiver_resampler().hidden_size();
+  if (component.has_projector())
+    return component.projector().output_size();
+  return component.vision_transformer().blocks().hidden_size();
+}
+
+/// Features must have the width of the tokens that they replace, or that the
+/// layers expect that attend to them.
+static void checkFeatures(const spec::ModelSpec &model, const Message &decoder,
+                          const FaultSink &fault) {
+  const bool isSeen = decoder.has_cross_attention();
+  const int64_t wanted =
+      isSeen ? decoder.cross_attention().feature_size() : decoder.hidden_size();
+  for (const spec::Component &other : model.components()) {
+    if (other.name() != decoder.features())
+      continue;
+    if (int64_t found = featureSize(other); found != wanted)
+      fault(isSeen ? "cross_attention.feature_size" : "hidden_size",
+            "expected " + std::to_string(found) + ", the features of '" +
+                other.name() + "', found " + std::to_string(wanted));
+    if (other.has_vision_transformer() &&
+        other.vision_transformer().pool() != spec::VisionTransformer::TOKENS)
+      fault("features", "expected a vision transformer with pool TOKENS");
+  }
+}
+
 static bool hasComponent(const spec::ModelSpec &model, const std::string &name,
                          spec::Component::KindCase kind) {
   return std::ranges::any_of(model.components(), [&](const auto &component) {
@@ -60,10 +89,24 @@ static void check(const spec::ModelSpec &model,
   for (int64_t layer : decoder.window_layers())
     checkRange(fault, "window_layers", layer, 0, decoder.layers() - 1);
   checkRotary(decoder.rotary(), decoder.head_size(), fault);
+  checkRange(fault, "extra_vocabulary_size", decoder.extra_vocabulary_size(), 0,
+             INT32_MAX - decoder.vocabulary_size());
   if (!decoder.features().empty() &&
-      !hasComponent(model, decoder.features(), spec::Component::kProjector))
-    fault("features", "expected the name of a projector, found '" +
+      !hasComponent(model, decoder.features(), spec::Component::kProjector) &&
+      !hasComponent(model, decoder.features(),
+                    spec::Component::kPerceiverResampler) &&
+      !hasComponent(model, decoder.features(),
+                    spec::Component::kVisionTransformer))
+    fault("features", "expected the name of a projector, resampler or vision "
+                      "transformer, found '" +
                           decoder.features() + "'");
+  checkFeatures(model, decoder, fault);
+  if (!decoder.has_cross_attention())
+    return;
+  if (decoder.features().empty())
+    fault("features", "expected what the cross-attention attends to, found "
+                      "none");
+  checkCrossAttention(decoder.cross_attention(), decoder.layers(), fault);
 }
 
 static void listLayerWeights(const std::string &layer, const Message &decoder,
@@ -95,12 +138,22 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
   const Message &decoder = component.decoder();
   WeightDim hidden = {decoder.hidden_size(), {"hidden_size"}};
   WeightDim words = {decoder.vocabulary_size(), {"vocabulary_size"}};
+  WeightDim extra = {decoder.extra_vocabulary_size(),
+                     {"extra_vocabulary_size"}};
   weights.add("tokens.weight", {words, hidden});
+  if (extra.size)
+    weights.add("extra_tokens.weight", {extra, hidden});
   for (int64_t i = 0; i < decoder.layers(); ++i)
     listLayerWeights("layers." + std::to_string(i) + ".", decoder, weights);
+  if (decoder.has_cross_attention())
+    listCrossAttentionWeights(decoder.cross_attention(), decoder.hidden_size(),
+                              weights);
   weights.add("final_norm.weight", {hidden});
-  if (!decoder.tied_head())
-    weights.addLinear("head", words, hidden, /*bias=*/false);
+  if (decoder.tied_head())
+    return;
+  weights.addLinear("head", words, hidden, /*bias=*/false);
+  if (extra.size)
+    weights.addLinear("extra_head", extra, hidden, /*bias=*/false);
 }
 
 static std::vector<std::string> listTaps(const spec::Component &) {
@@ -116,12 +169,19 @@ namespace {
 class DecoderBuilder {
 public:
   DecoderBuilder(GraphBuilder &builder, const spec::Component &component)
-      : builder(builder), decoder(component.decoder()), name(component.name()) {
-  }
+      : builder(builder), decoder(component.decoder()), name(component.name()),
+        cross(builder, decoder.cross_attention(), name) {}
   void build();
 
 private:
   Value column(llvm::StringRef what, llvm::StringRef size);
+  /// The rows of "tokens" or "head", those of tensors of their own included.
+  Value vocabulary(const std::string &part) {
+    llvm::SmallVector<std::string> names = {name + "." + part + ".weight"};
+    if (decoder.extra_vocabulary_size())
+      names.push_back(name + ".extra_" + part + ".weight");
+    return builder.joinedWeight(names);
+  }
   Value buildEmbeddings();
   Value buildAttention(const std::string &layer, int64_t number, Value value);
   Value buildMlp(const std::string &layer, Value value);
@@ -138,6 +198,7 @@ private:
   GraphBuilder &builder;
   const Message &decoder;
   const std::string &name;
+  CrossAttentionBuilder cross;
   GraphBuilder::CachedTokens tokens;
   Value cache, table;
 };
@@ -154,9 +215,12 @@ Value DecoderBuilder::buildEmbeddings() {
   auto idType =
       mlir::RankedTensorType::get({1, dynamic}, builder.types().getI64Type());
   Value ids = builder.argument("input_ids", idType, {"", "N"});
-  builder.range(0, decoder.vocabulary_size() - 1);
+  builder.range(0, decoder.vocabulary_size() + decoder.extra_vocabulary_size() -
+                       1);
   Value features, row;
-  if (!decoder.features().empty()) {
+  if (decoder.has_cross_attention()) {
+    cross.addArguments();
+  } else if (!decoder.features().empty()) {
     features = builder.argument(
         "features", builder.floats({dynamic, decoder.hidden_size()}),
         {"M", ""});
@@ -174,7 +238,7 @@ Value DecoderBuilder::buildEmbeddings() {
                        builder.cacheType(decoder.layers(), decoder.kv_heads(),
                                          decoder.head_size()),
                        {"", "", "", ""});
-  Value value = builder.embedding(ids, name + ".tokens");
+  Value value = builder.embedding(ids, vocabulary("tokens"), name + ".tokens");
   return features ? builder.mergeTokens(value, features, row, name + ".merge")
                   : value;
 }
@@ -216,7 +280,9 @@ void DecoderBuilder::build() {
   const int64_t most = decoder.max_tokens();
   llvm::SmallVector<Symbol> symbols = {{"N", 1, 1, maxBatch},
                                        {"R", 1, 1, maxBatch}};
-  if (!decoder.features().empty())
+  if (decoder.has_cross_attention())
+    symbols.push_back({"M", 0, 0, maxBatch});
+  else if (!decoder.features().empty())
     symbols.push_back({"M", 1, std::min<int64_t>(576, most), maxBatch});
   builder.beginEntry("decode", symbols);
   Value value = buildEmbeddings();
@@ -227,8 +293,11 @@ void DecoderBuilder::build() {
   table =
       builder.ropeTable(tokens.position, rotaryFrequencies(decoder.rotary()),
                         rotaryScale(decoder.rotary()), name + ".rotary");
+  const auto &seeing = decoder.cross_attention().layers();
   for (int64_t i = 0; i < decoder.layers(); ++i) {
     const std::string layer = name + ".layers." + std::to_string(i);
+    if (auto found = std::ranges::find(seeing, i); found != seeing.end())
+      value = cross.build(found - seeing.begin(), value, tokens.sequence);
     Value mixed = buildAttention(layer, i, norm(value, layer + ".norm1"));
     value = builder.add(mixed, value, layer + ".attention.residual");
     Value inner = buildMlp(layer, norm(value, layer + ".norm2"));
@@ -239,8 +308,9 @@ void DecoderBuilder::build() {
   value = builder.takeTokens(value, rows, name + ".rows");
   builder.result(
       "logits",
-      builder.linear(value, name + (decoder.tied_head() ? ".tokens" : ".head"),
-                     /*bias=*/false));
+      builder.linear(value, vocabulary(decoder.tied_head() ? "tokens" : "head"),
+                     /*bias=*/Value(),
+                     name + (decoder.tied_head() ? ".tokens" : ".head")));
   builder.endEntry();
 }
 

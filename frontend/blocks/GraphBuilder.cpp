@@ -164,6 +164,23 @@ Value GraphBuilder::weight(const std::string &name, ArrayRef<int64_t> shape) {
   return value;
 }
 
+Value GraphBuilder::joinedWeight(ArrayRef<std::string> names) {
+  std::string joined;
+  SmallVector<vlm::RecipeAttr> recipes;
+  for (const std::string &name : names) {
+    const BoundWeight &bound = *weights.at(name);
+    joined += (joined.empty() ? "" : "+") + name;
+    auto stored =
+        RankedTensorType::get(bound.shape, toType(builder, bound.type));
+    recipes.push_back(vlm::RecipeAttr::convert(
+        builder.getF32Type(),
+        vlm::RecipeAttr::read(builder.getStringAttr(bound.tensor), stored)));
+  }
+  return names.size() == 1
+             ? weight(names[0])
+             : madeWeight(joined, vlm::RecipeAttr::concat(0, recipes));
+}
+
 Value GraphBuilder::optionalBias(const std::string &name, bool bias) {
   return bias ? weight(name + ".bias") : Value();
 }
@@ -182,11 +199,16 @@ Value GraphBuilder::create(const std::string &label, Args &&...args) {
 }
 
 Value GraphBuilder::linear(Value input, const std::string &name, bool bias) {
-  Value matrix = weight(name + ".weight");
+  return linear(input, weight(name + ".weight"), optionalBias(name, bias),
+                name);
+}
+
+Value GraphBuilder::linear(Value input, Value matrix, Value bias,
+                           const std::string &label) {
   SmallVector<int64_t> shape(shapeOf(input));
   shape.back() = shapeOf(matrix)[0];
-  return create<vlm::LinearOp>(name, withShape(input, shape), input, matrix,
-                               optionalBias(name, bias));
+  return create<vlm::LinearOp>(label, withShape(input, shape), input, matrix,
+                               bias);
 }
 
 Value GraphBuilder::patchEmbed(Value pixels, const std::string &name,
@@ -260,22 +282,31 @@ Value GraphBuilder::cachedAttention(Value query, Value key, Value value,
                                     double softcap, const std::string &label) {
   return create<vlm::CachedAttentionOp>(
       label, query.getType(), query, key, value, tokens.cache, tokens.sequence,
-      tokens.position, /*query_token=*/Value(),
-      builder.getI64IntegerAttr(heads), builder.getF64FloatAttr(scale),
-      builder.getI64IntegerAttr(window), builder.getF64FloatAttr(softcap));
+      tokens.position, /*query_token=*/Value(), tokens.querySequence,
+      tokens.first, tokens.last, builder.getI64IntegerAttr(heads),
+      builder.getF64FloatAttr(scale), builder.getI64IntegerAttr(window),
+      builder.getF64FloatAttr(softcap));
 }
 
 Value GraphBuilder::attention(Value query, Value key, Value value,
                               Value keyValid, bool causal, int64_t heads,
-                              double scale, const std::string &label) {
+                              double scale, const std::string &label,
+                              int64_t kvHeads) {
   SmallVector<int64_t> shape(shapeOf(query));
   if (shape[0] == 1)
     shape[0] = shapeOf(key)[0];
   return create<vlm::AttentionOp>(
       label, withShape(query, shape), query, key, value,
       /*query_position=*/Value(), keyValid, builder.getI64IntegerAttr(heads),
-      builder.getI64IntegerAttr(heads), builder.getF64FloatAttr(scale),
+      builder.getI64IntegerAttr(kvHeads ? kvHeads : heads),
+      builder.getF64FloatAttr(scale),
       causal ? builder.getUnitAttr() : UnitAttr());
+}
+
+Value GraphBuilder::gatedAdd(Value residual, Value branch, Value gate,
+                             const std::string &label) {
+  return create<vlm::GatedAddOp>(label, residual.getType(), residual, branch,
+                                 gate, /*shown=*/Value());
 }
 
 static vlm::ActivationKind toKind(spec::Activation kind) {
@@ -316,11 +347,31 @@ Value GraphBuilder::add(Value lhs, Value rhs, const std::string &label) {
   return create<vlm::AddOp>(label, lhs.getType(), lhs, rhs);
 }
 
+Value GraphBuilder::madeWeight(const std::string &name,
+                               vlm::RecipeAttr recipe) {
+  Value &value = read[name];
+  if (value)
+    return value;
+  auto loc = NameLoc::get(builder.getStringAttr(name));
+  if (defined.insert(name).second) {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPoint(entry);
+    vlm::WeightOp::create(builder, loc, builder.getStringAttr(name),
+                          TypeAttr::get(recipe.getType()), recipe);
+  }
+  value = vlm::GetWeightOp::create(builder, loc, recipe.getType(), name);
+  return value;
+}
+
 Value GraphBuilder::embedding(Value ids, const std::string &name) {
-  Value table = weight(name + ".weight");
+  return embedding(ids, weight(name + ".weight"), name);
+}
+
+Value GraphBuilder::embedding(Value ids, Value table,
+                              const std::string &label) {
   SmallVector<int64_t> shape(shapeOf(ids));
   shape.push_back(shapeOf(table)[1]);
-  return create<vlm::EmbeddingOp>(name, floats(shape), ids, table);
+  return create<vlm::EmbeddingOp>(label, floats(shape), ids, table);
 }
 
 Value GraphBuilder::prependTokens(Value input, const std::string &name,
@@ -330,6 +381,14 @@ Value GraphBuilder::prependTokens(Value input, const std::string &name,
   return create<vlm::PrependTokensOp>(
       name, withShape(input, {shape[0], shape[1] + count, shape[2]}), tokens,
       input);
+}
+
+Value GraphBuilder::prependTokens(Value tokens, Value input,
+                                  const std::string &label) {
+  ArrayRef<int64_t> front = shapeOf(tokens), shape = shapeOf(input);
+  return create<vlm::PrependTokensOp>(
+      label, withShape(input, {shape[0], front[1] + shape[1], shape[2]}),
+      tokens, input);
 }
 
 Value GraphBuilder::concatFeatures(ArrayRef<Value> inputs,

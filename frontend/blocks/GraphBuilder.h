@@ -66,8 +66,12 @@ public:
   mlir::Value weight(const std::string &name);
   /// The weight with another shape of as many elements.
   mlir::Value weight(const std::string &name, llvm::ArrayRef<int64_t> shape);
+  /// The rows of several weights, one behind the other, as one weight.
+  mlir::Value joinedWeight(llvm::ArrayRef<std::string> names);
   mlir::Value linear(mlir::Value input, const std::string &name,
                      bool bias = true);
+  mlir::Value linear(mlir::Value input, mlir::Value matrix, mlir::Value bias,
+                     const std::string &label);
   mlir::Value patchEmbed(mlir::Value pixels, const std::string &name,
                          bool bias);
   mlir::Value layerNorm(mlir::Value input, const std::string &name,
@@ -90,21 +94,33 @@ public:
   /// What attention over a cache works on beside query, key and value.
   struct CachedTokens {
     mlir::Value cache, sequence, position;
+    /// Where queries are of other tokens than keys: their sequence, and the
+    /// range of places that each sees.
+    mlir::Value querySequence, first, last;
   };
   mlir::Value cachedAttention(mlir::Value query, mlir::Value key,
                               mlir::Value value, const CachedTokens &tokens,
                               int64_t heads, double scale, int64_t window,
                               double softcap, const std::string &label);
-  /// A query [1, R, D] is shared by all sequences.
+  /// A query [1, R, D] is shared by all sequences; `kvHeads` 0 means `heads`.
   mlir::Value attention(mlir::Value query, mlir::Value key, mlir::Value value,
                         mlir::Value keyValid, bool causal, int64_t heads,
-                        double scale, const std::string &label);
+                        double scale, const std::string &label,
+                        int64_t kvHeads = 0);
+  /// residual + tanh(gate) * branch, with one gate or one for each feature.
+  mlir::Value gatedAdd(mlir::Value residual, mlir::Value branch,
+                       mlir::Value gate, const std::string &label);
   mlir::Value activation(mlir::Value input, spec::Activation kind,
                          const std::string &label);
   mlir::Value add(mlir::Value lhs, mlir::Value rhs, const std::string &label);
   mlir::Value embedding(mlir::Value ids, const std::string &name);
+  mlir::Value embedding(mlir::Value ids, mlir::Value table,
+                        const std::string &label);
   mlir::Value prependTokens(mlir::Value input, const std::string &name,
                             int64_t count);
+  /// `tokens` [B, P, D] in front of those of `input`.
+  mlir::Value prependTokens(mlir::Value tokens, mlir::Value input,
+                            const std::string &label);
   /// The token at `position` of each sequence [B, T, D], as [B, 1, D]; -1 is
   /// the last one.
   mlir::Value takeToken(mlir::Value input, int64_t position,
@@ -133,6 +149,7 @@ private:
                                    llvm::ArrayRef<int64_t> shape);
   mlir::Value optionalBias(const std::string &name, bool bias);
   void defineWeight(const BoundWeight &weight, llvm::ArrayRef<int64_t> shape);
+  mlir::Value madeWeight(const std::string &name, vlm::RecipeAttr recipe);
 
   mlir::ModuleOp module;
   mlir::OpBuilder builder;

@@ -32,6 +32,7 @@ private:
   std::string templateOf(const Fields &fields);
   void readPictures(const Fields *processor, const SpecialTokens &special,
                     PromptDescription &out);
+  void readFrames(const SpecialTokens &special, PromptDescription &out) const;
 
   const PromptFiles &files;
   std::vector<std::string> &warnings;
@@ -108,6 +109,44 @@ static std::optional<int64_t> integer(const Fields *fields, const char *name,
   return std::nullopt;
 }
 
+/// Whether prompts of the model are texts and pictures in turn, and the latter
+/// stand between tokens of their own.
+static bool framesPictures(const Fields *model) {
+  std::string type =
+      model ? model->optionalString("model_type").value_or("") : "";
+#define PROMPT_FRAMES_PICTURES(MODEL_TYPE)                                     \
+  if (type == (MODEL_TYPE))                                                    \
+    return true;
+#include "frontend/families/TokenizerClasses.def"
+  return false;
+}
+
+/// Whether a placeholder is one token, which stays in the prompt.
+static bool marksPictures(const Fields *model) {
+  std::string type =
+      model ? model->optionalString("model_type").value_or("") : "";
+#define PROMPT_MARKS_PICTURES(MODEL_TYPE)                                      \
+  if (type == (MODEL_TYPE))                                                    \
+    return true;
+#include "frontend/families/TokenizerClasses.def"
+  return false;
+}
+
+/// As IdeficsProcessor of transformers does, which writes the begin token
+/// itself.
+void PromptReader::readFrames(const SpecialTokens &special,
+                              PromptDescription &out) const {
+  out.pictureToken = "<image>";
+  out.pictureExtra = 1;
+  out.pictureFrame = "<fake_token_around_image>";
+  out.stripsParts = true;
+  if (auto found = out.roles.find("bos_token"); found != out.roles.end())
+    out.begin = found->second;
+  for (const auto &token : special.extra)
+    if (token.token.content == "<end_of_utterance>")
+      out.partEnd = token.token.content;
+}
+
 /// How many tokens a picture takes. Where the processor names no patch, those
 /// of the model are counted.
 void PromptReader::readPictures(const Fields *processor,
@@ -154,7 +193,12 @@ PromptDescription PromptReader::read(const SpecialTokens &special) {
   if (processor && !processor->is_object())
     processor.reset(); // the reader of pictures tells
   out.chatTemplate = readTemplate(processor ? &*processor : nullptr);
-  if (processor) {
+  if (framesPictures(files.model)) {
+    readFrames(special, out);
+  } else if (marksPictures(files.model)) {
+    out.pictureToken = "<image>";
+    out.pictureExtra = 1;
+  } else if (processor) {
     Fields fields(*processor, path("processor_config.json"), "", fault);
     readPictures(&fields, special, out);
   } else {

@@ -103,7 +103,8 @@ typedef struct vlm_abi_step {
 enum { VLM_ABI_F32 = 0, VLM_ABI_I64 = 1, VLM_ABI_I32 = 2, VLM_ABI_U8 = 3, VLM_ABI_F16 = 4, VLM_ABI_BF16 = 5, VLM_ABI_CACHE = 6 };
 
 /* An input or output. dims[i] is a constant, or, where symbols[i] >= 0, the value of that symbol. A cache is an input of dims [L, 2, Hkv, Dh]; the
- * inputs `sequence` and `position` of its entry are places in it. */
+ * inputs `sequence` and `position` of its entry are places in it, for one of another name, `X_cache`, `X_sequence` and `X_position`, where the tokens of
+ * `sequence` then read places `first_X` to `last_X` - 1. */
 typedef struct vlm_abi_tensor {
   const char *name;
   uint32_t dtype;
@@ -205,12 +206,16 @@ enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };
 /* How texts are padded: to text_max_tokens and not to the longest of a batch; with padding that the model attends to. */
 enum { VLM_ABI_TEXT_PAD_TO_MAX = 1, VLM_ABI_TEXT_UNMASKED = 2 };
 
+/* Which pictures before it a token attends to, by layers of their own: the last one, or all; and none behind end_tokens[0] until the next one. The
+ * rows of a picture stand one behind the other in `feature_cache`, in the order of the pictures. */
+enum { VLM_ABI_ATTEND_LATEST = 1, VLM_ABI_ATTEND_ALL = 2, VLM_ABI_ATTEND_UNTIL_END = 4 };
+
 /* What a model that generates text says of its tokens. */
 enum { VLM_ABI_MAX_END_TOKENS = 8 };
 typedef struct vlm_abi_generation {
   int64_t end_tokens[VLM_ABI_MAX_END_TOKENS];
   uint32_t n_end_tokens;
-  uint32_t reserved;
+  uint32_t attended;      /* VLM_ABI_ATTEND_*; 0: features of pictures take the place of tokens */
   int64_t pad_token;      /* -1: none */
   int64_t image_token;    /* the placeholder of a picture's features; -1: none */
   int64_t max_new_tokens; /* where a request names none; 0: no such number */

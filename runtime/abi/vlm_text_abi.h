@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-enum { VLM_TEXT_VERSION = 3, VLM_TEXT_ALIGNMENT = 64 };
+enum { VLM_TEXT_VERSION = 4, VLM_TEXT_ALIGNMENT = 64 };
 #define VLM_TEXT_MAGIC "VLMTEXT"
 
 /* `count` elements at `offset`, a multiple of 8. */
@@ -232,8 +232,17 @@ typedef struct vlm_text_header {
   vlm_text_string picture_token;  /* stands for a picture in prompts; empty:
                                      prompts have no pictures */
   uint32_t picture_patch; /* a picture of H x W pixels takes H / picture_patch
-                             times W / picture_patch + picture_extra of them */
+                             times W / picture_patch + picture_extra of them;
+                             0: picture_extra alone */
   int32_t picture_extra;
+  vlm_text_string picture_frame; /* stands before and behind a picture, between
+                                    two pictures once; empty: nothing does */
+  vlm_text_string prompt_begin;  /* begins prompts, in the place of the special
+                                    tokens of `post`; empty: those do */
+  vlm_text_string part_end;      /* between two texts of a prompt that is given
+                                    in parts; empty: nothing is */
+  uint32_t strips_parts;         /* 1: parts have no blanks around them */
+  uint32_t reserved;
 } vlm_text_header;
 
 /* Where probing for a token begins, modulo the number of slots. */
@@ -260,7 +269,7 @@ static_assert(sizeof(vlm_text_added) == 16, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_stage) == 32, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_piece) == 8, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_role) == 16, "frontend/text writes this layout");
-static_assert(sizeof(vlm_text_header) == 328,
+static_assert(sizeof(vlm_text_header) == 360,
               "frontend/text writes this layout");
 #endif
 

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <iterator>
+#include <numeric>
 
 namespace vlmc::rt {
 
@@ -111,7 +113,7 @@ vlm_status_t *Binding::bindSymbol(const vlm_abi_tensor &expected,
                                   const vlm_tensor_t &given, uint32_t axis) {
   int32_t index = expected.symbols[axis];
   const vlm_abi_symbol &symbol = abi.symbols[index];
-  int64_t value = given.dims[axis], min = std::max<int64_t>(symbol.min, 1);
+  int64_t value = given.dims[axis], min = std::max<int64_t>(symbol.min, 0);
   if (!givenBy[index]) {
     symbols[index] = value;
     givenBy[index] = expected.name;
@@ -201,7 +203,7 @@ vlm_status_t *Binding::checkMemory(const char *kind,
   if (!elements(expected, needed) ||
       __builtin_mul_overflow(needed, int64_t(element), &needed))
     return tooLarge();
-  if (!given.data)
+  if (!given.data && needed)
     return failTensor(kind, expected, "'data' must not be NULL");
   if (given.bytes < uint64_t(needed))
     return failTensor(kind, expected,
@@ -259,6 +261,12 @@ vlm_status_t *Binding::checkRange(const vlm_abi_tensor &expected,
   return nullptr;
 }
 
+/// How many elements a tensor has; its shape is right.
+static int64_t countOf(const vlm_tensor_t &tensor) {
+  return std::accumulate(tensor.dims, tensor.dims + tensor.rank, int64_t(1),
+                         std::multiplies<>());
+}
+
 /// That a cache was made for such a model and has room for the tokens.
 vlm_status_t *Binding::checkCache(const vlm_abi_tensor &expected,
                                   const vlm_tensor_t &given) const {
@@ -269,18 +277,15 @@ vlm_status_t *Binding::checkCache(const vlm_abi_tensor &expected,
     return failTensor("input", expected,
                       "the cache was made for another model; make one with "
                       "vlm_cache_create for this model");
-  const vlm_tensor_t *sequence = nullptr, *position = nullptr;
-  int64_t count = 0;
-  for (uint32_t i = 0; i < abi.n_inputs; ++i) {
-    if (std::strcmp(abi.inputs[i].name, "sequence") == 0)
-      sequence = workspace.givenInputs[i];
-    if (std::strcmp(abi.inputs[i].name, "position") == 0 &&
-        elements(abi.inputs[i], count))
-      position = workspace.givenInputs[i];
-  }
+  std::string_view name = expected.name;
+  std::string kind(name.ends_with("_cache") ? name.substr(0, name.size() - 5)
+                                            : "");
+  const vlm_tensor_t *sequence = givenInput(kind + "sequence");
+  const vlm_tensor_t *position = givenInput(kind + "position");
   if (!sequence || !position)
-    return fail(
-        "inputs 'sequence' and 'position' must be given beside a cache");
+    return fail("inputs '" + kind + "sequence' and '" + kind +
+                "position' must be given beside a cache");
+  int64_t count = std::min(countOf(*sequence), countOf(*position));
   for (int64_t i = 0; i < count; ++i) {
     int64_t row = integerAt(*sequence, i), place = integerAt(*position, i);
     bool isHeld = cache->holds(row, place);
@@ -295,6 +300,40 @@ vlm_status_t *Binding::checkCache(const vlm_abi_tensor &expected,
                           "by vlm_cache_resize before it goes another way"
                         : ", for which no room was made; call "
                           "vlm_cache_resize before"));
+  }
+  return kind.empty() ? nullptr : checkRanges(expected, *cache, kind);
+}
+
+const vlm_tensor_t *Binding::givenInput(const std::string &name) const {
+  for (uint32_t i = 0; i < abi.n_inputs; ++i)
+    if (name == abi.inputs[i].name)
+      return workspace.givenInputs[i];
+  return nullptr;
+}
+
+/// That tokens read only places of a cache that there are.
+vlm_status_t *Binding::checkRanges(const vlm_abi_tensor &expected,
+                                   const vlm_cache_t &cache,
+                                   std::string kind) const {
+  kind.pop_back(); // the '_'
+  const vlm_tensor_t *sequence = givenInput("sequence");
+  const vlm_tensor_t *first = givenInput("first_" + kind);
+  const vlm_tensor_t *last = givenInput("last_" + kind);
+  if (!sequence || !first || !last)
+    return fail("inputs 'sequence', 'first_" + kind + "' and 'last_" + kind +
+                "' must be given beside '" + expected.name + "'");
+  int64_t count =
+      std::min({countOf(*sequence), countOf(*first), countOf(*last)});
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t row = integerAt(*sequence, i), end = integerAt(*last, i);
+    if (integerAt(*first, i) >= end || cache.holds(row, end - 1))
+      continue;
+    return failTensor("input", expected,
+                      "token " + std::to_string(i) + " reads place " +
+                          std::to_string(end - 1) + " of sequence " +
+                          std::to_string(row) +
+                          ", for which no room was made; call "
+                          "vlm_cache_resize before");
   }
   return nullptr;
 }

@@ -80,6 +80,9 @@ private:
                             const vlm_tensor_t &given) const;
   vlm_status_t *checkCache(const vlm_abi_tensor &expected,
                            const vlm_tensor_t &given) const;
+  vlm_status_t *checkRanges(const vlm_abi_tensor &expected,
+                            const vlm_cache_t &cache, std::string kind) const;
+  const vlm_tensor_t *givenInput(const std::string &name) const;
   vlm_status_t *checkRange(const vlm_abi_tensor &expected,
                            const vlm_tensor_t &given) const;
   vlm_status_t *failTensor(const char *kind, const vlm_abi_tensor &tensor,

@@ -156,23 +156,34 @@ vlm_status_t *vlm_cache_t::fork(int64_t from, int64_t to, int64_t tokens) {
 // The C API
 //===----------------------------------------------------------------------===//
 
-/// The cache that entry points of a model take, or null.
-static const vlm_abi_tensor *findCache(const vlm_model_t *model) {
+/// The cache of that name that entry points of a model take, or null.
+static const vlm_abi_tensor *findCache(const vlm_model_t *model,
+                                       std::string_view name) {
   for (const vlm_entry_t &entry : model->entries)
     for (uint32_t i = 0; i < entry.abi->n_inputs; ++i)
-      if (entry.abi->inputs[i].dtype == VLM_ABI_CACHE)
+      if (entry.abi->inputs[i].dtype == VLM_ABI_CACHE &&
+          entry.abi->inputs[i].name == name)
         return &entry.abi->inputs[i];
   return nullptr;
 }
 
 vlm_status_t *vlm_cache_create(const vlm_model_t *model, int64_t sequences,
                                int64_t max_tokens, vlm_cache_t **out_cache) {
+  return vlm_cache_create_for(model, "cache", sequences, max_tokens, out_cache);
+}
+
+vlm_status_t *vlm_cache_create_for(const vlm_model_t *model, const char *input,
+                                   int64_t sequences, int64_t max_tokens,
+                                   vlm_cache_t **out_cache) {
   return guarded("making a cache", [&]() -> vlm_status_t * {
-    const vlm_abi_tensor *tensor = findCache(model);
+    std::string_view name = input ? input : "cache";
+    const vlm_abi_tensor *tensor = findCache(model, name);
     if (!tensor)
-      return makeStatus(VLM_UNSUPPORTED,
-                        std::string("model '") + model->abi->name +
-                            "' has no entry point that takes a cache");
+      return makeStatus(
+          VLM_UNSUPPORTED,
+          std::string("model '") + model->abi->name +
+              "' has no entry point that takes a cache" +
+              (name == "cache" ? "" : " as input '" + std::string(name) + "'"));
     constexpr int64_t limit = int64_t(1) << 31;
     for (auto [what, value] : {std::pair("max_sequences", sequences),
                                std::pair("max_tokens", max_tokens)})

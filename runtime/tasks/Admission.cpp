@@ -142,6 +142,7 @@ int32_t Engine::findSource(const Prompt &prompt, int64_t &same) const {
 void Engine::clear(int32_t number) {
   // Giving back cannot fail.
   vlm_status_destroy(vlm_cache_resize(cache.get(), number, 0));
+  decoder.clearPictures(number);
   Slot &slot = slots[size_t(number)];
   slot.ids.clear();
   slot.pictures.clear();
@@ -210,6 +211,9 @@ bool Engine::admit(Job &job) {
   vlm_status_t *status = forks && !options.keepsOne
                              ? vlm_cache_fork(cache.get(), source, base, same)
                              : vlm_cache_resize(cache.get(), base, same);
+  if (!status && forks && !options.keepsOne)
+    status = decoder.forkPictures(source, base, slots[size_t(source)].pictures,
+                                  same);
   if (status) { // no memory for one page: begin anew
     vlm_status_destroy(status);
     clear(base);

@@ -6,7 +6,8 @@
 
 namespace vlmc::rt {
 
-vlm_status_t *Decoder::open(const PromptReader &reader) {
+vlm_status_t *Decoder::open(const PromptReader &reader, int64_t sequences,
+                            int64_t maxTokens) {
   facts = reader.facts;
   if (vlm_status_t *status =
           entry.find(reader.model, "decode", "generate text"))
@@ -18,19 +19,45 @@ vlm_status_t *Decoder::open(const PromptReader &reader) {
   if (vlm_status_t *status = entry.outputSize("logits", 2, range))
     return status;
   words = range.max;
-  return findInputs();
+  if (vlm_status_t *status = findInputs())
+    return status;
+  return facts->attended ? openPictures(reader.model, sequences, maxTokens)
+                         : nullptr;
 }
 
-/// Inputs that are tensors have names; the cache is the one that is none.
+/// Each picture has a token at least; and so many in one prompt are more than
+/// any model is made for.
+vlm_status_t *Decoder::openPictures(const vlm_model_t *model, int64_t sequences,
+                                    int64_t maxTokens) {
+  Encoder tower;
+  if (vlm_status_t *status =
+          tower.find(model, "encode_image", "look at pictures"))
+    return status;
+  SizeRange range;
+  if (vlm_status_t *status = tower.outputSize("image_features", 1, range))
+    return status;
+  pictureRows = range.max;
+  constexpr int64_t mostPictures = 1024;
+  maxTokens = std::min(maxTokens, mostPictures);
+  vlm_cache_t *made = nullptr;
+  if (vlm_status_t *status = vlm_cache_create_for(
+          model, pictureInput.name, sequences, maxTokens * pictureRows, &made))
+    return status;
+  pictureCache.reset(made);
+  return nullptr;
+}
+
+/// Caches are told apart by their names too.
 vlm_status_t *Decoder::findInputs() {
   for (size_t i = 0; i < vlm_entry_input_count(entry.entry); ++i) {
     vlm_tensor_t input;
     if (vlm_status_t *status = vlm_entry_input(entry.entry, i, &input))
       return status;
     if (input.dtype == VLM_CACHE)
-      cacheInput = input;
+      (std::strcmp(input.name, "cache") == 0 ? cacheInput : pictureInput) =
+          input;
     if (std::strcmp(input.name, "features") == 0)
-      featureWidth = input.dims[1];
+      featureWidth = input.dims[input.rank - 1];
   }
   return nullptr;
 }
@@ -63,6 +90,114 @@ void Decoder::gather(const Slice &slice) {
   }
 }
 
+/// How many of the pictures begin before a token.
+static int64_t countBefore(std::span<const Picture> pictures, int64_t token) {
+  return std::ranges::count_if(
+      pictures, [&](const Picture &picture) { return picture.begin < token; });
+}
+
+/// Keys and values of a picture are computed in the run that its placeholder is
+/// in; they lie behind those of the pictures before it.
+vlm_status_t *Decoder::gatherSeen(const Slice &slice) {
+  tellRanges(slice);
+  int64_t known = countBefore(slice.pictures, slice.first);
+  int64_t all =
+      countBefore(slice.pictures, slice.first + int64_t(slice.ids.size()));
+  if (known == all)
+    return nullptr;
+  // What an earlier prompt had behind them goes first.
+  for (int64_t count : {known, all})
+    if (vlm_status_t *status = vlm_cache_resize(
+            pictureCache.get(), slice.sequence, count * pictureRows))
+      return status;
+  for (int64_t i = known; i < all; ++i) {
+    const auto &rows = *slice.pictures[size_t(i)].features;
+    features.insert(features.end(), rows.begin(), rows.end());
+    for (int64_t row = 0; row < pictureRows; ++row) {
+      featureSequence.push_back(slice.sequence);
+      featurePosition.push_back(int32_t(i * pictureRows + row));
+    }
+  }
+  return nullptr;
+}
+
+/// Which rows each token sees: those of the last picture before it or of all,
+/// and where the model says so none behind an end token.
+void Decoder::tellRanges(const Slice &slice) {
+  int64_t end = slice.first + int64_t(slice.ids.size());
+  const int64_t *whole = slice.ids.data() - slice.first;
+  int64_t seen = 0; // pictures
+  bool isOver = false;
+  int64_t begin = slice.first;
+  // From the last picture before the slice on, for end tokens.
+  for (const Picture &picture : slice.pictures)
+    if (picture.begin < slice.first)
+      begin = picture.begin;
+  for (const Picture &picture : slice.pictures)
+    seen += picture.begin < begin;
+  for (int64_t i = begin; i < end; ++i) {
+    if (size_t(seen) < slice.pictures.size() &&
+        slice.pictures[size_t(seen)].begin == i) {
+      ++seen;
+      isOver = false;
+    }
+    if (i >= slice.first) {
+      int64_t from = facts->attended & VLM_ABI_ATTEND_LATEST ? seen - 1 : 0;
+      int64_t to = isOver ? 0 : seen;
+      first.push_back(int32_t(std::max<int64_t>(0, from) * pictureRows));
+      last.push_back(int32_t(to * pictureRows));
+    }
+    if (facts->attended & VLM_ABI_ATTEND_UNTIL_END && facts->n_end_tokens)
+      isOver = isOver || whole[i] == facts->end_tokens[0];
+  }
+}
+
+/// The inputs that tell of pictures.
+void Decoder::addFeatures(std::vector<vlm_tensor_t> &in, int64_t *tokens) {
+  if (!pictureCache) {
+    if (features.empty())
+      features.resize(size_t(featureWidth)); // which nobody reads
+    int64_t dims[] = {int64_t(features.size()) / featureWidth, featureWidth};
+    in.push_back(denseTensor("features", VLM_F32, features.data(), 2, dims));
+    in.push_back(
+        denseTensor("feature_row", VLM_I32, featureRow.data(), 2, tokens));
+    return;
+  }
+  int64_t dims[] = {1, int64_t(featurePosition.size()), featureWidth};
+  in.push_back(denseTensor("features", VLM_F32, features.data(), 3, dims));
+  in.push_back(denseTensor("feature_sequence", VLM_I32, featureSequence.data(),
+                           2, dims));
+  in.push_back(denseTensor("feature_position", VLM_I32, featurePosition.data(),
+                           2, dims));
+  in.push_back(denseTensor("first_feature", VLM_I32, first.data(), 2, tokens));
+  in.push_back(denseTensor("last_feature", VLM_I32, last.data(), 2, tokens));
+  in.push_back(pictureInput);
+  in.back().data = pictureCache.get();
+}
+
+vlm_status_t *Decoder::forkPictures(int32_t from, int32_t to,
+                                    std::span<const Picture> pictures,
+                                    int64_t tokens) {
+  if (!pictureCache)
+    return nullptr;
+  return vlm_cache_fork(pictureCache.get(), from, to,
+                        countBefore(pictures, tokens) * pictureRows);
+}
+
+void Decoder::clearPictures(int32_t number) {
+  if (pictureCache) // giving back cannot fail
+    vlm_status_destroy(vlm_cache_resize(pictureCache.get(), number, 0));
+}
+
+size_t Decoder::pictureBytes(size_t pictures) const {
+  if (!pictureCache)
+    return 0;
+  size_t rowsPerPage = VLM_ABI_PAGE_TOKENS;
+  size_t pages =
+      (pictures * size_t(pictureRows) + rowsPerPage - 1) / rowsPerPage;
+  return pages * vlm_cache_page_bytes(pictureCache.get());
+}
+
 vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
   ids.clear();
   sequence.clear();
@@ -70,6 +205,9 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
   featureRow.clear();
   rows.clear();
   features.clear();
+  for (std::vector<int32_t> *column :
+       {&featureSequence, &featurePosition, &first, &last})
+    column->clear();
   for (Slice &slice : slices) {
     auto count = int64_t(slice.ids.size());
     slice.row = rows.size();
@@ -80,11 +218,13 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
       sequence.push_back(slice.sequence);
       position.push_back(int32_t(slice.first + i));
     }
-    if (featureWidth > 0)
+    if (pictureCache) {
+      if (vlm_status_t *status = gatherSeen(slice))
+        return status;
+    } else if (featureWidth > 0) {
       gather(slice);
+    }
   }
-  if (features.empty() && featureWidth > 0)
-    features.resize(size_t(featureWidth)); // which nobody reads
   int64_t tokens[] = {1, int64_t(ids.size())};
   int64_t wanted[] = {1, int64_t(rows.size())};
   std::vector<vlm_tensor_t> in = {
@@ -92,12 +232,8 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
       denseTensor("sequence", VLM_I32, sequence.data(), 2, tokens),
       denseTensor("position", VLM_I32, position.data(), 2, tokens),
       denseTensor("rows", VLM_I32, rows.data(), 2, wanted)};
-  if (featureWidth > 0) {
-    int64_t dims[] = {int64_t(features.size()) / featureWidth, featureWidth};
-    in.push_back(denseTensor("features", VLM_F32, features.data(), 2, dims));
-    in.push_back(
-        denseTensor("feature_row", VLM_I32, featureRow.data(), 2, tokens));
-  }
+  if (featureWidth > 0)
+    addFeatures(in, tokens);
   in.push_back(cacheInput);
   in.back().data = cache;
   results.resize(rows.size() * size_t(words));
@@ -114,7 +250,16 @@ vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, size_t &work,
       denseTensor("sequence", VLM_I32, nullptr, 2, all),
       denseTensor("position", VLM_I32, nullptr, 2, all),
       denseTensor("rows", VLM_I32, nullptr, 2, wanted)};
-  if (featureWidth > 0) {
+  if (pictureCache) {
+    // As if every token were a picture would be far too much: one is counted.
+    int64_t dims[] = {1, pictureRows, featureWidth};
+    in.push_back(denseTensor("features", VLM_F32, nullptr, 3, dims));
+    for (const char *column : {"feature_sequence", "feature_position"})
+      in.push_back(denseTensor(column, VLM_I32, nullptr, 2, dims));
+    for (const char *column : {"first_feature", "last_feature"})
+      in.push_back(denseTensor(column, VLM_I32, nullptr, 2, all));
+    in.push_back(pictureInput);
+  } else if (featureWidth > 0) {
     int64_t dims[] = {tokens, featureWidth};
     in.push_back(denseTensor("features", VLM_F32, nullptr, 2, dims));
     in.push_back(denseTensor("feature_row", VLM_I32, nullptr, 2, all));

@@ -36,10 +36,20 @@ struct Slice {
 
 class Decoder {
 public:
-  vlm_status_t *open(const PromptReader &reader);
+  /// `sequences` and `maxTokens` are those of the cache.
+  vlm_status_t *open(const PromptReader &reader, int64_t sequences,
+                     int64_t maxTokens);
 
   /// Runs the slices; the cache has room for them. Errors: those of the run.
   vlm_status_t *run(vlm_cache_t *cache, std::span<Slice> slices);
+  /// Makes sequence `to` begin as the first tokens of `from`, whose pictures
+  /// are given; for caches of pictures, as vlm_cache_fork() for that of tokens.
+  vlm_status_t *forkPictures(int32_t from, int32_t to,
+                             std::span<const Picture> pictures, int64_t tokens);
+  /// Forgets a sequence's pictures.
+  void clearPictures(int32_t sequence);
+  /// Keys and values of so many pictures.
+  size_t pictureBytes(size_t pictures) const;
   /// Of the last run, until the next one.
   std::span<const float> logits(size_t row) const {
     return {results.data() + row * size_t(words), size_t(words)};
@@ -55,14 +65,25 @@ public:
 
 private:
   vlm_status_t *findInputs();
+  vlm_status_t *openPictures(const vlm_model_t *model, int64_t sequences,
+                             int64_t maxTokens);
   void gather(const Slice &slice);
+  vlm_status_t *gatherSeen(const Slice &slice);
+  void tellRanges(const Slice &slice);
+  void addFeatures(std::vector<vlm_tensor_t> &in, int64_t *tokens);
 
   const vlm_abi_generation *facts = nullptr;
   Encoder entry;
   vlm_tensor_t cacheInput{};
+  // Where layers attend to pictures: each has so many rows of keys and values.
+  std::unique_ptr<vlm_cache_t, decltype(&vlm_cache_destroy)> pictureCache{
+      nullptr, vlm_cache_destroy};
+  vlm_tensor_t pictureInput{};
+  int64_t pictureRows = 0;
   // What the run is given, kept so that a step takes no memory.
   std::vector<int64_t> ids;
   std::vector<int32_t> sequence, position, featureRow, rows;
+  std::vector<int32_t> featureSequence, featurePosition, first, last;
   Floats features, results;
 };
 

@@ -22,14 +22,15 @@ vlm_status_t *Engine::open(const vlm_model_t *model,
   options = given;
   if (vlm_status_t *status = reader.open(model))
     return status;
-  if (vlm_status_t *status = decoder.open(reader))
-    return status;
   int64_t most = vlm_model_abi(model)->text_max_tokens;
   if (options.maxTokens < 0 || (most && options.maxTokens > most))
     return invalid("max_tokens: expected 0 to " + std::to_string(most) +
                    ", as many as the model takes, found " +
                    std::to_string(options.maxTokens));
   maxTokens = options.maxTokens ? options.maxTokens : most;
+  if (vlm_status_t *status =
+          decoder.open(reader, options.maxSequences, maxTokens))
+    return status;
   constexpr int64_t usual = 512;
   options.stepTokens = std::clamp<int64_t>(
       options.stepTokens ? options.stepTokens : usual, 1, decoder.mostTokens);
@@ -205,8 +206,8 @@ vlm_status_t *Engine::tryRun(std::span<const Work> work,
     slice.first = slot.computed;
     slice.ids =
         std::span(slot.ids).subspan(size_t(slot.computed), size_t(each.count));
+    slice.pictures = slot.pictures;
     if (each.answer < 0) {
-      slice.pictures = slot.pictures;
       slice.wantsAll = each.job->options.values.prompt_logprobs != 0;
     }
     slices.push_back(slice);
@@ -311,6 +312,9 @@ vlm_status_t *Engine::startAnswers(Job &job, std::span<const float> logits) {
     Slot &slot = slots[size_t(job.slots[i])];
     if (vlm_status_t *status = vlm_cache_fork(cache.get(), job.slots[0],
                                               job.slots[i], base.computed))
+      return status;
+    if (vlm_status_t *status = decoder.forkPictures(
+            job.slots[0], job.slots[i], base.pictures, base.computed))
       return status;
     slot.ids = base.ids;
     slot.pictures = base.pictures;

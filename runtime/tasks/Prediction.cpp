@@ -100,7 +100,8 @@ vlm_status_t *Engine::predictFor(const Prompt &prompt,
   }
   out.work_bytes = work;
   size_t page = vlm_cache_page_bytes(cache.get());
-  out.cache_bytes = pagesOf(prompt.size(), wanted) * page;
+  out.cache_bytes = pagesOf(prompt.size(), wanted) * page +
+                    decoder.pictureBytes(prompt.pictures.size());
   // Scores of the answers; drawing sorts ids by them, and so do likeliest ones.
   size_t words = size_t(decoder.words);
   size_t sampling = size_t(count) * words * sizeof(float);

@@ -69,7 +69,7 @@ PromptReader::preprocess(std::span<const vlm_image_t *const> images,
   std::vector<vlm_status_t *> statuses(images.size());
   for (size_t i = 0; i < images.size(); ++i) {
     Picture &picture = out.pictures[i];
-    if (int64_t(picture.rows.size()) != picture.tokens)
+    if (!facts->attended && int64_t(picture.rows.size()) != picture.tokens)
       return invalid("picture: expected " +
                      std::to_string(picture.rows.size()) +
                      " tokens, as many as the tower has features, found " +

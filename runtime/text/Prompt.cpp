@@ -1,10 +1,14 @@
 //===- Prompt.cpp - Prompts with placeholders for pictures ----------------===//
 #include "runtime/core/StatusInternal.h"
+#include "runtime/text/TokenizerHandle.h"
 #include "runtime/vlm.h"
 
+#include <cstdlib>
+#include <cstring>
 #include <string>
 
 using namespace vlmc::rt;
+using namespace vlmc::rt::text;
 
 static std::string plural(size_t count, const char *what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
@@ -43,20 +47,67 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
             plural(picture_count, "picture") +
             ": the checkpoint names no token that stands for a picture");
   return guarded("tokenizing", [&]() -> vlm_status_t * {
+    const vlm_text_header &header = tokenizer->tokenizer->header();
+    const Tables &tables = tokenizer->tokenizer->tables();
     std::string_view prompt(text, bytes), token(name, length);
+    std::string_view frame = tables.string(header.picture_frame);
+    std::string_view begin = tables.string(header.prompt_begin);
     std::string expanded;
+    if (special && !prompt.starts_with(begin))
+      expanded = begin;
     size_t last = 0, found = 0;
-    for (size_t at; (at = prompt.find(token, last)) != prompt.npos;
-         last = at + token.size(), ++found) {
+    for (size_t at; (at = prompt.find(token, last)) != prompt.npos; ++found) {
       expanded.append(prompt.substr(last, at - last));
+      last = at + token.size();
+      if (!expanded.ends_with(frame))
+        expanded.append(frame);
       for (int64_t i = 0; found < picture_count && i < picture_tokens[found];
            ++i)
         expanded.append(token);
+      if (!prompt.substr(last).starts_with(frame))
+        expanded.append(frame);
     }
     if (found != picture_count)
       return mismatch(token, found, picture_count);
     expanded.append(prompt.substr(last));
     return vlm_tokenizer_encode(tokenizer, expanded.data(), expanded.size(),
-                                special, 0, out_ids);
+                                special && begin.empty(), 0, out_ids);
+  });
+}
+
+vlm_status_t *vlm_tokenizer_join(const vlm_tokenizer_t *tokenizer,
+                                 const char *const *parts, size_t count,
+                                 int ends_parts, char **out_text,
+                                 size_t *out_bytes) {
+  if (!tokenizer || (!parts && count) || !out_text || !out_bytes)
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "prompt: expected an address, found NULL");
+  return guarded("joining a prompt", [&]() -> vlm_status_t * {
+    const vlm_text_header &header = tokenizer->tokenizer->header();
+    const Tables &tables = tokenizer->tokenizer->tables();
+    std::string_view picture = tables.string(header.picture_token);
+    std::string joined;
+    for (size_t i = 0; i < count; ++i) {
+      if (!parts[i] && picture.empty())
+        return makeStatus(
+            VLM_INVALID_ARGUMENT,
+            "expected a prompt without pictures: the checkpoint names no token "
+            "that stands for a picture");
+      std::string_view part = parts[i] ? parts[i] : picture;
+      while (parts[i] && header.strips_parts && part.starts_with(' '))
+        part.remove_prefix(1);
+      while (parts[i] && header.strips_parts && part.ends_with(' '))
+        part.remove_suffix(1);
+      if (ends_parts && i > 0 && parts[i] && parts[i - 1])
+        joined.append(tables.string(header.part_end));
+      joined.append(part);
+    }
+    auto *memory = static_cast<char *>(std::malloc(joined.size() + 1));
+    if (!memory)
+      return outOfMemory("joining a prompt");
+    std::memcpy(memory, joined.c_str(), joined.size() + 1);
+    *out_text = memory;
+    *out_bytes = joined.size();
+    return nullptr;
   });
 }

@@ -121,8 +121,10 @@ const char *Tables::checkTokens() const {
 }
 
 const char *Tables::checkStages() const {
-  for (vlm_text_string text : {head->word_prefix, head->word_suffix,
-                               head->chat_template, head->picture_token})
+  for (vlm_text_string text :
+       {head->word_prefix, head->word_suffix, head->chat_template,
+        head->picture_token, head->picture_frame, head->prompt_begin,
+        head->part_end})
     if (!inStrings(text))
       return "a text lies outside of them";
   for (const vlm_text_role &role : roles)

@@ -2,7 +2,7 @@
 #include "runtime/abi/vlm_abi.h"
 #include "runtime/core/StatusInternal.h"
 #include "runtime/text/Decoder.h"
-#include "runtime/text/Tokenizer.h"
+#include "runtime/text/TokenizerHandle.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -10,10 +10,6 @@
 
 using namespace vlmc::rt;
 using namespace vlmc::rt::text;
-
-struct vlm_tokenizer_t {
-  std::unique_ptr<Tokenizer> tokenizer;
-};
 
 static vlm_status_t *missing(const char *name) {
   return makeStatus(VLM_INVALID_ARGUMENT,
@@ -164,7 +160,7 @@ int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer,
                                      int64_t height, int64_t width) {
   const vlm_text_header &header = tokenizer->tokenizer->header();
   if (!header.picture_patch)
-    return 0;
+    return std::max<int64_t>(0, header.picture_extra);
   int64_t patch = header.picture_patch;
   return std::max<int64_t>(0, (height / patch) * (width / patch) +
                                   header.picture_extra);

@@ -5,6 +5,7 @@
 #include "tools/vlmc/Tiles.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 namespace vlmc::tool {
@@ -50,6 +51,8 @@ std::optional<Fault> GenerateTask::addPrompts(const PromptRequest &request) {
 /// The tower's features, as rows one behind the other. Without pictures there
 /// is one row that nobody reads.
 std::optional<Fault> GenerateTask::encodePictures() {
+  if (facts.attended)
+    return tensors.count("pixel_values") ? encodeSeen() : std::nullopt;
   if (tensors.count("pixel_values")) {
     Outcome<PlacedPictures> pictures = placePictures(model, tensors);
     if (!pictures)
@@ -77,6 +80,39 @@ std::optional<Fault> GenerateTask::encodePictures() {
       features = HostTensor::zeros(VLM_F32, {1, input.dims[1]});
   }
   return std::nullopt;
+}
+
+/// Pictures that are attended to are [batch, pictures, 3, height, width].
+std::optional<Fault> GenerateTask::encodeSeen() {
+  HostTensor pixels = tensors["pixel_values"];
+  std::vector<int64_t> shape = pixels.shape;
+  if (shape.size() != 5)
+    return Fault("pixel_values: expected the shape [batch, pictures, 3, "
+                 "height, width], found rank " +
+                 std::to_string(shape.size()) + "; mend the file of tensors");
+  pixels.shape = {shape[0] * shape[1], shape[2], shape[3], shape[4]};
+  TensorMap given{{"pixel_values", std::move(pixels)}};
+  if (std::optional<Fault> fault =
+          runRows(model, "encode_image", given, tensors))
+    return fault;
+  HostTensor &rows = tensors["image_features"];
+  rowsPerPicture = rows.shape[1];
+  rows.shape = {shape[0], shape[1], rows.shape[1], rows.shape[2]};
+  features = rows;
+  return std::nullopt;
+}
+
+/// The features of a prompt's pictures, as [1, M, D].
+HostTensor GenerateTask::featuresOf(size_t number) const {
+  if (features.shape.empty())
+    return {};
+  const std::vector<int64_t> &shape = features.shape;
+  HostTensor own =
+      HostTensor::zeros(VLM_F32, {1, shape[1] * shape[2], shape[3]});
+  std::memcpy(own.bytes.data(),
+              features.bytes.data() + number * own.bytes.size(),
+              own.bytes.size());
+  return own;
 }
 
 /// Writes the features of pictures that were cut as the model reads them.
@@ -115,7 +151,16 @@ std::optional<Fault> GenerateTask::readPrompts() {
       return Fault("input_ids: row " + std::to_string(row) +
                    " has no token; expected at least one");
   }
-  return placeFeatures();
+  if (!facts.attended)
+    return placeFeatures();
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    Outcome<SeenRows> seen =
+        readSeenRows(tensors, row, prompts[row].columns, rowsPerPicture);
+    if (!seen)
+      return seen.takeFault();
+    prompts[row].seen = std::move(*seen);
+  }
+  return std::nullopt;
 }
 
 /// Gives each placeholder the next row of the features.
@@ -142,33 +187,68 @@ std::optional<Fault> GenerateTask::placeFeatures() {
 // Running
 //===----------------------------------------------------------------------===//
 
+/// What layers that attend to pictures take: new features and their places,
+/// and the range of rows that each token sees.
+std::optional<Fault> GenerateTask::addSeen(Run &run, TensorMap &inputs) {
+  auto count = int64_t(run.ids.size());
+  int64_t rows = run.fresh.shape.empty() ? 0 : run.fresh.shape[1];
+  if (rows)
+    if (std::optional<Fault> fault =
+            check(vlm_cache_resize(featureCache.get(), 0, rows)))
+      return fault;
+  std::vector<int32_t> sequences(size_t(rows), 0), places(size_t(rows), 0);
+  std::iota(places.begin(), places.end(), 0);
+  inputs["features"] = run.fresh;
+  if (!rows) {
+    const vlm_entry_t *entry = nullptr;
+    vlm_tensor_t input;
+    if (std::optional<Fault> fault =
+            check(vlm_model_entry(model, entryName, &entry)))
+      return fault;
+    for (size_t i = 0; i < vlm_entry_input_count(entry); ++i)
+      if (!check(vlm_entry_input(entry, i, &input)) &&
+          std::string(input.name) == "features")
+        inputs["features"] = HostTensor::zeros(VLM_F32, {1, 0, input.dims[2]});
+  }
+  inputs["feature_sequence"] =
+      HostTensor::of(VLM_I32, {1, rows}, sequences.data());
+  inputs["feature_position"] =
+      HostTensor::of(VLM_I32, {1, rows}, places.data());
+  inputs["first_feature"] =
+      HostTensor::of(VLM_I32, {1, count}, run.seen.first.data());
+  inputs["last_feature"] =
+      HostTensor::of(VLM_I32, {1, count}, run.seen.last.data());
+  return std::nullopt;
+}
+
 /// Runs tokens of one sequence; results are those of the last token, or of all.
-std::optional<Fault>
-GenerateTask::decode(const std::vector<int64_t> &ids,
-                     const std::vector<int32_t> &featureRows, int32_t sequence,
-                     int64_t position, bool allRows, TensorMap &results) {
+std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
+                                          TensorMap &results) {
   const vlm_entry_t *entry = nullptr;
   if (std::optional<Fault> fault =
           check(vlm_model_entry(model, entryName, &entry)))
     return fault;
-  auto count = int64_t(ids.size());
+  auto count = int64_t(run.ids.size());
   if (std::optional<Fault> fault =
-          check(vlm_cache_resize(cache.get(), sequence, position + count)))
+          check(vlm_cache_resize(cache.get(), 0, run.position + count)))
     return fault;
-  std::vector<int32_t> places(ids.size()), sequences(ids.size(), sequence);
-  std::iota(places.begin(), places.end(), int32_t(position));
-  std::vector<int32_t> rows(allRows ? ids.size() : 1);
+  std::vector<int32_t> places(run.ids.size()), sequences(run.ids.size(), 0);
+  std::iota(places.begin(), places.end(), int32_t(run.position));
+  std::vector<int32_t> rows(allRows ? run.ids.size() : 1);
   std::iota(rows.begin(), rows.end(), allRows ? 0 : int32_t(count - 1));
   TensorMap inputs;
-  inputs["input_ids"] = HostTensor::of(VLM_I64, {1, count}, ids.data());
+  inputs["input_ids"] = HostTensor::of(VLM_I64, {1, count}, run.ids.data());
   inputs["sequence"] = HostTensor::of(VLM_I32, {1, count}, sequences.data());
   inputs["position"] = HostTensor::of(VLM_I32, {1, count}, places.data());
   inputs["rows"] =
       HostTensor::of(VLM_I32, {1, int64_t(rows.size())}, rows.data());
-  if (hasInput(entry, "features")) {
+  if (facts.attended) {
+    if (std::optional<Fault> fault = addSeen(run, inputs))
+      return fault;
+  } else if (hasInput(entry, "features")) {
     inputs["features"] = features;
     inputs["feature_row"] =
-        HostTensor::of(VLM_I32, {1, count}, featureRows.data());
+        HostTensor::of(VLM_I32, {1, count}, run.features.data());
   }
   std::vector<vlm_tensor_t> in, out;
   for (auto &[name, tensor] : inputs)
@@ -176,7 +256,8 @@ GenerateTask::decode(const std::vector<int64_t> &ids,
   for (size_t i = 0; i < vlm_entry_input_count(entry); ++i) {
     vlm_tensor_t input;
     if (!check(vlm_entry_input(entry, i, &input)) && input.dtype == VLM_CACHE) {
-      input.data = cache.get();
+      bool isOfFeatures = std::string(input.name) == "feature_cache";
+      input.data = isOfFeatures ? featureCache.get() : cache.get();
       in.push_back(input);
     }
   }
@@ -207,8 +288,8 @@ void GenerateTask::keepRows(const std::string &name, const HostTensor &rows,
 std::optional<Fault> GenerateTask::prefill(size_t number) {
   Prompt &prompt = prompts[number];
   TensorMap results;
-  if (std::optional<Fault> fault =
-          decode(prompt.ids, prompt.features, 0, 0, /*allRows=*/true, results))
+  Run run{prompt.ids, prompt.features, prompt.seen, 0, featuresOf(number)};
+  if (std::optional<Fault> fault = decode(run, /*allRows=*/true, results))
     return fault;
   for (const auto &[name, rows] : results)
     keepRows(name, rows, prompt, number);
@@ -230,8 +311,10 @@ std::optional<Fault> GenerateTask::generate(size_t number, int64_t most) {
         int64_t(prompt.generated.size()) == most)
       break;
     TensorMap results;
-    if (std::optional<Fault> fault = decode({prompt.generated.back()}, {-1}, 0,
-                                            position++, false, results))
+    Run run{{prompt.generated.back()}, {-1}, {}, position++, {}};
+    if (facts.attended) // a new token sees what the last one saw
+      run.seen = {{prompt.seen.first.back()}, {prompt.seen.last.back()}};
+    if (std::optional<Fault> fault = decode(run, /*allRows=*/false, results))
       return fault;
     const HostTensor &logits = results["logits"];
     lastLogits.assign(logits.data<float>(),
@@ -284,6 +367,16 @@ std::optional<Fault> GenerateTask::run(int64_t maxNewTokens) {
           check(vlm_cache_create(model, 1, longest + most, &made)))
     return fault;
   cache.reset(made);
+  if (facts.attended) {
+    int64_t most =
+        features.shape.empty()
+            ? 1
+            : std::max<int64_t>(1, features.shape[1] * features.shape[2]);
+    if (std::optional<Fault> fault =
+            check(vlm_cache_create_for(model, "feature_cache", 1, most, &made)))
+      return fault;
+    featureCache.reset(made);
+  }
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (std::optional<Fault> fault = prefill(i))
       return fault;

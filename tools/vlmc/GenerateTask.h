@@ -16,6 +16,7 @@
 
 #include "runtime/abi/vlm_abi.h"
 #include "tools/vlmc/PromptInputs.h"
+#include "tools/vlmc/SeenPictures.h"
 
 #include <memory>
 
@@ -54,19 +55,28 @@ private:
     std::vector<int64_t> ids;     ///< without padding
     std::vector<int64_t> columns; ///< where they stand in input_ids
     std::vector<int32_t> features;
+    SeenRows seen; ///< where layers attend to pictures
     std::vector<int64_t> generated;
+  };
+  /// Tokens of a run that stand one behind the other in a sequence.
+  struct Run {
+    std::vector<int64_t> ids;
+    std::vector<int32_t> features; ///< their rows, -1: none
+    SeenRows seen;
+    int64_t position = 0;
+    HostTensor fresh; ///< features that are attended to from now on
   };
 
   std::optional<Fault> encodePictures();
+  std::optional<Fault> encodeSeen();
   void keepPlaced();
   std::optional<Fault> readPrompts();
   std::optional<Fault> placeFeatures();
   std::optional<Fault> prefill(size_t number);
   std::optional<Fault> generate(size_t number, int64_t most);
-  std::optional<Fault> decode(const std::vector<int64_t> &ids,
-                              const std::vector<int32_t> &features,
-                              int32_t sequence, int64_t position, bool allRows,
-                              TensorMap &results);
+  std::optional<Fault> decode(Run &run, bool allRows, TensorMap &results);
+  std::optional<Fault> addSeen(Run &run, TensorMap &inputs);
+  HostTensor featuresOf(size_t number) const;
   void keepRows(const std::string &name, const HostTensor &rows,
                 const Prompt &prompt, size_t number);
   void keepLastLogits(size_t number);
@@ -82,8 +92,10 @@ private:
   Tokenizer tokenizer{nullptr, vlm_tokenizer_destroy}; ///< of `addPrompts`
   std::vector<Prompt> prompts;
   std::vector<float> lastLogits; ///< of the prompt in work
-  std::unique_ptr<vlm_cache_t, decltype(&vlm_cache_destroy)> cache{
-      nullptr, vlm_cache_destroy};
+  using Cache = std::unique_ptr<vlm_cache_t, decltype(&vlm_cache_destroy)>;
+  Cache cache{nullptr, vlm_cache_destroy};
+  Cache featureCache{nullptr, vlm_cache_destroy};
+  int64_t rowsPerPicture = 0; ///< where layers attend to pictures
 };
 
 } // namespace vlmc::tool

@@ -2,9 +2,11 @@
 #include "tools/vlmc/PromptInputs.h"
 
 #include "runtime/abi/vlm_abi.h"
+#include "tools/vlmc/SeenPictures.h"
 #include "tools/vlmc/Tiles.h"
 
 #include <algorithm>
+#include <span>
 
 namespace vlmc::tool {
 
@@ -84,34 +86,19 @@ static std::optional<Fault> checkPlaceholders(const PromptRequest &request,
                     : std::string("give the pictures that are missing")));
 }
 
-/// The prompt with `counts[picture]` tokens in the place of each placeholder;
-/// pictures are counted on.
-static std::string expand(const std::string &prompt, const std::string &token,
-                          const std::vector<int64_t> &counts, size_t &picture) {
-  std::string out;
-  size_t last = 0;
-  for (size_t at;
-       !token.empty() && (at = prompt.find(token, last)) != prompt.npos;
-       last = at + token.size()) {
-    out.append(prompt, last, at - last);
-    int64_t count = counts[picture++];
-    for (int64_t i = 0; i < count; ++i)
-      out += token;
-  }
-  return out.append(prompt, last);
-}
-
 //===----------------------------------------------------------------------===//
 // Ids
 //===----------------------------------------------------------------------===//
 
+/// `counts` are the tokens of the prompt's pictures.
 static Outcome<std::vector<int64_t>> encode(const vlm_tokenizer_t *tokenizer,
                                             const std::string &text,
+                                            std::span<const int64_t> counts,
                                             bool special) {
   vlm_ids_t ids{};
-  if (std::optional<Fault> fault =
-          check(vlm_tokenizer_encode(tokenizer, text.data(), text.size(),
-                                     special ? 1 : 0, /*max_tokens=*/0, &ids)))
+  if (std::optional<Fault> fault = check(vlm_tokenizer_encode_prompt(
+          tokenizer, text.data(), text.size(), counts.data(), counts.size(),
+          special ? 1 : 0, &ids)))
     return *fault;
   std::vector<int64_t> result(ids.ids, ids.ids + ids.count);
   vlm_ids_destroy(&ids);
@@ -188,20 +175,28 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
             addPictures(model, tokenizer, request.images, out, counts))
       return *fault;
   std::vector<std::vector<int64_t>> rows;
+  std::vector<int64_t> pictures; // of each prompt
   std::string prompts;
   size_t picture = 0;
   for (const std::string &prompt : request.prompts) {
     prompts.append(rows.empty() ? 0 : 1, '\0').append(prompt);
-    Outcome<std::vector<int64_t>> ids = encode(
-        tokenizer, expand(prompt, token, counts, picture), request.addsSpecial);
+    size_t own = token.empty() ? 0 : countOf(prompt, token);
+    Outcome<std::vector<int64_t>> ids =
+        encode(tokenizer, prompt, std::span(counts).subspan(picture, own),
+               request.addsSpecial);
     if (!ids)
       return ids.takeFault();
     rows.push_back(std::move(*ids));
+    pictures.push_back(int64_t(own));
+    picture += own;
   }
   pad(rows, padId(model, tokenizer),
       request.padsLeft.value_or(vlm_tokenizer_pads_left(tokenizer) != 0), out);
   out["prompt"] =
       HostTensor::of(VLM_U8, {int64_t(prompts.size())}, prompts.data());
+  if (const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
+      facts && facts->attended)
+    addSeenPictures(*facts, pictures, out);
   return out;
 }
 

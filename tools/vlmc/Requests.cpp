@@ -154,10 +154,13 @@ static void readProcessorOptions(FieldReader &reader, PromptFields &prompt) {
       prompt.padsLeft = value == "left";
     else if (name == "add_special_tokens" && value.is_boolean())
       prompt.addsSpecial = value.get<bool>();
+    else if (name == "add_end_of_utterance_token" && value.is_boolean())
+      prompt.endsParts = value.get<bool>();
     else if (name != "padding" || value != true)
       reader.fail(Fault(where + ": '" + name + "': expected padding_side " +
                         "(\"left\" or \"right\"), add_special_tokens (true "
-                        "or false) or padding (true), which vlmc supports, "
+                        "or false), add_end_of_utterance_token (true or "
+                        "false) or padding (true), which vlmc supports, "
                         "found " +
                         describe(value) + "; remove it"));
   }

@@ -27,6 +27,7 @@ struct PromptFields {
   std::vector<bool> isPicture;
   Json messages; ///< null: none
   bool addsSpecial = true;
+  bool endsParts = false; ///< a token between two texts of `interleaved`
   std::optional<bool> padsLeft;
 };
 

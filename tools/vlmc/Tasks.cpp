@@ -63,7 +63,7 @@ static std::optional<Fault> readInputs(const RequestCase &request, Task &task) {
     std::string name = entry.name.substr(request.prefix.size());
     bool isPixels = name == "pixel_values";
     if (!isPixels && name != "input_ids" && name != "attention_mask" &&
-        name != "image_sizes") {
+        name != "image_attention_mask" && name != "image_sizes") {
       // Without a prefix, the tensors of other cases are in the same file.
       if (name.find('.') == name.npos)
         warn(request.tensors + ": tensor '" + entry.name +
@@ -131,11 +131,17 @@ static std::optional<Fault> makePrompt(const vlm_model_t *model,
     out.prompts = fields.prompts;
     return std::nullopt;
   }
-  std::string text;
+  std::vector<const char *> parts;
   for (size_t i = 0; i < fields.prompts.size(); ++i)
-    text +=
-        fields.isPicture[i] ? pictureToken(tokenizer.get()) : fields.prompts[i];
-  out.prompts = {text};
+    parts.push_back(fields.isPicture[i] ? nullptr : fields.prompts[i].c_str());
+  char *text = nullptr;
+  size_t bytes = 0;
+  if (std::optional<Fault> fault =
+          check(vlm_tokenizer_join(tokenizer.get(), parts.data(), parts.size(),
+                                   fields.endsParts ? 1 : 0, &text, &bytes)))
+    return fault;
+  out.prompts = {std::string(text, bytes)};
+  vlm_string_destroy(text);
   return std::nullopt;
 }
 

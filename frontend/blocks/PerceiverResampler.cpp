@@ -1,0 +1,214 @@
+//===- PerceiverResampler.cpp - A tower's tokens as a few latents ---------===//
+//
+// Entry `encode_image`: pixel_values [B, C, H, W] to image_features [B, R, D],
+// the latents behind the final norm. In each layer they attend to the tower's
+// tokens and to themselves, which are normed apart, then go through an MLP; no
+// biases. Sources: Flamingo, arXiv:2204.14198, appendix A.1.1; in transformers
+// IdeficsPerceiverResampler and, with RMSNorm and shared key heads,
+// Idefics2PerceiverResampler.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/blocks/VisionTokens.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace vlmc {
+
+using mlir::Value;
+using Message = spec::PerceiverResampler;
+
+static const spec::Component *findTower(const spec::ModelSpec &model,
+                                        const Message &resampler) {
+  auto found = std::ranges::find_if(model.components(), [&](const auto &other) {
+    return other.name() == resampler.tower() && other.has_vision_transformer();
+  });
+  return found == model.components().end() ? nullptr : &*found;
+}
+
+static void checkTower(const spec::ModelSpec &model, const Message &resampler,
+                       const FaultSink &fault) {
+  const spec::Component *tower = findTower(model, resampler);
+  if (!tower)
+    return fault("tower", "expected the name of a vision transformer, found '" +
+                              resampler.tower() + "'");
+  const spec::VisionTransformer &vision = tower->vision_transformer();
+  int64_t width =
+      vision.blocks().hidden_size() * std::max(1, vision.feature_layers_size());
+  if (vision.pool() != spec::VisionTransformer::TOKENS)
+    fault("tower", "expected a vision transformer with pool TOKENS");
+  else if (resampler.hidden_size() != width)
+    fault("hidden_size", "expected " + std::to_string(width) +
+                             ", the features of '" + resampler.tower() +
+                             "', found " +
+                             std::to_string(resampler.hidden_size()));
+}
+
+static void check(const spec::ModelSpec &model,
+                  const spec::Component &component, const FaultSink &fault) {
+  const Message &resampler = component.perceiver_resampler();
+  constexpr int64_t most = 1 << 20;
+  checkTower(model, resampler, fault);
+  checkRange(fault, "hidden_size", resampler.hidden_size(), 1, most);
+  checkRange(fault, "latents", resampler.latents(), 1, most);
+  checkRange(fault, "layers", resampler.layers(), 1, 4096);
+  checkRange(fault, "heads", resampler.heads(), 1, most);
+  checkRange(fault, "head_size", resampler.head_size(), 1, 4096);
+  checkRange(fault, "intermediate_size", resampler.intermediate_size(), 1,
+             most);
+  if (resampler.kv_heads() < 1 || resampler.heads() % resampler.kv_heads() != 0)
+    fault("kv_heads", "expected a divisor of heads " +
+                          std::to_string(resampler.heads()) + ", found " +
+                          std::to_string(resampler.kv_heads()));
+  if (resampler.activation() == spec::ACTIVATION_UNSPECIFIED ||
+      !spec::Activation_IsValid(resampler.activation()))
+    fault("activation", "expected an activation function, found none");
+  if (!(resampler.norm_epsilon() >= 0 && resampler.norm_epsilon() <= 1))
+    fault("norm_epsilon",
+          "expected 0 to 1, found " + std::to_string(resampler.norm_epsilon()));
+}
+
+static void addNorm(WeightList &weights, const std::string &name,
+                    const Message &resampler, const WeightDim &features) {
+  if (resampler.rms_norm())
+    weights.add(name + ".weight", {features});
+  else
+    weights.addNorm(name, features);
+}
+
+static void listLayerWeights(const std::string &layer, const Message &resampler,
+                             WeightList &weights) {
+  WeightDim hidden = {resampler.hidden_size(), {"hidden_size"}};
+  WeightDim inner = {resampler.intermediate_size(), {"intermediate_size"}};
+  WeightDim head = {resampler.head_size(), {"head_size"}};
+  WeightDim queries = {resampler.heads() * resampler.head_size(),
+                       {"heads", "head_size"}};
+  WeightDim keys = {resampler.kv_heads() * resampler.head_size(),
+                    {"kv_heads", "head_size"}};
+  const std::string attention = layer + "attention.";
+  addNorm(weights, layer + "context_norm", resampler, hidden);
+  addNorm(weights, layer + "norm1", resampler, hidden);
+  weights.addLinear(attention + "query", queries, hidden, /*bias=*/false);
+  weights.addLinear(attention + "key", keys, hidden, /*bias=*/false);
+  weights.addLinear(attention + "value", keys, hidden, /*bias=*/false);
+  weights.addLinear(attention + "output", hidden, queries, /*bias=*/false);
+  if (resampler.head_norm())
+    for (const char *part : {"query_norm", "key_norm"})
+      addNorm(weights, attention + part, resampler, head);
+  addNorm(weights, layer + "norm2", resampler, hidden);
+  if (resampler.gated_mlp())
+    weights.addLinear(layer + "mlp.gate", inner, hidden, /*bias=*/false);
+  weights.addLinear(layer + "mlp.up", inner, hidden, /*bias=*/false);
+  weights.addLinear(layer + "mlp.down", hidden, inner, /*bias=*/false);
+}
+
+static void listWeights(const spec::Component &component, WeightList &weights) {
+  const Message &resampler = component.perceiver_resampler();
+  WeightDim hidden = {resampler.hidden_size(), {"hidden_size"}};
+  weights.add("latents", {{resampler.latents(), {"latents"}}, hidden});
+  for (int64_t i = 0; i < resampler.layers(); ++i)
+    listLayerWeights("layers." + std::to_string(i) + ".", resampler, weights);
+  addNorm(weights, "final_norm", resampler, hidden);
+}
+
+static std::vector<std::string> listTaps(const spec::Component &component) {
+  std::vector<std::string> taps;
+  for (int64_t i = 0; i < component.perceiver_resampler().layers(); ++i)
+    taps.push_back(component.name() + ".layers." + std::to_string(i));
+  return taps;
+}
+
+//===----------------------------------------------------------------------===//
+// The graph
+//===----------------------------------------------------------------------===//
+
+namespace {
+class ResamplerBuilder {
+public:
+  ResamplerBuilder(GraphBuilder &builder, const spec::Component &component)
+      : builder(builder), resampler(component.perceiver_resampler()),
+        name(component.name()) {}
+  Value build(Value context);
+
+private:
+  Value norm(Value value, const std::string &weight) {
+    return resampler.rms_norm()
+               ? builder.rmsNorm(value, weight, resampler.norm_epsilon(), 0)
+               : builder.layerNorm(value, weight, resampler.norm_epsilon());
+  }
+  Value attend(const std::string &layer, Value context, Value latents);
+  Value buildMlp(const std::string &mlp, Value value);
+
+  GraphBuilder &builder;
+  const Message &resampler;
+  const std::string &name;
+};
+} // namespace
+
+/// Attention has no order of keys, so the latents may as well stand in front.
+Value ResamplerBuilder::attend(const std::string &layer, Value context,
+                               Value latents) {
+  const std::string attention = layer + ".attention";
+  latents = norm(latents, layer + ".norm1");
+  Value both = builder.prependTokens(
+      latents, norm(context, layer + ".context_norm"), attention + ".tokens");
+  Value query = builder.linear(latents, attention + ".query", /*bias=*/false);
+  Value key = builder.linear(both, attention + ".key", /*bias=*/false);
+  Value value = builder.linear(both, attention + ".value", /*bias=*/false);
+  if (resampler.head_norm()) {
+    query = norm(query, attention + ".query_norm");
+    key = norm(key, attention + ".key_norm");
+  }
+  Value mixed = builder.attention(
+      query, key, value, /*keyValid=*/Value(), /*causal=*/false,
+      resampler.heads(),
+      1 / std::sqrt(static_cast<double>(resampler.head_size())), attention,
+      resampler.kv_heads());
+  return builder.linear(mixed, attention + ".output", /*bias=*/false);
+}
+
+Value ResamplerBuilder::buildMlp(const std::string &mlp, Value value) {
+  bool isGated = resampler.gated_mlp();
+  Value inner = builder.linear(value, mlp + (isGated ? ".gate" : ".up"),
+                               /*bias=*/false);
+  inner =
+      builder.activation(inner, resampler.activation(), mlp + ".activation");
+  if (isGated) {
+    Value up = builder.linear(value, mlp + ".up", /*bias=*/false);
+    inner = builder.multiply(inner, up, mlp + ".product");
+  }
+  return builder.linear(inner, mlp + ".down", /*bias=*/false);
+}
+
+Value ResamplerBuilder::build(Value context) {
+  // Every picture has its own latents, which begin alike.
+  Value latents = builder.sliceTokens(
+      builder.prependTokens(context, name + ".latents", resampler.latents()), 0,
+      resampler.latents(), name + ".latents");
+  for (int64_t i = 0; i < resampler.layers(); ++i) {
+    const std::string layer = name + ".layers." + std::to_string(i);
+    latents = builder.add(attend(layer, context, latents), latents,
+                          layer + ".attention.residual");
+    Value inner = buildMlp(layer + ".mlp", norm(latents, layer + ".norm2"));
+    latents = builder.add(inner, latents, layer + ".mlp.residual");
+    builder.tap(layer, latents);
+  }
+  return norm(latents, name + ".final_norm");
+}
+
+static void build(const spec::ModelSpec &model,
+                  const spec::Component &component, GraphBuilder &builder) {
+  const spec::Component &tower =
+      *findTower(model, component.perceiver_resampler());
+  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
+  Value pixels = addPixels(builder, tower.vision_transformer());
+  Value context = buildVisionTokens(builder, tower, pixels);
+  builder.result("image_features",
+                 ResamplerBuilder(builder, component).build(context));
+  builder.endEntry();
+}
+
+extern const Block blockPerceiverResampler;
+const Block blockPerceiverResampler = {check, listWeights, listTaps, build};
+
+} // namespace vlmc

@@ -1,0 +1,279 @@
+//===- CrossAttentionTest.cpp - Tests of resamplers and what they feed ----===//
+#include "frontend/Frontend.h"
+#include "ir/Vlm/VlmOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Verifier.h"
+#include "test/frontend/blocks/TinyModel.h"
+
+#include <gtest/gtest.h>
+
+using namespace vlmc;
+using namespace mlir;
+
+namespace {
+/// A tower of 5 tokens of 16 features, a resampler to 3 of them, and a decoder
+/// of 3 layers, which attend to these before the first and the last.
+class CrossAttention : public testing::Test {
+protected:
+  void SetUp() override {
+    model.mutable_components()->DeleteSubrange(1, 2);
+    auto *vision = model.mutable_components(0)->mutable_vision_transformer();
+    vision->set_pool(spec::VisionTransformer::TOKENS);
+    vision->clear_post_norm();
+    vision->clear_projection_size();
+    vision->clear_normalize();
+    spec::Component *component = model.add_components();
+    component->set_name("resampler");
+    auto *perceiver = component->mutable_perceiver_resampler();
+    perceiver->set_tower("vision");
+    perceiver->set_hidden_size(16);
+    perceiver->set_latents(3);
+    perceiver->set_layers(2);
+    perceiver->set_heads(2);
+    perceiver->set_kv_heads(2);
+    perceiver->set_head_size(6);
+    perceiver->set_intermediate_size(20);
+    perceiver->set_activation(spec::RELU);
+    perceiver->set_norm_epsilon(1e-5);
+    addDecoder();
+  }
+
+  void addDecoder() {
+    spec::Component *component = model.add_components();
+    component->set_name("text");
+    spec::Decoder *text = component->mutable_decoder();
+    text->set_hidden_size(8);
+    text->set_intermediate_size(12);
+    text->set_layers(3);
+    text->set_heads(2);
+    text->set_kv_heads(1);
+    text->set_head_size(4);
+    text->set_vocabulary_size(30);
+    text->set_extra_vocabulary_size(2);
+    text->set_max_tokens(50);
+    text->set_activation(spec::SILU);
+    text->set_norm_epsilon(1e-6);
+    text->mutable_rotary()->set_theta(10000);
+    text->mutable_rotary()->set_size(4);
+    text->set_features("resampler");
+    spec::CrossAttention *cross = text->mutable_cross_attention();
+    cross->set_feature_size(16);
+    cross->add_layers(0);
+    cross->add_layers(2);
+    cross->set_heads(2);
+    cross->set_kv_heads(2);
+    cross->set_head_size(4);
+    cross->set_intermediate_size(12);
+    cross->set_activation(spec::SILU);
+    cross->set_norm_epsilon(1e-6);
+  }
+
+  spec::PerceiverResampler &resampler() {
+    return *model.mutable_components(1)->mutable_perceiver_resampler();
+  }
+  spec::Decoder &decoder() {
+    return *model.mutable_components(2)->mutable_decoder();
+  }
+
+  bool build() {
+    errors.clear();
+    ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+      errors.push_back(diagnostic.str());
+      return success();
+    });
+    auto result = buildGraph(model, nullptr, {}, context);
+    if (failed(result))
+      return false;
+    module = std::move(*result);
+    return succeeded(verify(*module));
+  }
+  /// The ops of an entry that have such a label.
+  std::vector<std::string> opsOf(StringRef entry, StringRef prefix) {
+    std::vector<std::string> ops;
+    module->lookupSymbol<func::FuncOp>(entry).walk([&](Operation *op) {
+      auto label = op->getAttrOfType<StringAttr>(vlm::names::label);
+      if (label && label.getValue().starts_with(prefix))
+        ops.push_back((op->getName().stripDialect() + " " +
+                       label.getValue().drop_front(prefix.size()))
+                          .str());
+    });
+    return ops;
+  }
+  std::string typeOf(StringRef name) {
+    std::string text;
+    llvm::raw_string_ostream(text)
+        << module->lookupSymbol<func::FuncOp>(name).getFunctionType();
+    return text;
+  }
+  bool hasWeight(StringRef name) { return module->lookupSymbol(name); }
+
+  MLIRContext context;
+  spec::ModelSpec model = tinyModel();
+  OwningOpRef<ModuleOp> module;
+  std::vector<std::string> errors;
+};
+} // namespace
+
+TEST_F(CrossAttention, ResamplesTheTokensOfATower) {
+  ASSERT_TRUE(build());
+  EXPECT_EQ(typeOf("encode_image"),
+            "(tensor<?x3x20x20xf32>) -> tensor<?x3x16xf32>");
+  EXPECT_EQ(
+      opsOf("encode_image", "resampler.layers.1."),
+      (std::vector<std::string>{
+          "layer_norm norm1", "layer_norm context_norm",
+          "prepend_tokens attention.tokens", "linear attention.query",
+          "linear attention.key", "linear attention.value",
+          "attention attention", "linear attention.output",
+          "add attention.residual", "layer_norm norm2", "linear mlp.up",
+          "activation mlp.activation", "linear mlp.down", "add mlp.residual"}));
+  EXPECT_FALSE(hasWeight("resampler.layers.0.attention.query_norm.weight"));
+  EXPECT_FALSE(hasWeight("resampler.layers.0.attention.query.bias"));
+}
+
+TEST_F(CrossAttention, HasTheKindsOfResamplers) {
+  resampler().set_head_norm(true);
+  resampler().set_rms_norm(true);
+  resampler().set_gated_mlp(true);
+  resampler().set_kv_heads(1);
+  ASSERT_TRUE(build()) << errors[0];
+  std::vector<std::string> ops = opsOf("encode_image", "resampler.layers.0.");
+  for (const char *op :
+       {"rms_norm attention.query_norm", "rms_norm attention.key_norm",
+        "linear mlp.gate", "multiply mlp.product"})
+    EXPECT_NE(std::ranges::find(ops, op), ops.end()) << op;
+  EXPECT_FALSE(hasWeight("resampler.final_norm.bias"));
+  module->walk([&](vlm::AttentionOp attention) {
+    if (attention->getAttrOfType<StringAttr>(vlm::names::label).getValue() ==
+        "resampler.layers.0.attention")
+      EXPECT_EQ(attention.getNumKvHeads(), 1U);
+  });
+}
+
+TEST_F(CrossAttention, StandsBeforeLayersOfADecoder) {
+  ASSERT_TRUE(build());
+  std::vector<std::string> ops = opsOf("decode", "text.cross_layers.1.");
+  EXPECT_EQ(ops, (std::vector<std::string>{
+                     "rms_norm norm1", "linear attention.query",
+                     "linear attention.key", "linear attention.value",
+                     "cached_attention attention", "linear attention.output",
+                     "gated_add attention_gate", "rms_norm norm2",
+                     "linear mlp.gate", "activation mlp.activation",
+                     "linear mlp.up", "multiply mlp.product", "linear mlp.down",
+                     "gated_add mlp_gate"}));
+  // Before the last layer.
+  std::vector<std::string> all = opsOf("decode", "text.");
+  auto at = [&](const char *op) { return std::ranges::find(all, op); };
+  EXPECT_LT(at("add layers.1.mlp.residual"),
+            at("rms_norm cross_layers.1.norm1"));
+  EXPECT_LT(at("gated_add cross_layers.1.mlp_gate"),
+            at("rms_norm layers.2.norm1"));
+  std::vector<std::string> names;
+  auto entry = module->lookupSymbol<func::FuncOp>("decode");
+  for (unsigned i = 0; i < entry.getNumArguments(); ++i)
+    names.push_back(
+        entry.getArgAttrOfType<StringAttr>(i, vlm::names::name).str());
+  EXPECT_EQ(names,
+            (std::vector<std::string>{
+                "input_ids", "features", "feature_sequence", "feature_position",
+                "first_feature", "last_feature", "feature_cache", "sequence",
+                "position", "cache", "rows"}));
+}
+
+TEST_F(CrossAttention, JoinsTheExtraVocabulary) {
+  ASSERT_TRUE(build());
+  auto tokens = module->lookupSymbol<vlm::WeightOp>(
+      "text.tokens.weight+text.extra_tokens.weight");
+  ASSERT_TRUE(tokens);
+  EXPECT_EQ(cast<RankedTensorType>(tokens.getType()).getDimSize(0), 32);
+  EXPECT_TRUE(hasWeight("text.head.weight+text.extra_head.weight"));
+  decoder().set_tied_head(true);
+  ASSERT_TRUE(build());
+  EXPECT_FALSE(hasWeight("text.head.weight+text.extra_head.weight"));
+}
+
+TEST_F(CrossAttention, ReadsATowerWithoutResampler) {
+  model.mutable_components()->DeleteSubrange(1, 1);
+  model.mutable_components(1)->mutable_decoder()->set_features("vision");
+  ASSERT_TRUE(build()) << errors[0];
+  EXPECT_EQ(typeOf("encode_image"),
+            "(tensor<?x3x20x20xf32>) -> tensor<?x5x16xf32>");
+}
+
+TEST_F(CrossAttention, HasTheKindsOfGates) {
+  spec::CrossAttention &cross = *decoder().mutable_cross_attention();
+  cross.set_vector_gate(true);
+  cross.set_layer_norm(true);
+  cross.set_plain_mlp(true);
+  cross.set_head_norm(true);
+  ASSERT_TRUE(build()) << errors[0];
+  auto gate =
+      module->lookupSymbol<vlm::WeightOp>("text.cross_layers.0.mlp_gate");
+  ASSERT_TRUE(gate);
+  EXPECT_EQ(cast<RankedTensorType>(gate.getType()).getShape(),
+            ArrayRef<int64_t>({8}));
+  EXPECT_TRUE(hasWeight("text.cross_layers.0.norm1.bias"));
+  EXPECT_TRUE(hasWeight("text.cross_layers.1.attention.key_norm.weight"));
+  EXPECT_FALSE(hasWeight("text.cross_layers.0.mlp.gate.weight"));
+}
+
+TEST_F(CrossAttention, TellsFaultsOfAResampler) {
+  resampler().set_tower("text");
+  resampler().set_latents(0);
+  resampler().set_kv_heads(3);
+  resampler().clear_activation();
+  resampler().set_norm_epsilon(2);
+  EXPECT_FALSE(build());
+  const std::string where = "model spec: component 'resampler': ";
+  EXPECT_EQ(
+      errors,
+      (std::vector<std::string>{
+          where + "tower: expected the name of a vision transformer, found "
+                  "'text'",
+          where + "latents: expected 1 to 1048576, found 0",
+          where + "kv_heads: expected a divisor of heads 2, found 3",
+          where + "activation: expected an activation function, found none",
+          where + "norm_epsilon: expected 0 to 1, found 2.000000"}));
+  SetUp();
+}
+
+TEST_F(CrossAttention, TellsWidthsThatDoNotFit) {
+  resampler().set_hidden_size(12);
+  EXPECT_FALSE(build());
+  EXPECT_EQ(errors,
+            (std::vector<std::string>{
+                "model spec: component 'resampler': hidden_size: expected 16, "
+                "the features of 'vision', found 12",
+                "model spec: component 'text': cross_attention.feature_size: "
+                "expected 12, the features of 'resampler', found 16"}));
+}
+
+TEST_F(CrossAttention, TellsFaultsOfLayers) {
+  spec::CrossAttention &cross = *decoder().mutable_cross_attention();
+  cross.add_layers(2);
+  cross.add_layers(3);
+  cross.set_heads(0);
+  cross.set_kv_heads(0);
+  cross.clear_activation();
+  EXPECT_FALSE(build());
+  const std::string where = "model spec: component 'text': cross_attention.";
+  EXPECT_EQ(
+      errors,
+      (std::vector<std::string>{
+          where + "heads: expected 1 to 1048576, found 0",
+          where + "kv_heads: expected a divisor of heads 0, found 0",
+          where + "layers: expected ascending numbers below the decoder's 3 "
+                  "layers, found 2",
+          where + "layers: expected ascending numbers below the decoder's 3 "
+                  "layers, found 3",
+          where + "activation: expected an activation function, found none"}));
+  cross.clear_layers();
+  EXPECT_FALSE(build());
+  EXPECT_EQ(errors[2],
+            where + "layers: expected at least one layer, found none");
+  decoder().clear_features();
+  EXPECT_FALSE(build());
+  EXPECT_EQ(errors[0], "model spec: component 'text': features: expected what "
+                       "the cross-attention attends to, found none");
+}

@@ -1,0 +1,37 @@
+//===- SeenPictures.h - Pictures that tokens attend to ----------*- C++ -*-===//
+//
+// For models whose layers attend to pictures: which of them each token sees,
+// as the tensor `image_attention_mask` [batch, tokens, pictures] of
+// transformers has it, and back to the rows of features.
+//
+//   addSeenPictures(facts, {2}, tensors);   // one prompt with two pictures
+//   Outcome<SeenRows> rows = readSeenRows(tensors, 0, columns, rowsPerPicture);
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_TOOLS_VLMC_SEENPICTURES_H
+#define VLMC_TOOLS_VLMC_SEENPICTURES_H
+
+#include "runtime/abi/vlm_abi.h"
+#include "tools/vlmc/Entries.h"
+
+namespace vlmc::tool {
+
+/// Makes image_attention_mask of input_ids and attention_mask, and gives
+/// pixel_values [pictures, ...] the shape [batch, pictures of a prompt, ...].
+void addSeenPictures(const vlm_abi_generation &facts,
+                     const std::vector<int64_t> &pictures, TensorMap &tensors);
+
+/// Of each token, the rows of features that it sees: [first, last).
+struct SeenRows {
+  std::vector<int32_t> first, last;
+};
+
+/// Reads row `number` of image_attention_mask at `columns`. Errors: a mask that
+/// is not of the ids' shape, or of pictures that are no range.
+Outcome<SeenRows> readSeenRows(const TensorMap &tensors, size_t number,
+                               const std::vector<int64_t> &columns,
+                               int64_t rowsPerPicture);
+
+} // namespace vlmc::tool
+
+#endif // VLMC_TOOLS_VLMC_SEENPICTURES_H
