@@ -277,7 +277,11 @@ DecoderFacts readDecoder(const Json &config, const std::string &file,
 
 void addDecoderRules(spec::ModelSpec &model,
                      const std::vector<std::string> &bodies,
-                     const std::vector<std::string> &heads) {
+                     const std::vector<std::string> &heads,
+                     std::vector<std::string> layers) {
+  if (layers.empty())
+    for (const std::string &body : bodies)
+      layers.push_back(body + "layers.{}.");
   addRule(model, "text.tokens", bodies, "embed_tokens");
   addRule(model, "text.final_norm", bodies, "norm");
   const char *parts[][2] = {{"norm1", "input_layernorm"},
@@ -292,11 +296,10 @@ void addDecoderRules(spec::ModelSpec &model,
                             {"mlp.up", "mlp.up_proj"},
                             {"mlp.down", "mlp.down_proj"}};
   for (auto [ours, theirs] : parts)
-    addRule(model, std::string("text.layers.{}.") + ours, bodies,
-            std::string("layers.{}.") + theirs);
+    addRule(model, std::string("text.layers.{}.") + ours, layers, theirs);
   addRule(model, "text.head", heads, "");
-  for (const std::string &body : bodies)
-    model.add_ignored_tensors(body + "layers.{}.self_attn.rotary_emb");
+  for (const std::string &layer : layers)
+    model.add_ignored_tensors(layer + "self_attn.rotary_emb");
 }
 
 std::string decoderKey(std::string_view field) {

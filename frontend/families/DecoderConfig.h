@@ -30,10 +30,12 @@ DecoderFacts readDecoder(const Json &config, const std::string &file,
                          spec::Decoder &decoder);
 
 /// The rules of the decoder "text": `bodies` are the prefixes that its model
-/// may have in checkpoints, `heads` the names of the head.
+/// may have in checkpoints, `heads` the names of the head; `layers` are the
+/// prefixes of layers, where these are not "layers.{}." behind those.
 void addDecoderRules(spec::ModelSpec &model,
                      const std::vector<std::string> &bodies,
-                     const std::vector<std::string> &heads);
+                     const std::vector<std::string> &heads,
+                     std::vector<std::string> layers = {});
 
 /// The key of text_config that a decoder's field comes from.
 std::string decoderKey(std::string_view field);

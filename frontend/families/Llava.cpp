@@ -10,10 +10,10 @@
 #include "frontend/families/DecoderConfig.h"
 #include "frontend/families/DualEncoder.h"
 #include "frontend/families/Family.h"
+#include "frontend/families/GenerationConfig.h"
 #include "frontend/families/Siglip.h"
 
 #include <algorithm>
-#include <filesystem>
 
 namespace vlmc {
 
@@ -181,35 +181,7 @@ static void readGeneration(ConfigSection &top, const DecoderFacts &facts,
   auto image = top.optionalInteger("image_token_index", 0, maxId);
   auto renamed = top.optionalInteger("image_token_id", 0, maxId);
   generation.set_image_token_id(renamed ? *renamed : image.value_or(32000));
-  std::vector<int64_t> ends = facts.endTokens;
-  std::optional<int64_t> pad = facts.padToken;
-  auto path = std::filesystem::path(folder) / "generation_config.json";
-  std::error_code ignored;
-  if (std::filesystem::exists(path, ignored)) {
-    Result<Json> file = readJsonFile(path.string());
-    if (!file || !file->is_object()) {
-      log.errors.push_back(file ? path.string() + ": expected an object"
-                                : file.message());
-      return;
-    }
-    if (auto end = file->find("eos_token_id");
-        end != file->end() && !end->is_null()) {
-      ends.clear();
-      for (const Json &id : end->is_array() ? *end : Json::array({*end}))
-        if (id.is_number_integer())
-          ends.push_back(id.get<int64_t>());
-    }
-    if (auto given = file->find("pad_token_id");
-        given != file->end() && given->is_number_integer())
-      pad = given->get<int64_t>();
-    if (auto most = file->find("max_new_tokens");
-        most != file->end() && most->is_number_integer())
-      generation.set_max_new_tokens(most->get<int64_t>());
-  }
-  for (int64_t id : ends)
-    generation.add_end_token_ids(id);
-  if (pad && *pad >= 0)
-    generation.set_pad_token_id(*pad);
+  readGenerationConfig(facts, folder, log, generation);
 }
 
 /// A checkpoint with SigLIP's tower may have its processor.

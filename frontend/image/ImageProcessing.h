@@ -91,6 +91,8 @@ struct ImageProcessorClass {
   bool defaultToSquare = false;
   /// Whether it cuts pictures into tiles.
   bool cutsTiles = false;
+  /// A key that counts in the place of `size` where it is given.
+  std::string sizeAlias = {};
 };
 
 /// Reads the image processing of the checkpoint in `folder`: `image_processor`

@@ -30,6 +30,7 @@ static constexpr std::string_view keysWithoutEffect[] = {
     "device",
     "disable_grouping",
     "feature_extractor_type",
+    "image_num_channels",
     "image_seq_length",
     "input_data_format",
     "model_input_names",
@@ -321,6 +322,8 @@ static ImageProcessing readObject(Reader &reader,
   SizeForm size{image.shortestEdge, image.longestEdge, image.height,
                 image.width,        image.maxHeight,   image.maxWidth};
   reader.readSize("size", square, size);
+  if (!known.sizeAlias.empty())
+    reader.readSize(known.sizeAlias, /*square=*/true, size);
   image.shortestEdge = size.shortestEdge;
   image.longestEdge = size.longestEdge;
   image.height = size.height;

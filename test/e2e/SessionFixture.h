@@ -94,9 +94,10 @@ class SessionTest : public testing::Test {
 protected:
   void SetUp() override {
     std::string name = checkpointName();
+    std::string family = familyName();
     Checkpoint checkpoint{
-        "llava", name, goldensFolder() + "/llava/" + name, {}};
-    package = compile(checkpoint, {});
+        family, name, goldensFolder() + "/" + family + "/" + name, {}};
+    package = makePackage(checkpoint);
     ASSERT_FALSE(package.empty());
     vlm_load_options_t options{};
     options.struct_bytes = sizeof(options);
@@ -108,6 +109,10 @@ protected:
                                            &images.emplace_back())),
                 "");
   }
+  virtual std::string makePackage(const Checkpoint &checkpoint) const {
+    return compile(checkpoint, {});
+  }
+  virtual std::string familyName() const { return "llava"; }
   virtual std::string checkpointName() const { return "files-mistral"; }
   void TearDown() override {
     for (vlm_image_t *image : images)

@@ -1,6 +1,6 @@
 """Makes every committed golden again: `make_all.py --out test/e2e/goldens`.
 
-`--only PART` makes one part: pictures, models, pixels, tokens, siglip, llava. The result is the same
+`--only PART` makes one part: pictures, models, pixels, tokens, siglip, llava, flamingo. The result is the same
 bit for bit with the packages of requirements.txt.
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import common  # noqa: F401  (first: sets the environment that torch reads)
 
-PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava"]
+PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava", "flamingo"]
 
 
 def main():
@@ -37,6 +37,13 @@ def main():
             llava_models.make_all(Path(args.out) / "llava")
             llava_files.make_all(Path(args.out) / "llava")
             llava_next.make_all(Path(args.out) / "llava")
+            continue
+        if part == "flamingo":
+            import idefics_models
+            import open_flamingo
+
+            idefics_models.make_all(Path(args.out) / "idefics")
+            open_flamingo.make_all(Path(args.out) / "open-flamingo")
             continue
         if part == "pictures":
             import pictures as module

@@ -1,0 +1,21 @@
+//===- GenerationConfig.h - What generation_config.json says ----*- C++ -*-===//
+//
+// End and pad tokens and the usual number of new ones; where the file says
+// nothing, the config of the decoder counts.
+//
+//   readGenerationConfig(facts, folder, log, *model.mutable_generation());
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_FRONTEND_FAMILIES_GENERATIONCONFIG_H
+#define VLMC_FRONTEND_FAMILIES_GENERATIONCONFIG_H
+
+#include "frontend/families/DecoderConfig.h"
+
+namespace vlmc {
+
+void readGenerationConfig(const DecoderFacts &facts, const std::string &folder,
+                          ConfigLog &log, spec::Generation &generation);
+
+} // namespace vlmc
+
+#endif // VLMC_FRONTEND_FAMILIES_GENERATIONCONFIG_H
