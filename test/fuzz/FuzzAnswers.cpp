@@ -6,17 +6,15 @@
 //
 //===----------------------------------------------------------------------===//
 #include "runtime/vlm.h"
+#include "test/fuzz/Fuzz.h"
 #include "test/runtime/tasks/FakeLanguageModel.h"
 
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <list>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <unistd.h>
 
 namespace {
 
@@ -78,8 +76,10 @@ int hear(void *user, const vlm_piece_t *piece) {
 class Talk {
 public:
   Talk() {
-    std::string path = "/tmp/vlmc-fuzz-" + std::to_string(getpid());
-    std::ofstream(path, std::ios::binary) << fake::noWeights();
+    std::string bytes = fake::noWeights();
+    std::string path = folder.write(
+        "talk.weights", reinterpret_cast<const uint8_t *>(bytes.data()),
+        bytes.size());
     abi = fake::languageModel();
     vlm_load_options_t options{};
     options.struct_bytes = sizeof(options);
@@ -88,7 +88,6 @@ public:
     options.picture_cache_bytes = 200;
     if (vlm_model_load_linked(&abi, path.c_str(), &options, &model))
       std::abort();
-    unlink(path.c_str());
     for (uint8_t i = 0; i < 4; ++i)
       pictures.push_back(fake::makePicture(1 + 9 * i, i == 3 ? 13 : i));
   }
@@ -96,6 +95,7 @@ public:
   std::vector<fake::Picture> pictures;
 
 private:
+  vlmc::fuzz::ScratchFolder folder;
   vlm_abi_model abi{};
 };
 
