@@ -44,6 +44,8 @@ static Grid readGrid(ConfigSection &top, int64_t tile) {
 }
 
 static void readTiles(ConfigSection &top, spec::ModelSpec &model) {
+  // In the published files; no class has it.
+  top.ignore("use_image_newline_parameter");
   const spec::VisionTransformer &vision =
       model.components(0).vision_transformer();
   if (vision.image_size() < 1 || vision.patch_size() < 1)

@@ -1,10 +1,12 @@
 //===- InspectCommand.cpp - What a compiled model holds -------------------===//
 //
 // Everything is read from the library's tables and the header of the weights;
-// --verify reads the weights as well.
+// --verify reads the weights as well. Of a spec it is told what the model would
+// take, without making its weights.
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/support/Json.h"
+#include "tools/driver/Outline.h"
 #include "tools/vlmc/Command.h"
 #include "tools/vlmc/Entries.h"
 #include "tools/vlmc/KernelGraph.h"
@@ -30,6 +32,8 @@ public:
   ExitCode run() override;
 
 private:
+  ExitCode outline();
+
   ModelOptions options;
   bool json = false, verify = false;
   std::string graph, entryName;
@@ -37,8 +41,9 @@ private:
 } // namespace
 
 void InspectCommand::declare(CLI::App &app) {
-  app.add_option("MODEL", options.path,
-                 "a compiled model, or a checkpoint folder")
+  app.add_option(
+         "MODEL", options.path,
+         "a compiled model, a checkpoint folder, or a spec (.textproto)")
       ->required();
   app.add_flag("--json", json, "print one JSON object");
   app.add_flag("--verify", verify,
@@ -221,6 +226,34 @@ static Outcome<OrderedJson> describeModel(const vlm_model_t *model) {
   return result;
 }
 
+static OrderedJson describeOutline(const vlmc::ModelOutline &outline) {
+  OrderedJson components = OrderedJson::array();
+  uint64_t parameters = 0;
+  for (const vlmc::ModelOutline::Component &component : outline.components) {
+    parameters += component.parameters;
+    components.push_back({{"name", component.name},
+                          {"tensors", component.tensors},
+                          {"parameters", component.parameters}});
+  }
+  OrderedJson entries = OrderedJson::array();
+  for (const vlmc::ModelOutline::Entry &entry : outline.entries) {
+    OrderedJson likely = OrderedJson::object();
+    for (const auto &[symbol, value] : entry.likely)
+      likely[symbol] = value;
+    entries.push_back({{"name", entry.name},
+                       {"likely", std::move(likely)},
+                       {"steps", entry.steps},
+                       {"flops_likely", entry.flops},
+                       {"memory_likely_bytes", entry.memoryBytes},
+                       {"cache_bytes_per_token", entry.cacheBytes}});
+  }
+  return {{"name", outline.name},
+          {"family", outline.family},
+          {"parameters", parameters},
+          {"components", std::move(components)},
+          {"entries", std::move(entries)}};
+}
+
 //===----------------------------------------------------------------------===//
 // Printing
 //===----------------------------------------------------------------------===//
@@ -319,6 +352,36 @@ static void printModel(const OrderedJson &model) {
                 kernel["name"].get<std::string>().c_str());
 }
 
+static void printOutline(const OrderedJson &model) {
+  const uint64_t parameters = model["parameters"].get<uint64_t>();
+  std::printf("%s: family %s, %s parameters, %s as f32, %s as bf16\n",
+              model["name"].get<std::string>().c_str(),
+              model["family"].get<std::string>().c_str(),
+              grouped(parameters).c_str(), mebibytes(parameters * 4).c_str(),
+              mebibytes(parameters * 2).c_str());
+  std::printf("components\n");
+  for (const OrderedJson &component : model["components"])
+    std::printf("  %-12s %14s parameters in %s tensors\n",
+                component["name"].get<std::string>().c_str(),
+                grouped(component["parameters"].get<uint64_t>()).c_str(),
+                component["tensors"].dump().c_str());
+  std::printf("entry points\n");
+  for (const OrderedJson &entry : model["entries"]) {
+    std::string likely;
+    for (const auto &[symbol, value] : entry["likely"].items())
+      likely += (likely.empty() ? "" : ", ") + symbol + " = " + value.dump();
+    std::printf("  %s: %s steps; at %s %.3g GFLOP and %s of memory\n",
+                entry["name"].get<std::string>().c_str(),
+                entry["steps"].dump().c_str(), likely.c_str(),
+                entry["flops_likely"].get<double>() * 1e-9,
+                mebibytes(entry["memory_likely_bytes"]).c_str());
+    if (entry["cache_bytes_per_token"] != 0)
+      std::printf(
+          "    cache: %s bytes for each token\n",
+          grouped(entry["cache_bytes_per_token"].get<uint64_t>()).c_str());
+  }
+}
+
 static std::optional<Fault>
 drawGraph(const vlm_model_t *model, const std::string &name, OutputFile &file) {
   const vlm_abi_level &level = levelOf(model);
@@ -339,7 +402,26 @@ drawGraph(const vlm_model_t *model, const std::string &name, OutputFile &file) {
   return check(file.commit());
 }
 
+ExitCode InspectCommand::outline() {
+  if (verify || !graph.empty())
+    return report(Fault(options.path + ": a spec has no weights to verify and "
+                                       "no steps to draw; compile it first "
+                                       "(vlmc compile --random-weights SEED)",
+                        ExitCode::Usage));
+  llvm::Expected<vlmc::ModelOutline> outline = vlmc::outlineModel(options.path);
+  if (!outline)
+    return report(*check(outline.takeError()));
+  OrderedJson described = describeOutline(*outline);
+  if (json)
+    std::printf("%s\n", described.dump(2).c_str());
+  else
+    printOutline(described);
+  return ExitCode::Done;
+}
+
 ExitCode InspectCommand::run() {
+  if (options.path.ends_with(".textproto"))
+    return outline();
   Outcome<std::optional<OutputFile>> picture = openOptional(graph);
   if (!picture)
     return report(picture.takeFault());
