@@ -13,7 +13,7 @@ bool vlmc::isRowWise(Operation *op) {
   return isView(op) ||
          isa<LayerNormOp, L2NormalizeOp, ActivationOp, AddOp, EmbeddingOp,
              PrependTokensOp, RmsNormOp, MultiplyOp, RopeOp, MergeTokensOp,
-             GatedAddOp>(op);
+             GatedAddOp, ReplaceTokensOp>(op);
 }
 
 bool FusionRules::canFuse(AnchorKind anchor, Operation *op,

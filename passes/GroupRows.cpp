@@ -79,7 +79,7 @@ struct GroupRows : vlmc::impl::GroupRowsPassBase<GroupRows> {
       Operation *op = &entry.getBody().front().back();
       while (op) {
         Operation *before = op->getPrevNode();
-        if (isRowWise(op) || isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp>(op)) {
+        if (isRowWise(op) || isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp>(op)) {
           GroupOp group = wrapInGroup(op, AnchorKind::Rows);
           if (!eachOp && !standsAlone(group)) {
             growUp(group);
@@ -95,6 +95,6 @@ struct GroupRows : vlmc::impl::GroupRowsPassBase<GroupRows> {
 private:
   /// Whether the group's op is no part of a larger kernel.
   static bool standsAlone(GroupOp group) {
-    return isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp>(group.getBody().front().front());
+    return isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp>(group.getBody().front().front());
   }
 };

@@ -190,7 +190,8 @@ static LogicalResult checkRows(KernelOp kernel) {
   if (ops.empty())
     return kernel.emitOpError() << "computes nothing";
   if (llvm::hasSingleElement(ops) &&
-      isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp>(*ops.begin()))
+      isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp>(
+          *ops.begin()))
     return success();
   for (Operation &op : ops)
     if (!isRowWise(&op))

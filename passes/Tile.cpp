@@ -101,8 +101,8 @@ private:
       return planCachedAttention(kernel);
     case vlm::AnchorKind::Rows: {
       Operation *last = kernel.getYielded()[0].getDefiningOp();
-      // A copy of few rows; its plain form does.
-      if (isa<vlm::ConcatFeaturesOp>(last))
+      // Few rows; the plain form does.
+      if (isa<vlm::ConcatFeaturesOp, vlm::MeanTokensOp>(last))
         return planReference(kernel);
       Plan plan;
       plan.strategy = isa<vlm::TokenIndexOp>(last)  ? "token_index"

@@ -14,7 +14,7 @@ using namespace vlmc;
 using namespace vlmc::cpu;
 
 Row RowEmitter::prepareSliceTokens(vlm::SliceTokensOp op, Value m) {
-  int64_t all = cast<RankedTensorType>(op.getInput().getType()).getDimSize(1);
+  Value all = frame.dims.dim(op.getInput(), 1);
   int64_t begin = op.getBegin(), kept = int64_t(op.getEnd()) - begin;
   Value batch = e.div(m, kept), token = e.rem(m, kept);
   return prepare(op.getInput(), e.add(e.add(e.mul(batch, all), token), begin));
@@ -40,6 +40,23 @@ Row RowEmitter::prepareGatedAdd(vlm::GatedAddOp op, Value m) {
                           : emitTanh(e, gate(k, type, valid));
     Value sum = e.fma(open, branch(k, type, valid), x);
     return isHidden ? e.select(isHidden, x, sum) : sum;
+  };
+}
+
+Row RowEmitter::prepareReplaceTokens(vlm::ReplaceTokensOp op, Value m) {
+  auto type = cast<RankedTensorType>(op.getTokens().getType());
+  Value front = e.constant(type.getDimSize(type.getRank() - 2));
+  Value all = frame.dims.dim(op.getInput(), 1);
+  Value batch = e.div(m, all), token = e.rem(m, all);
+  Value isFront = e.less(token, front);
+  // Both rows are addressed within bounds; the selection decides.
+  Value number = e.min(token, e.sub(front, e.constant(1)));
+  if (type.getRank() == 3)
+    number = e.add(e.mul(batch, front), number);
+  Row tokens = prepare(op.getTokens(), number);
+  Row input = prepare(op.getInput(), m);
+  return [=, this](Value k, Type type, int64_t valid) {
+    return e.select(isFront, tokens(k, type, valid), input(k, type, valid));
   };
 }
 

@@ -138,6 +138,17 @@ private:
             token = e.add(token, tokens);
           return get(take.getInput(), e.add(e.mul(e.div(m, rows), tokens), token), n);
         })
+        .Case([&](vlm::ReplaceTokensOp replace) {
+          return replaced(replace, m, n);
+        })
+        .Case([&](vlm::MeanTokensOp mean) {
+          Value tokens = frame.dims.dim(mean.getInput(), 1);
+          Value total = sum(tokens, [&](Value t) {
+            return getWide(mean.getInput(), e.add(e.mul(m, tokens), t), n);
+          });
+          return e.fdiv(total,
+                        arith::SIToFPOp::create(e.b, e.loc, f64, tokens));
+        })
         .Case([&](vlm::SqueezeOp squeeze) { return get(squeeze.getInput(), m, n); })
         .Case([&](vlm::ConcatFeaturesOp concat) { return concatenated(concat, m, n); })
         .Case([&](vlm::SliceFeaturesOp slice) { return get(slice.getInput(), m, e.add(n, static_cast<int64_t>(slice.getBegin()))); });
@@ -192,6 +203,18 @@ private:
       return sum;
     Value isHidden = e.equal(getIndex(add.getShown(), m), zero());
     return e.select(isHidden, residual, sum);
+  }
+
+  Value replaced(vlm::ReplaceTokensOp replace, Value m, Value n) {
+    auto type = cast<RankedTensorType>(replace.getTokens().getType());
+    Value front = e.constant(type.getDimSize(type.getRank() - 2));
+    Value all = frame.dims.dim(replace.getInput(), 1);
+    Value batch = e.div(m, all), token = e.rem(m, all);
+    Value row = e.min(token, e.sub(front, e.constant(1)));
+    if (type.getRank() == 3)
+      row = e.add(e.mul(batch, front), row);
+    return e.select(e.less(token, front), get(replace.getTokens(), row, n),
+                    get(replace.getInput(), m, n));
   }
 
   Value sigmoid(Value x) {

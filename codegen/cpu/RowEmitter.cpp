@@ -136,6 +136,7 @@ Row RowEmitter::prepare(Value value, Value m) {
       .Case([&](vlm::MergeTokensOp op) { return prepareMergeTokens(op, m); })
       .Case([&](vlm::RmsNormOp op) { return prepareRmsNorm(op, m); })
       .Case([&](vlm::RopeOp op) { return prepareRope(op, m); })
+      .Case([&](vlm::ReplaceTokensOp op) { return prepareReplaceTokens(op, m); })
       .Case([&](vlm::SliceTokensOp op) { return prepareSliceTokens(op, m); })
       .Case([&](vlm::SqueezeOp op) { return prepare(op.getInput(), m); })
       .Case([&](vlm::SliceFeaturesOp op) -> Row {

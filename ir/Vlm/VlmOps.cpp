@@ -380,10 +380,8 @@ LogicalResult SliceTokensOp::verify() {
   if (failed(checkRank(*this, "input", getInput(), 3)))
     return failure();
   ArrayRef<int64_t> input = typeOf(getInput()).getShape();
-  if (ShapedType::isDynamic(input[1]))
-    return emitOpError() << "'input' must have a static number of tokens, but is " << getInput().getType();
   int64_t begin = getBegin(), end = getEnd();
-  if (begin < 0 || begin >= end || end > input[1])
+  if (begin < 0 || begin >= end || (!ShapedType::isDynamic(input[1]) && end > input[1]))
     return emitOpError() << "[" << begin << ", " << end << "] must lie within the " << input[1] << " tokens of 'input'";
   return checkShape(*this, "result", getResult(), {input[0], end - begin, input[2]});
 }
@@ -392,14 +390,49 @@ LogicalResult SqueezeOp::verify() {
   if (failed(checkRank(*this, "input", getInput(), 3)))
     return failure();
   ArrayRef<int64_t> input = typeOf(getInput()).getShape();
-  if (input[1] != 1)
-    return emitOpError() << "'input' must have exactly one token, but is "
+  if (input[1] != 1 && input[0] != 1)
+    return emitOpError() << "'input' must have exactly one token or one "
+                            "sequence, but is "
                          << getInput().getType();
-  return checkShape(*this, "result", getResult(), {input[0], input[2]});
+  return checkShape(*this, "result", getResult(),
+                    {input[input[1] == 1 ? 0 : 1], input[2]});
 }
 
 std::pair<unsigned, unsigned> SqueezeOp::getDimSource(unsigned, unsigned dim) {
-  return {0, dim == 0 ? 0 : 2};
+  unsigned kept = typeOf(getInput()).getDimSize(1) == 1 ? 0 : 1;
+  return {0, dim == 0 ? kept : 2};
+}
+
+LogicalResult ReplaceTokensOp::verify() {
+  ArrayRef<int64_t> tokens = typeOf(getTokens()).getShape(),
+                    input = typeOf(getInput()).getShape();
+  if (failed(checkRank(*this, "input", getInput(), 3)))
+    return failure();
+  if (tokens.size() != 2 && tokens.size() != 3)
+    return emitOpError() << "'tokens' must have 2 or 3 dimensions, but is "
+                         << getTokens().getType();
+  int64_t count = tokens[tokens.size() - 2];
+  if (ShapedType::isDynamic(count) ||
+      (!ShapedType::isDynamic(input[1]) && count > input[1]))
+    return emitOpError() << "'tokens' must have a static number of tokens and "
+                            "no more than 'input', but they are "
+                         << getTokens().getType() << " and "
+                         << getInput().getType();
+  SmallVector<int64_t> shape = {input[0], count, input[2]};
+  return checkShape(*this, "tokens", getTokens(),
+                    ArrayRef(shape).take_back(tokens.size()));
+}
+
+std::pair<unsigned, unsigned> ReplaceTokensOp::getDimSource(unsigned,
+                                                            unsigned dim) {
+  return {1, dim};
+}
+
+LogicalResult MeanTokensOp::verify() {
+  if (failed(checkRank(*this, "input", getInput(), 3)))
+    return failure();
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  return checkShape(*this, "result", getResult(), {input[0], input[2]});
 }
 
 LogicalResult SliceFeaturesOp::verify() {

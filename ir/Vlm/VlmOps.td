@@ -321,6 +321,38 @@ def Vlm_PrependTokensOp : Vlm_ReshapingTensorOp<"prepend_tokens"> {
   let hasVerifier = 1;
 }
 
+def Vlm_ReplaceTokensOp : Vlm_ReshapingTensorOp<"replace_tokens", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "other tokens in the place of the first ones";
+  let description = [{
+    The first P tokens of every sequence become those of `tokens`, one set for all sequences or one for each.
+    - Shapes: `tokens` `[P, D]` or `[B, P, D]`, `input`, `result` `[B, T, D]` with T at least P (an entry's symbol says so where T is dynamic).
+    - Source: the queries in front of the words in Blip2QFormerModel of transformers, which have layers of their own.
+    ```mlir
+    %y = vlm.replace_tokens %q, %x : tensor<?x4x64xf32>, tensor<?x?x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$tokens, Vlm_Float:$input);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$tokens `,` $input attr-dict `:` type($tokens) `,` type($input)";
+  let hasVerifier = 1;
+}
+
+def Vlm_MeanTokensOp : Vlm_TensorOp<"mean_tokens"> {
+  let summary = "the mean of every sequence's tokens";
+  let description = [{
+    - Shapes: `input` `[B, T, D]`, `result` `[B, D]`.
+    - Types: float; the sum in f64 in ascending t.
+    - Source: the mean over queries of Blip2ForImageTextRetrieval in transformers.
+    ```mlir
+    %y = vlm.mean_tokens %x : (tensor<?x4x2xf32>) -> tensor<?x2xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
 def Vlm_TokenIndexOp : Vlm_TensorOp<"token_index"> {
   let summary = "the position of a token in each sequence";
   let description = [{
@@ -357,7 +389,7 @@ def Vlm_TakeTokensOp : Vlm_ReshapingTensorOp<"take_tokens"> {
 def Vlm_SliceTokensOp : Vlm_TensorOp<"slice_tokens"> {
   let summary = "tokens [begin, end) of every sequence";
   let description = [{
-    - Shapes: `input` `[B, T, D]` with static T, `result` `[B, end - begin, D]`, 0 <= begin < end <= T.
+    - Shapes: `input` `[B, T, D]`, `result` `[B, end - begin, D]`, 0 <= begin < end <= T (an entry's symbol says so where T is dynamic).
     - Source: the features of a tower without its class token (`vision_feature_select_strategy` of LlavaModel in transformers).
     ```mlir
     %y = vlm.slice_tokens %x [1, 50] : (tensor<?x50x64xf32>) -> tensor<?x49x64xf32>
@@ -370,10 +402,10 @@ def Vlm_SliceTokensOp : Vlm_TensorOp<"slice_tokens"> {
 }
 
 def Vlm_SqueezeOp : Vlm_ReshapingTensorOp<"squeeze"> {
-  let summary = "drop the middle dimension of size 1";
+  let summary = "drop a dimension of size 1";
   let description = [{
     A view: nothing is computed at run time.
-    - Shapes: `input` `[B, 1, D]`, `result` `[B, D]`.
+    - Shapes: `input` `[B, 1, D]`, `result` `[B, D]`; or `[1, T, D]` and `[T, D]`.
     ```mlir
     %y = vlm.squeeze %x : (tensor<?x1x64xf32>) -> tensor<?x64xf32>
     ```

@@ -50,9 +50,41 @@ func.func @slice_tokens(%x: tensor<?x50x64xf32>) -> tensor<?x51x64xf32> {
 // -----
 
 func.func @slice_tokens(%x: tensor<?x?x64xf32>) -> tensor<?x5x64xf32> {
-  // expected-error@+1 {{'input' must have a static number of tokens, but is 'tensor<?x?x64xf32>'}}
-  %y = vlm.slice_tokens %x [0, 5] : (tensor<?x?x64xf32>) -> tensor<?x5x64xf32>
+  // expected-error@+1 {{'result' must have shape [?, 4, 64], but is 'tensor<?x5x64xf32>'}}
+  %y = vlm.slice_tokens %x [1, 5] : (tensor<?x?x64xf32>) -> tensor<?x5x64xf32>
   return %y : tensor<?x5x64xf32>
+}
+
+// -----
+
+func.func @replace_tokens(%q: tensor<9x64xf32>, %x: tensor<?x8x64xf32>) -> tensor<?x8x64xf32> {
+  // expected-error@+1 {{'tokens' must have a static number of tokens and no more than 'input', but they are 'tensor<9x64xf32>' and 'tensor<?x8x64xf32>'}}
+  %y = vlm.replace_tokens %q, %x : tensor<9x64xf32>, tensor<?x8x64xf32>
+  return %y : tensor<?x8x64xf32>
+}
+
+// -----
+
+func.func @replace_tokens(%q: tensor<64xf32>, %x: tensor<?x8x64xf32>) -> tensor<?x8x64xf32> {
+  // expected-error@+1 {{'tokens' must have 2 or 3 dimensions, but is 'tensor<64xf32>'}}
+  %y = vlm.replace_tokens %q, %x : tensor<64xf32>, tensor<?x8x64xf32>
+  return %y : tensor<?x8x64xf32>
+}
+
+// -----
+
+func.func @replace_tokens(%q: tensor<?x4x32xf32>, %x: tensor<?x8x64xf32>) -> tensor<?x8x64xf32> {
+  // expected-error@+1 {{'tokens' must have shape [?, 4, 64], but is 'tensor<?x4x32xf32>'}}
+  %y = vlm.replace_tokens %q, %x : tensor<?x4x32xf32>, tensor<?x8x64xf32>
+  return %y : tensor<?x8x64xf32>
+}
+
+// -----
+
+func.func @mean_tokens(%x: tensor<?x8x64xf32>) -> tensor<?x32xf32> {
+  // expected-error@+1 {{'result' must have shape [?, 64], but is 'tensor<?x32xf32>'}}
+  %y = vlm.mean_tokens %x : (tensor<?x8x64xf32>) -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
 }
 
 // -----

@@ -282,7 +282,7 @@ func.func @take_tokens(%x: tensor<?x9x64xf32>) -> tensor<?x1x64xf32> {
 // -----
 
 func.func @squeeze(%x: tensor<?x9x64xf32>) -> tensor<?x64xf32> {
-  // expected-error@+1 {{'input' must have exactly one token, but is 'tensor<?x9x64xf32>'}}
+  // expected-error@+1 {{'input' must have exactly one token or one sequence, but is 'tensor<?x9x64xf32>'}}
   %0 = vlm.squeeze %x : (tensor<?x9x64xf32>) -> tensor<?x64xf32>
   return %0 : tensor<?x64xf32>
 }

@@ -88,6 +88,10 @@ func.func @tokens(%ids: tensor<?x?xi64>, %table: tensor<100x64xf32>, %cls: tenso
   %l = vlm.take_tokens %e at -1 : (tensor<?x?x64xf32>) -> tensor<?x1x64xf32>
   // CHECK: vlm.squeeze %{{.*}} : (tensor<?x1x64xf32>) -> tensor<?x64xf32>
   %s = vlm.squeeze %y : (tensor<?x1x64xf32>) -> tensor<?x64xf32>
+  // CHECK: vlm.replace_tokens %{{.*}}, %{{.*}} : tensor<?x1x64xf32>, tensor<?x?x64xf32>
+  %r = vlm.replace_tokens %z, %e : tensor<?x1x64xf32>, tensor<?x?x64xf32>
+  // CHECK: vlm.mean_tokens %{{.*}} : (tensor<?x?x64xf32>) -> tensor<?x64xf32>
+  %m = vlm.mean_tokens %r : (tensor<?x?x64xf32>) -> tensor<?x64xf32>
   // CHECK: vlm.slice_features %{{.*}}[32, 64] : (tensor<?x1x64xf32>) -> tensor<?x1x32xf32>
   %k = vlm.slice_features %z [32, 64] : (tensor<?x1x64xf32>) -> tensor<?x1x32xf32>
   // CHECK: vlm.concat_features %{{.*}}, %{{.*}} : (tensor<?x1x64xf32>, tensor<?x1x32xf32>) -> tensor<?x1x96xf32>

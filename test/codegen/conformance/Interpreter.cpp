@@ -148,9 +148,29 @@ private:
             return x.at(r / kept * x.shape[1] + begin + r % kept, c);
           });
         })
+        .Case([&](vlm::ReplaceTokensOp o) {
+          const Tensor &front = values[o.getTokens()],
+                       &x = values[o.getInput()];
+          int64_t p = front.shape[front.shape.size() - 2], t = x.shape[1];
+          bool isShared = front.shape.size() == 2;
+          return make(x.shape, [&](int64_t r, int64_t c) {
+            int64_t batch = isShared ? 0 : r / t;
+            return r % t < p ? front.at(batch * p + r % t, c) : x.at(r, c);
+          });
+        })
+        .Case([&](vlm::MeanTokensOp o) {
+          const Tensor &x = values[o.getInput()];
+          int64_t t = x.shape[1];
+          return make({x.shape[0], x.width()}, [&](int64_t r, int64_t c) {
+            double sum = 0;
+            for (int64_t i = 0; i < t; ++i)
+              sum += x.at(r * t + i, c);
+            return sum / double(t);
+          });
+        })
         .Case([&](vlm::SqueezeOp o) {
           Tensor x = values[o.getInput()];
-          x.shape.erase(x.shape.begin() + 1);
+          x.shape.erase(x.shape.begin() + (x.shape[1] == 1 ? 1 : 0));
           return x;
         })
         .Case([&](vlm::ConcatFeaturesOp o) {

@@ -657,6 +657,41 @@ TEST_P(DecoderConformance, RowsMergedAndSlicedTokens) {
   check(kernelText("rows", "%x: " + z, y,
                    "%y = vlm.slice_tokens %x [1, 5] : (" + z + ") -> " + y),
         {{random({3, 6, 21}, 1)}});
+  std::string a = type({0, 0, 21});
+  check(kernelText("rows", "%x: " + a, y,
+                   "%y = vlm.slice_tokens %x [1, 5] : (" + a + ") -> " + y),
+        {{random({3, 5, 21}, 1)}, {random({2, 9, 21}, 1)}});
+}
+
+TEST_P(DecoderConformance, RowsReplacedTokens) {
+  for (int64_t features : {21, 32}) {
+    std::string x = type({0, 0, features});
+    std::string shared = type({4, features}), own = type({0, 4, features});
+    auto body = [&](const std::string &front) {
+      return kernelText("rows", "%q: " + front + ", %x: " + x, x,
+                        "%y = vlm.replace_tokens %q, %x : " + front + ", " + x);
+    };
+    check(body(shared),
+          {{random({4, features}, 1), random({3, 4, features}, 2)},
+           {random({4, features}, 1), random({2, 9, features}, 2)}});
+    check(body(own), {{random({3, 4, features}, 1), random({3, 5, features}, 2)},
+                      {random({1, 4, features}, 1), random({1, 4, features}, 2)}});
+  }
+}
+
+TEST_P(DecoderConformance, RowsMeanTokens) {
+  std::string x = type({0, 0, 21}), y = type({0, 21});
+  check(kernelText("rows", "%x: " + x, y,
+                   "%y = vlm.mean_tokens %x : (" + x + ") -> " + y),
+        {{random({3, 1, 21}, 1)}, {random({2, 33, 21}, 1)}});
+}
+
+TEST_P(DecoderConformance, RowsSqueezedSequence) {
+  std::string x = type({1, 0, 21}), y = type({0, 21});
+  check(kernelText("rows", "%x: " + x, y,
+                   "%z = vlm.squeeze %x : (" + x + ") -> " + y +
+                       "\n%y = vlm.activation relu %z : " + y),
+        {{random({1, 5, 21}, 1)}});
 }
 
 TEST_P(DecoderConformance, RowsConcatFeatures) {
