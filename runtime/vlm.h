@@ -269,6 +269,8 @@ typedef struct vlm_tokenizer_t vlm_tokenizer_t;
 VLM_API vlm_status_t *vlm_tokenizer_create(const void *tables, size_t bytes, vlm_tokenizer_t **out_tokenizer);
 /* The model's own tokenizer. Errors: VLM_UNSUPPORTED if the model takes no text. The model must outlive it. */
 VLM_API vlm_status_t *vlm_tokenizer_of_model(const vlm_model_t *model, vlm_tokenizer_t **out_tokenizer);
+/* Another tokenizer, for the words that some models read beside a picture. Errors: VLM_UNSUPPORTED if the model reads none. */
+VLM_API vlm_status_t *vlm_tokenizer_of_picture_words(const vlm_model_t *model, vlm_tokenizer_t **out_tokenizer);
 VLM_API void vlm_tokenizer_destroy(vlm_tokenizer_t *tokenizer);
 
 typedef struct vlm_ids_t {
@@ -301,8 +303,10 @@ VLM_API int vlm_tokenizer_is_byte(const vlm_tokenizer_t *tokenizer, int32_t id);
  * (0 where the checkpoint does not say). */
 VLM_API const char *vlm_tokenizer_picture_token(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
 VLM_API int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer, int64_t height, int64_t width);
+/* Whether the tokens of pictures stand in front of the prompt, before its special tokens (1), or where it has placeholders (0). */
+VLM_API int vlm_tokenizer_pictures_first(const vlm_tokenizer_t *tokenizer);
 /* Token ids of a prompt whose placeholders for pictures stand for picture_tokens[0 .. picture_count - 1] tokens each.
- * Errors: VLM_INVALID_ARGUMENT if there are more placeholders than pictures or fewer. */
+ * Errors: VLM_INVALID_ARGUMENT if there are more placeholders than pictures or fewer, or any where pictures stand in front. */
 VLM_API vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer, const char *text, size_t bytes, const int64_t *picture_tokens,
                                                   size_t picture_count, int special, vlm_ids_t *out_ids);
 /* Writes texts and pictures in turn as one prompt, as the checkpoint's processor does; parts[i] is a text or, where it is NULL, a picture, for which a

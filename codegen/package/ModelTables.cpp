@@ -303,6 +303,8 @@ static Constant *writeModel(AbiWriter &writer, const ModelTables &tables,
       .set("weights_header_sha256", ArrayRef<int64_t>(digest))
       .set("tokenizer.offset", tables.tokenizer.offset)
       .set("tokenizer.bytes", tables.tokenizer.bytes)
+      .set("picture_words.offset", tables.pictureWords.offset)
+      .set("picture_words.bytes", tables.pictureWords.bytes)
       .set("head", tables.head)
       .set("text_max_tokens", tables.textMaxTokens)
       .set("pad_token_id", tables.padTokenId)

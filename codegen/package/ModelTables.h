@@ -118,7 +118,7 @@ struct ModelTables {
   std::vector<LevelTable> levels; ///< best first
   bool reference = false;
   WeightsIdentity weights;
-  FileRange tokenizer;
+  FileRange tokenizer, pictureWords;
   std::optional<ImageTable> image;
   uint32_t head = VLM_ABI_HEAD_SOFTMAX;
   uint32_t textMaxTokens = 0;

@@ -18,6 +18,7 @@ namespace vlmc {
 
 static constexpr StringLiteral manifestName = "manifest.textproto";
 static constexpr StringLiteral tokenizerName = "text.tokenizer";
+static constexpr StringLiteral pictureWordsName = "text.picture_words";
 
 std::string getPackageName(StringRef output) {
   StringRef name = sys::path::filename(output.rtrim('/'));
@@ -106,6 +107,8 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
   tables.weights = identity;
   if (const FileRange *range = weights.find(tokenizerName))
     tables.tokenizer = *range;
+  if (const FileRange *range = weights.find(pictureWordsName))
+    tables.pictureWords = *range;
   for (const spec::Component &component : inputs.spec->components())
     if (component.contrastive_head().probability() ==
         spec::ContrastiveHead::SIGMOID)
@@ -142,6 +145,8 @@ static Expected<WeightsPlan> planWeights(const PackageInputs &inputs) {
   std::vector<NamedBlob> blobs;
   if (!inputs.tokenizer.empty())
     blobs.push_back({tokenizerName.str(), inputs.tokenizer});
+  if (!inputs.pictureWords.empty())
+    blobs.push_back({pictureWordsName.str(), inputs.pictureWords});
   return WeightsPlan::create(weights, blobs, *inputs.weights);
 }
 

@@ -46,6 +46,8 @@ struct PackageInputs {
   std::vector<PackageLevel> levels; ///< best first within an architecture
   const WeightSource *weights = nullptr;
   llvm::ArrayRef<uint8_t> tokenizer; ///< tables of runtime/text, or empty
+  /// The same, for words that go into the tower beside a picture.
+  llvm::ArrayRef<uint8_t> pictureWords;
   std::vector<PackageImage> images;  ///< one per architecture, or none
   /// The floats of all values, 3 x 256 each, where `images` is not
   std::vector<float> pilTable, torchvisionTable;

@@ -158,6 +158,17 @@ void Binder::missing(const WeightInfo &info, const std::vector<int64_t> &shape,
   fault(text + "; complete the checkpoint or mend its config");
 }
 
+/// Files may hold a weight with further dimensions of 1 in front, as learned
+/// tokens are.
+static bool isSameShape(const std::vector<int64_t> &found,
+                        const std::vector<int64_t> &expected) {
+  if (found.size() < expected.size())
+    return false;
+  auto begin = found.end() - static_cast<ptrdiff_t>(expected.size());
+  return std::equal(begin, found.end(), expected.begin()) &&
+         std::all_of(found.begin(), begin, [](int64_t n) { return n == 1; });
+}
+
 BoundWeight Binder::bind(WeightInfo info, const Place &place) {
   BoundWeight bound;
   bound.info = std::move(info);
@@ -185,7 +196,9 @@ BoundWeight Binder::bind(WeightInfo info, const Place &place) {
   bool isScalar =
       bound.info.shape.empty() &&
       (bound.shape.empty() || bound.shape == std::vector<int64_t>{1});
-  if (bound.shape != expected && !isScalar)
+  bool isWrong = bound.parts ? bound.shape != expected
+                             : !isSameShape(bound.shape, expected);
+  if (isWrong && !isScalar)
     fault(where + "expected shape " + describeShape(expected) +
           (bound.info.fields.empty() ? "" : ", decided by ") +
           decidedBy(bound.info) + ", found " + describeShape(bound.shape) +

@@ -3,8 +3,9 @@
 // Entry `decode`: any tokens of any sequences, [1, N], at their places in a
 // cache, to the logits of the R tokens that `rows` names, [1, R, V]. A prompt
 // is one call or several; each new token is one more. Taps: `inputs_embeds`,
-// and `hidden_states` behind the last norm, both [1, N, D]. Source: LlamaModel,
-// MistralModel, Qwen2Model and Qwen3Model in transformers.
+// and `hidden_states` behind the last norm (and what leads to the head's size),
+// both [1, N, D]. Source: LlamaModel, MistralModel, Qwen2Model, Qwen3Model and,
+// for learned positions, LayerNorm and post-norm, OPTModel in transformers.
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/CrossAttention.h"
@@ -40,12 +41,20 @@ static void checkSizes(const Message &decoder, const FaultSink &fault) {
                           std::to_string(decoder.kv_heads()));
 }
 
+/// The features of a token before the first and behind the last layer.
+static int64_t embeddingSize(const Message &decoder) {
+  return decoder.embedding_size() ? decoder.embedding_size()
+                                  : decoder.hidden_size();
+}
+
 /// The width of what a component makes of pictures.
 static int64_t featureSize(const spec::Component &component) {
   if (component.has_perceiver_resampler())
     return component.perceiver_resampler().hidden_size();
   if (component.has_projector())
     return component.projector().output_size();
+  if (component.has_q_former())
+    return component.q_former().output_size();
   return component.vision_transformer().blocks().hidden_size();
 }
 
@@ -54,8 +63,8 @@ static int64_t featureSize(const spec::Component &component) {
 static void checkFeatures(const spec::ModelSpec &model, const Message &decoder,
                           const FaultSink &fault) {
   const bool isSeen = decoder.has_cross_attention();
-  const int64_t wanted =
-      isSeen ? decoder.cross_attention().feature_size() : decoder.hidden_size();
+  const int64_t wanted = isSeen ? decoder.cross_attention().feature_size()
+                                : embeddingSize(decoder);
   for (const spec::Component &other : model.components()) {
     if (other.name() != decoder.features())
       continue;
@@ -88,17 +97,21 @@ static void check(const spec::ModelSpec &model,
           "expected 0 to 1, found " + std::to_string(decoder.norm_epsilon()));
   for (int64_t layer : decoder.window_layers())
     checkRange(fault, "window_layers", layer, 0, decoder.layers() - 1);
-  checkRotary(decoder.rotary(), decoder.head_size(), fault);
+  if (!decoder.has_position_offset())
+    checkRotary(decoder.rotary(), decoder.head_size(), fault);
+  checkRange(fault, "position_offset", decoder.position_offset(), 0, 1 << 20);
+  checkRange(fault, "embedding_size", decoder.embedding_size(), 0, 1 << 20);
   checkRange(fault, "extra_vocabulary_size", decoder.extra_vocabulary_size(), 0,
              INT32_MAX - decoder.vocabulary_size());
   if (!decoder.features().empty() &&
       !hasComponent(model, decoder.features(), spec::Component::kProjector) &&
+      !hasComponent(model, decoder.features(), spec::Component::kQFormer) &&
       !hasComponent(model, decoder.features(),
                     spec::Component::kPerceiverResampler) &&
       !hasComponent(model, decoder.features(),
                     spec::Component::kVisionTransformer))
-    fault("features", "expected the name of a projector, resampler or vision "
-                      "transformer, found '" +
+    fault("features", "expected the name of a projector, Q-Former, resampler "
+                      "or vision transformer, found '" +
                           decoder.features() + "'");
   checkFeatures(model, decoder, fault);
   if (!decoder.has_cross_attention())
@@ -107,6 +120,14 @@ static void check(const spec::ModelSpec &model,
     fault("features", "expected what the cross-attention attends to, found "
                       "none");
   checkCrossAttention(decoder.cross_attention(), decoder.layers(), fault);
+}
+
+static void addNorm(WeightList &weights, const std::string &name,
+                    const Message &decoder, const WeightDim &features) {
+  if (decoder.layer_norm())
+    weights.addNorm(name, features);
+  else
+    weights.add(name + ".weight", {features});
 }
 
 static void listLayerWeights(const std::string &layer, const Message &decoder,
@@ -118,7 +139,7 @@ static void listLayerWeights(const std::string &layer, const Message &decoder,
   WeightDim keys = {decoder.kv_heads() * decoder.head_size(),
                     {"kv_heads", "head_size"}};
   WeightDim head = {decoder.head_size(), {"head_size"}};
-  weights.add(layer + "norm1.weight", {hidden});
+  addNorm(weights, layer + "norm1", decoder, hidden);
   const std::string attention = layer + "attention.";
   weights.addLinear(attention + "query", queries, hidden, decoder.query_bias());
   weights.addLinear(attention + "key", keys, hidden, decoder.query_bias());
@@ -128,8 +149,9 @@ static void listLayerWeights(const std::string &layer, const Message &decoder,
   if (decoder.head_norm())
     for (const char *part : {"query_norm", "key_norm"})
       weights.add(attention + part + ".weight", {head});
-  weights.add(layer + "norm2.weight", {hidden});
-  weights.addLinear(layer + "mlp.gate", inner, hidden, decoder.mlp_bias());
+  addNorm(weights, layer + "norm2", decoder, hidden);
+  if (!decoder.plain_mlp())
+    weights.addLinear(layer + "mlp.gate", inner, hidden, decoder.mlp_bias());
   weights.addLinear(layer + "mlp.up", inner, hidden, decoder.mlp_bias());
   weights.addLinear(layer + "mlp.down", hidden, inner, decoder.mlp_bias());
 }
@@ -140,20 +162,33 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
   WeightDim words = {decoder.vocabulary_size(), {"vocabulary_size"}};
   WeightDim extra = {decoder.extra_vocabulary_size(),
                      {"extra_vocabulary_size"}};
-  weights.add("tokens.weight", {words, hidden});
+  WeightDim outer = {
+      embeddingSize(decoder),
+      {decoder.embedding_size() ? "embedding_size" : "hidden_size"}};
+  weights.add("tokens.weight", {words, outer});
   if (extra.size)
-    weights.add("extra_tokens.weight", {extra, hidden});
+    weights.add("extra_tokens.weight", {extra, outer});
+  if (decoder.has_position_offset())
+    weights.add(
+        "positions.weight",
+        {{decoder.max_tokens() + decoder.position_offset(), {"max_tokens"}},
+         hidden});
+  if (decoder.embedding_size())
+    weights.addLinear("project_in", hidden, outer, /*bias=*/false);
   for (int64_t i = 0; i < decoder.layers(); ++i)
     listLayerWeights("layers." + std::to_string(i) + ".", decoder, weights);
   if (decoder.has_cross_attention())
     listCrossAttentionWeights(decoder.cross_attention(), decoder.hidden_size(),
                               weights);
-  weights.add("final_norm.weight", {hidden});
+  if (!decoder.no_final_norm())
+    addNorm(weights, "final_norm", decoder, hidden);
+  if (decoder.embedding_size())
+    weights.addLinear("project_out", outer, hidden, /*bias=*/false);
   if (decoder.tied_head())
     return;
-  weights.addLinear("head", words, hidden, /*bias=*/false);
+  weights.addLinear("head", words, outer, /*bias=*/false);
   if (extra.size)
-    weights.addLinear("extra_head", extra, hidden, /*bias=*/false);
+    weights.addLinear("extra_head", extra, outer, /*bias=*/false);
 }
 
 static std::vector<std::string> listTaps(const spec::Component &) {
@@ -185,9 +220,13 @@ private:
   Value buildEmbeddings();
   Value buildAttention(const std::string &layer, int64_t number, Value value);
   Value buildMlp(const std::string &layer, Value value);
+  Value buildLayer(const std::string &layer, int64_t number, Value value);
+  Value addPositions(Value value);
   Value norm(Value value, const std::string &weight) {
-    return builder.rmsNorm(value, weight, decoder.norm_epsilon(),
-                           decoder.norm_offset());
+    return decoder.layer_norm()
+               ? builder.layerNorm(value, weight, decoder.norm_epsilon())
+               : builder.rmsNorm(value, weight, decoder.norm_epsilon(),
+                                 decoder.norm_offset());
   }
   bool hasWindow(int64_t layer) const {
     return decoder.window_layers().empty() ||
@@ -222,7 +261,7 @@ Value DecoderBuilder::buildEmbeddings() {
     cross.addArguments();
   } else if (!decoder.features().empty()) {
     features = builder.argument(
-        "features", builder.floats({dynamic, decoder.hidden_size()}),
+        "features", builder.floats({dynamic, embeddingSize(decoder)}),
         {"M", ""});
     row = column("feature_row", "N");
     builder.range(-1, INT32_MAX);
@@ -254,11 +293,13 @@ Value DecoderBuilder::buildAttention(const std::string &layer, int64_t number,
     query = norm(query, attention + ".query_norm");
     key = norm(key, attention + ".key_norm");
   }
-  const bool interleaved = decoder.rotary().interleaved();
-  query = builder.rope(query, table, decoder.heads(), interleaved,
-                       attention + ".query");
-  key = builder.rope(key, table, decoder.kv_heads(), interleaved,
-                     attention + ".key");
+  if (table) {
+    const bool interleaved = decoder.rotary().interleaved();
+    query = builder.rope(query, table, decoder.heads(), interleaved,
+                         attention + ".query");
+    key = builder.rope(key, table, decoder.kv_heads(), interleaved,
+                       attention + ".key");
+  }
   tokens.cache = builder.cacheLayer(cache, number);
   Value mixed = builder.cachedAttention(
       query, key, values, tokens, decoder.heads(),
@@ -269,11 +310,51 @@ Value DecoderBuilder::buildAttention(const std::string &layer, int64_t number,
 
 Value DecoderBuilder::buildMlp(const std::string &layer, Value value) {
   const std::string mlp = layer + ".mlp";
+  if (decoder.plain_mlp()) {
+    Value inner = builder.linear(value, mlp + ".up", decoder.mlp_bias());
+    inner =
+        builder.activation(inner, decoder.activation(), mlp + ".activation");
+    return builder.linear(inner, mlp + ".down", decoder.mlp_bias());
+  }
   Value gate = builder.linear(value, mlp + ".gate", decoder.mlp_bias());
   gate = builder.activation(gate, decoder.activation(), mlp + ".activation");
   Value up = builder.linear(value, mlp + ".up", decoder.mlp_bias());
   return builder.linear(builder.multiply(gate, up, mlp + ".product"),
                         mlp + ".down", decoder.mlp_bias());
+}
+
+Value DecoderBuilder::buildLayer(const std::string &layer, int64_t number,
+                                 Value value) {
+  const bool isPost = decoder.post_norm();
+  auto before = [&](const char *weight) {
+    return isPost ? value : norm(value, layer + weight);
+  };
+  auto behind = [&](const char *weight) {
+    if (isPost)
+      value = norm(value, layer + weight);
+  };
+  Value mixed = buildAttention(layer, number, before(".norm1"));
+  value = builder.add(mixed, value, layer + ".attention.residual");
+  behind(".norm1");
+  Value inner = buildMlp(layer, before(".norm2"));
+  value = builder.add(inner, value, layer + ".mlp.residual");
+  behind(".norm2");
+  return value;
+}
+
+/// Learned positions are a table; rotary ones work on queries and keys.
+Value DecoderBuilder::addPositions(Value value) {
+  if (decoder.embedding_size())
+    value = builder.linear(value, name + ".project_in", /*bias=*/false);
+  if (!decoder.has_position_offset()) {
+    table =
+        builder.ropeTable(tokens.position, rotaryFrequencies(decoder.rotary()),
+                          rotaryScale(decoder.rotary()), name + ".rotary");
+    return value;
+  }
+  Value positions = builder.embedding(tokens.position, name + ".positions",
+                                      decoder.position_offset());
+  return builder.add(value, positions, name + ".positions.sum");
 }
 
 void DecoderBuilder::build() {
@@ -290,20 +371,17 @@ void DecoderBuilder::build() {
   builder.range(0, INT32_MAX);
   builder.below("N");
   builder.tap("inputs_embeds", value);
-  table =
-      builder.ropeTable(tokens.position, rotaryFrequencies(decoder.rotary()),
-                        rotaryScale(decoder.rotary()), name + ".rotary");
+  value = addPositions(value);
   const auto &seeing = decoder.cross_attention().layers();
   for (int64_t i = 0; i < decoder.layers(); ++i) {
-    const std::string layer = name + ".layers." + std::to_string(i);
     if (auto found = std::ranges::find(seeing, i); found != seeing.end())
       value = cross.build(found - seeing.begin(), value, tokens.sequence);
-    Value mixed = buildAttention(layer, i, norm(value, layer + ".norm1"));
-    value = builder.add(mixed, value, layer + ".attention.residual");
-    Value inner = buildMlp(layer, norm(value, layer + ".norm2"));
-    value = builder.add(inner, value, layer + ".mlp.residual");
+    value = buildLayer(name + ".layers." + std::to_string(i), i, value);
   }
-  value = norm(value, name + ".final_norm");
+  if (!decoder.no_final_norm())
+    value = norm(value, name + ".final_norm");
+  if (decoder.embedding_size())
+    value = builder.linear(value, name + ".project_out", /*bias=*/false);
   builder.tap("hidden_states", value);
   value = builder.takeTokens(value, rows, name + ".rows");
   builder.result(

@@ -31,9 +31,10 @@ void checkEncoderBlocks(const spec::TransformerBlocks &blocks,
 
 static void listAttentionWeights(const std::string &name,
                                  const WeightDim &features,
-                                 WeightList &weights) {
-  for (const char *part : {"query", "key", "value", "output"})
-    weights.addLinear(name + "." + part, features, features);
+                                 WeightList &weights, bool bias = true) {
+  for (const char *part : {"query", "key", "value"})
+    weights.addLinear(name + "." + part, features, features, bias);
+  weights.addLinear(name + ".output", features, features);
 }
 
 static void listMlpWeights(const std::string &name,
@@ -50,7 +51,8 @@ void listEncoderWeights(const spec::TransformerBlocks &blocks,
   for (int64_t i = 0; i < blocks.layers(); ++i) {
     std::string layer = "layers." + std::to_string(i) + ".";
     weights.addNorm(layer + "norm1", features);
-    listAttentionWeights(layer + "attention", features, weights);
+    listAttentionWeights(layer + "attention", features, weights,
+                         !blocks.unbiased_attention());
     weights.addNorm(layer + "norm2", features);
     listMlpWeights(layer + "mlp", blocks, weights);
   }
@@ -80,9 +82,10 @@ static mlir::Value buildAttention(GraphBuilder &builder,
                                   const spec::TransformerBlocks &blocks,
                                   mlir::Value asking, mlir::Value value,
                                   const EncoderMask &mask) {
-  mlir::Value query = builder.linear(asking, name + ".query");
-  mlir::Value key = builder.linear(value, name + ".key");
-  mlir::Value values = builder.linear(value, name + ".value");
+  const bool bias = !blocks.unbiased_attention();
+  mlir::Value query = builder.linear(asking, name + ".query", bias);
+  mlir::Value key = builder.linear(value, name + ".key", bias);
+  mlir::Value values = builder.linear(value, name + ".value", bias);
   int64_t headSize = blocks.hidden_size() / blocks.heads();
   mlir::Value mixed = builder.attention(
       query, key, values, mask.keyValid, mask.causal, blocks.heads(),

@@ -128,8 +128,8 @@ static Type toType(Builder &builder, StoredType type) {
   }
 }
 
-void GraphBuilder::defineWeight(const BoundWeight &weight,
-                                ArrayRef<int64_t> shape) {
+vlm::RecipeAttr GraphBuilder::recipeOf(const BoundWeight &weight,
+                                       ArrayRef<int64_t> shape) {
   auto stored =
       RankedTensorType::get(weight.shape, toType(builder, weight.type));
   auto recipe = vlm::RecipeAttr::convert(
@@ -142,6 +142,12 @@ void GraphBuilder::defineWeight(const BoundWeight &weight,
   }
   if (recipe.getType().getShape() != shape)
     recipe = vlm::RecipeAttr::reshape(shape, recipe);
+  return recipe;
+}
+
+void GraphBuilder::defineWeight(const BoundWeight &weight,
+                                ArrayRef<int64_t> shape) {
+  vlm::RecipeAttr recipe = recipeOf(weight, shape);
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPoint(entry);
   auto name = builder.getStringAttr(weight.info.name);
@@ -170,11 +176,7 @@ Value GraphBuilder::joinedWeight(ArrayRef<std::string> names) {
   for (const std::string &name : names) {
     const BoundWeight &bound = *weights.at(name);
     joined += (joined.empty() ? "" : "+") + name;
-    auto stored =
-        RankedTensorType::get(bound.shape, toType(builder, bound.type));
-    recipes.push_back(vlm::RecipeAttr::convert(
-        builder.getF32Type(),
-        vlm::RecipeAttr::read(builder.getStringAttr(bound.tensor), stored)));
+    recipes.push_back(recipeOf(bound, bound.info.shape));
   }
   return names.size() == 1
              ? weight(names[0])
@@ -363,8 +365,26 @@ Value GraphBuilder::madeWeight(const std::string &name,
   return value;
 }
 
-Value GraphBuilder::embedding(Value ids, const std::string &name) {
-  return embedding(ids, weight(name + ".weight"), name);
+Value GraphBuilder::weightRows(const std::string &name, int64_t begin) {
+  const BoundWeight &bound = *weights.at(name);
+  if (begin == 0)
+    return weight(name);
+  vlm::RecipeAttr whole = recipeOf(bound, bound.info.shape);
+  return madeWeight(
+      name + "[" + std::to_string(begin) + "]",
+      vlm::RecipeAttr::slice(0, begin, bound.info.shape[0], whole));
+}
+
+Value GraphBuilder::sharedTokens(const std::string &name) {
+  const BoundWeight &bound = *weights.at(name);
+  SmallVector<int64_t> shape(ArrayRef<int64_t>(bound.info.shape));
+  shape.insert(shape.begin(), 1);
+  return madeWeight(name + "[1]", recipeOf(bound, shape));
+}
+
+Value GraphBuilder::embedding(Value ids, const std::string &name,
+                              int64_t firstRow) {
+  return embedding(ids, weightRows(name + ".weight", firstRow), name);
 }
 
 Value GraphBuilder::embedding(Value ids, Value table,
@@ -434,8 +454,20 @@ Value GraphBuilder::sliceTokens(Value input, int64_t begin, int64_t end,
 
 Value GraphBuilder::squeeze(Value input, const std::string &label) {
   ArrayRef<int64_t> shape = shapeOf(input);
-  return create<vlm::SqueezeOp>(label, withShape(input, {shape[0], shape[2]}),
+  int64_t kept = shape[1] == 1 ? shape[0] : shape[1];
+  return create<vlm::SqueezeOp>(label, withShape(input, {kept, shape[2]}),
                                 input);
+}
+
+Value GraphBuilder::replaceTokens(Value tokens, Value input,
+                                  const std::string &label) {
+  return create<vlm::ReplaceTokensOp>(label, input.getType(), tokens, input);
+}
+
+Value GraphBuilder::meanTokens(Value input, const std::string &label) {
+  ArrayRef<int64_t> shape = shapeOf(input);
+  return create<vlm::MeanTokensOp>(
+      label, withShape(input, {shape[0], shape[2]}), input);
 }
 
 Value GraphBuilder::l2Normalize(Value input, const std::string &label) {

@@ -68,6 +68,10 @@ public:
   mlir::Value weight(const std::string &name, llvm::ArrayRef<int64_t> shape);
   /// The rows of several weights, one behind the other, as one weight.
   mlir::Value joinedWeight(llvm::ArrayRef<std::string> names);
+  /// The weight [P, D] as the tokens [1, P, D] of all sequences.
+  mlir::Value sharedTokens(const std::string &name);
+  /// The weight's rows from `begin` on.
+  mlir::Value weightRows(const std::string &name, int64_t begin);
   mlir::Value linear(mlir::Value input, const std::string &name,
                      bool bias = true);
   mlir::Value linear(mlir::Value input, mlir::Value matrix, mlir::Value bias,
@@ -113,7 +117,14 @@ public:
   mlir::Value activation(mlir::Value input, spec::Activation kind,
                          const std::string &label);
   mlir::Value add(mlir::Value lhs, mlir::Value rhs, const std::string &label);
-  mlir::Value embedding(mlir::Value ids, const std::string &name);
+  /// Rows of a table by id; row 0 is number `firstRow` of the weight.
+  mlir::Value embedding(mlir::Value ids, const std::string &name,
+                        int64_t firstRow = 0);
+  /// `tokens` [P, D] or [B, P, D] in the place of the first P of each sequence.
+  mlir::Value replaceTokens(mlir::Value tokens, mlir::Value input,
+                            const std::string &label);
+  /// [B, T, D] to [B, D].
+  mlir::Value meanTokens(mlir::Value input, const std::string &label);
   mlir::Value embedding(mlir::Value ids, mlir::Value table,
                         const std::string &label);
   mlir::Value prependTokens(mlir::Value input, const std::string &name,
@@ -148,6 +159,8 @@ private:
   mlir::RankedTensorType withShape(mlir::Value like,
                                    llvm::ArrayRef<int64_t> shape);
   mlir::Value optionalBias(const std::string &name, bool bias);
+  vlm::RecipeAttr recipeOf(const BoundWeight &weight,
+                           llvm::ArrayRef<int64_t> shape);
   void defineWeight(const BoundWeight &weight, llvm::ArrayRef<int64_t> shape);
   mlir::Value madeWeight(const std::string &name, vlm::RecipeAttr recipe);
 

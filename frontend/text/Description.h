@@ -85,6 +85,7 @@ struct PromptDescription {
   std::string pictureToken; ///< "": prompts have no pictures
   uint32_t picturePatch = 0;
   int32_t pictureExtra = 0; ///< tokens beside those of the patches
+  bool picturesFirst = false; ///< before the special tokens of a prompt
   std::string pictureFrame; ///< before and behind a picture; "": nothing
   std::string begin;        ///< of prompts, instead of special tokens
   std::string partEnd;      ///< between two texts of a prompt in parts

@@ -30,6 +30,7 @@ private:
   std::string readText(const char *name);
   std::string readTemplate(const Json *processor);
   std::string templateOf(const Fields &fields);
+  bool readQueries(const Fields *processor, PromptDescription &out);
   void readPictures(const Fields *processor, const SpecialTokens &special,
                     PromptDescription &out);
   void readFrames(const SpecialTokens &special, PromptDescription &out) const;
@@ -147,6 +148,21 @@ void PromptReader::readFrames(const SpecialTokens &special,
       out.partEnd = token.token.content;
 }
 
+/// Of models that look at pictures by learned queries: each has a token, in
+/// front of the prompt. Whether there are any.
+bool PromptReader::readQueries(const Fields *processor,
+                               PromptDescription &out) {
+  auto queries = integer(processor, "num_query_tokens", 1);
+  if (!queries && files.model && files.model->find("qformer_config"))
+    queries = integer(files.model, "num_query_tokens", 1).value_or(32);
+  if (!queries)
+    return false;
+  out.picturesFirst = true;
+  out.picturePatch = 0;
+  out.pictureExtra = static_cast<int32_t>(*queries);
+  return true;
+}
+
 /// How many tokens a picture takes. Where the processor names no patch, those
 /// of the model are counted.
 void PromptReader::readPictures(const Fields *processor,
@@ -163,6 +179,8 @@ void PromptReader::readPictures(const Fields *processor,
   for (const auto &[name, token] : special.named)
     if (name == "image_token")
       out.pictureToken = token.token.content;
+  if (readQueries(processor, out))
+    return;
   if (auto patch = integer(processor, "patch_size", 1)) {
     std::string strategy =
         processor->optionalString("vision_feature_select_strategy")

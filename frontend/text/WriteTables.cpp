@@ -203,6 +203,7 @@ vlmc::text::writeTables(const TokenizerDescription &tokenizer) {
   header.picture_token = writer.string(prompt.pictureToken);
   header.picture_patch = prompt.picturePatch;
   header.picture_extra = prompt.pictureExtra;
+  header.pictures_first = prompt.picturesFirst;
   header.picture_frame = writer.string(prompt.pictureFrame);
   header.prompt_begin = writer.string(prompt.begin);
   header.part_end = writer.string(prompt.partEnd);

@@ -246,6 +246,7 @@ typedef struct vlm_abi_model {
   uint32_t text_flags; /* VLM_ABI_TEXT_* */
   uint32_t text_reserved;
   const vlm_abi_generation *generation; /* NULL: the model generates no text */
+  vlm_abi_range picture_words; /* tables of another tokenizer, for words that `encode_image` takes beside a picture */
 } vlm_abi_model;
 
 #ifdef __cplusplus
@@ -262,7 +263,7 @@ static_assert(sizeof(vlm_abi_entry) == 96, "codegen/package writes this layout")
 static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_image) == 96, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_generation) == 120, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_model) == 152, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_model) == 168, "codegen/package writes this layout");
 #endif
 
 #endif /* VLMC_RUNTIME_ABI_VLM_ABI_H */

@@ -242,7 +242,8 @@ typedef struct vlm_text_header {
   vlm_text_string part_end;      /* between two texts of a prompt that is given
                                     in parts; empty: nothing is */
   uint32_t strips_parts;         /* 1: parts have no blanks around them */
-  uint32_t reserved;
+  uint32_t pictures_first; /* 1: pictures are in front of the prompt, before the
+                              special tokens; it has no placeholders */
 } vlm_text_header;
 
 /* Where probing for a token begins, modulo the number of slots. */

@@ -58,6 +58,23 @@ void PictureStore::measure(int64_t &pictures, size_t &bytes) {
   bytes = used;
 }
 
+TowerInputs::TowerInputs(const Encoder &tower, const Picture &picture,
+                         int64_t queries) {
+  int64_t pixels[] = {picture.tiles, 3, picture.height, picture.width};
+  tensors.push_back(denseTensor("pixel_values", VLM_F32,
+                                const_cast<float *>(picture.pixels.data()), 4,
+                                pixels));
+  if (!tower.hasInput("qformer_input_ids"))
+    return;
+  for (int64_t i = 0; i < picture.tiles; ++i) {
+    ids.insert(ids.end(), size_t(queries), 0);
+    ids.insert(ids.end(), picture.words.begin(), picture.words.end());
+  }
+  int64_t words[] = {picture.tiles, queries + int64_t(picture.words.size())};
+  tensors.push_back(
+      denseTensor("qformer_input_ids", VLM_I64, ids.data(), 2, words));
+}
+
 vlm_status_t *encodePicture(const vlm_model_t *model, int64_t width,
                             Picture &picture) {
   Encoder tower;
@@ -67,14 +84,13 @@ vlm_status_t *encodePicture(const vlm_model_t *model, int64_t width,
   SizeRange perTile;
   if (vlm_status_t *status = tower.outputSize("image_features", 1, perTile))
     return status;
-  int64_t pixels[] = {picture.tiles, 3, picture.height, picture.width};
   int64_t dims[] = {picture.tiles, perTile.max, width};
   Floats all(size_t(picture.tiles * perTile.max * width));
-  vlm_tensor_t in =
-      denseTensor("pixel_values", VLM_F32, picture.pixels.data(), 4, pixels);
+  TowerInputs in(tower, picture, perTile.max);
   vlm_tensor_t out =
       denseTensor("image_features", VLM_F32, all.data(), 3, dims);
-  if (vlm_status_t *status = vlm_entry_run(tower.entry, &in, 1, &out, 1))
+  if (vlm_status_t *status = vlm_entry_run(tower.entry, in.tensors.data(),
+                                           in.tensors.size(), &out, 1))
     return status;
   giveUp(picture.pixels);
   auto rows = std::make_shared<Floats>();

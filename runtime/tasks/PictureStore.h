@@ -12,6 +12,7 @@
 #define VLMC_RUNTIME_TASKS_PICTURESTORE_H
 
 #include "runtime/tasks/Prompt.h"
+#include "runtime/tasks/Requests.h"
 
 #include <list>
 #include <map>
@@ -45,6 +46,17 @@ private:
   size_t used = 0;
   std::list<Entry> entries; ///< the one asked for last is first
   std::map<PictureKey, std::list<Entry>::iterator> byKey;
+};
+
+/// What the tower takes of a picture: its pixels, and where it reads words
+/// beside them, those with places for its `queries` in front.
+class TowerInputs {
+public:
+  TowerInputs(const Encoder &tower, const Picture &picture, int64_t queries);
+  std::vector<vlm_tensor_t> tensors;
+
+private:
+  std::vector<int64_t> ids;
 };
 
 /// Runs the tower on a picture that has pixels and gives it its features, f32

@@ -38,9 +38,9 @@ static vlm_status_t *measurePicture(const PromptReader &reader, int64_t width,
     return status;
   out.allFeatures = size_t(picture.tiles * perTile.max * width) * sizeof(float);
   out.features = picture.rows.size() * size_t(width) * sizeof(float);
-  int64_t dims[] = {picture.tiles, 3, picture.height, picture.width};
-  vlm_tensor_t in = denseTensor("pixel_values", VLM_F32, nullptr, 4, dims);
-  return vlm_entry_memory(tower.entry, &in, 1, /*threads=*/0, &out.work);
+  TowerInputs in(tower, picture, perTile.max);
+  return vlm_entry_memory(tower.entry, in.tensors.data(), in.tensors.size(),
+                          /*threads=*/0, &out.work);
 }
 
 /// Pages that prompt and answers take: the last token of an answer is not run,

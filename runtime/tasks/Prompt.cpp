@@ -38,8 +38,41 @@ vlm_status_t *PromptReader::open(const vlm_model_t *opened) {
   if (vlm_status_t *status = vlm_tokenizer_of_model(model, &words))
     return status;
   tokenizer.reset(words);
+  if (!vlm_model_abi(model)->picture_words.bytes)
+    return nullptr;
+  if (vlm_status_t *status = vlm_tokenizer_of_picture_words(model, &words))
+    return status;
+  pictureWords.reset(words);
   return nullptr;
 }
+
+/// Features depend on what was read beside the picture.
+static void mixIn(const std::vector<int64_t> &words, PictureKey &key) {
+  uint64_t state = 0x9e3779b97f4a7c15U;
+  for (size_t i = 0; i < words.size() + key.size(); ++i) {
+    uint64_t next = i < words.size() ? uint64_t(words[i]) + 1 : 0;
+    state = (state ^ next) * 0xbf58476d1ce4e5b9U;
+    state ^= state >> 29;
+    key[i % key.size()] ^= uint8_t(state >> 40);
+  }
+}
+
+/// The prompt as the tower reads it beside each picture.
+vlm_status_t *PromptReader::readWords(std::string_view text,
+                                      Prompt &out) const {
+  if (!pictureWords || out.pictures.empty())
+    return nullptr;
+  vlm_ids_t ids{};
+  if (vlm_status_t *status =
+          vlm_tokenizer_encode(pictureWords.get(), text.data(), text.size(),
+                               /*special=*/1, /*max_tokens=*/0, &ids))
+    return status;
+  for (Picture &picture : out.pictures)
+    picture.words.assign(ids.ids, ids.ids + ids.count);
+  vlm_ids_destroy(&ids);
+  return nullptr;
+}
+
 
 /// How many tiles a picture has, and which of their features are read.
 vlm_status_t *PromptReader::measure(const vlm_image_t &image,
@@ -77,6 +110,8 @@ PromptReader::preprocess(std::span<const vlm_image_t *const> images,
                      "; the checkpoint's processor and its model differ");
     std::copy_n(vlm_image_digest(images[i]), picture.key.size(),
                 picture.key.begin());
+    if (!picture.words.empty())
+      mixIn(picture.words, picture.key);
     picture.features = store.find(picture.key);
     if (!picture.features)
       picture.pixels.resize(
@@ -114,6 +149,8 @@ vlm_status_t *PromptReader::read(std::string_view text,
                                                             picture.height,
                                                             picture.width);
   }
+  if (vlm_status_t *status = readWords(text, out))
+    return status;
   vlm_ids_t ids{};
   if (vlm_status_t *status = vlm_tokenizer_encode_prompt(
           tokenizer.get(), text.data(), text.size(), sizes.data(), sizes.size(),

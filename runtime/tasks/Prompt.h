@@ -44,6 +44,8 @@ struct Picture {
   int64_t height = 0, width = 0; ///< of a tile
   int64_t tiles = 0;
   int64_t given = 0; ///< pixels before preprocessing
+  /// Ids of the prompt for what the tower reads beside a picture, if anything.
+  std::vector<int64_t> words;
   /// f32 [tiles, 3, height, width]; empty once the features are there.
   Floats pixels;
   /// Of the tiles' features, those that stand for its tokens.
@@ -85,8 +87,12 @@ public:
   const vlm_abi_generation *facts = nullptr;
   std::unique_ptr<vlm_tokenizer_t, decltype(&vlm_tokenizer_destroy)> tokenizer{
       nullptr, vlm_tokenizer_destroy};
+  /// Of words that the tower reads beside a picture; may be null.
+  std::unique_ptr<vlm_tokenizer_t, decltype(&vlm_tokenizer_destroy)>
+      pictureWords{nullptr, vlm_tokenizer_destroy};
 
 private:
+  vlm_status_t *readWords(std::string_view text, Prompt &out) const;
   vlm_status_t *measure(const vlm_image_t &image, Picture &picture) const;
   vlm_status_t *place(const std::vector<int64_t> &sizes, Prompt &out) const;
 };

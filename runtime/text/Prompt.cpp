@@ -3,8 +3,10 @@
 #include "runtime/text/TokenizerHandle.h"
 #include "runtime/vlm.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <string>
 
 using namespace vlmc::rt;
@@ -25,6 +27,42 @@ static vlm_status_t *mismatch(std::string_view token, size_t found,
                         "' in the prompt for each picture, found " +
                         plural(found, "placeholder") + " and " +
                         plural(pictures, "picture") + "; " + remedy);
+}
+
+/// The ids of pictures, then those of the prompt with its special tokens.
+static vlm_status_t *encodeBehindPictures(const vlm_tokenizer_t *tokenizer,
+                                          std::string_view prompt,
+                                          std::string_view token,
+                                          int64_t pictureTokens, int special,
+                                          vlm_ids_t *out) {
+  if (prompt.find(token) != prompt.npos)
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "expected a prompt without '" + std::string(token) +
+                          "', as pictures stand in front of it; leave it out");
+  vlm_ids_t words{};
+  if (vlm_status_t *status = vlm_tokenizer_encode(
+          tokenizer, prompt.data(), prompt.size(), special, 0, &words))
+    return status;
+  std::string pictures;
+  for (int64_t i = 0; i < pictureTokens; ++i)
+    pictures.append(token);
+  if (vlm_status_t *status = vlm_tokenizer_encode(
+          tokenizer, pictures.data(), pictures.size(), /*special=*/0, 0, out)) {
+    vlm_ids_destroy(&words);
+    return status;
+  }
+  size_t count = out->count + words.count;
+  auto *memory = static_cast<int32_t *>(
+      std::realloc(out->ids, std::max<size_t>(count, 1) * sizeof(int32_t)));
+  if (memory) {
+    std::copy_n(words.ids, words.count, memory + out->count);
+    out->ids = memory;
+    out->count = count;
+  } else {
+    vlm_ids_destroy(out);
+  }
+  vlm_ids_destroy(&words);
+  return memory ? nullptr : outOfMemory("tokenizing a prompt");
 }
 
 vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
@@ -50,6 +88,12 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
     const vlm_text_header &header = tokenizer->tokenizer->header();
     const Tables &tables = tokenizer->tokenizer->tables();
     std::string_view prompt(text, bytes), token(name, length);
+    if (vlm_tokenizer_pictures_first(tokenizer))
+      return encodeBehindPictures(
+          tokenizer, prompt, token,
+          std::accumulate(picture_tokens, picture_tokens + picture_count,
+                          int64_t(0)),
+          special, out_ids);
     std::string_view frame = tables.string(header.picture_frame);
     std::string_view begin = tables.string(header.prompt_begin);
     std::string expanded;
@@ -93,6 +137,8 @@ vlm_status_t *vlm_tokenizer_join(const vlm_tokenizer_t *tokenizer,
             VLM_INVALID_ARGUMENT,
             "expected a prompt without pictures: the checkpoint names no token "
             "that stands for a picture");
+      if (!parts[i] && header.pictures_first)
+        continue;
       std::string_view part = parts[i] ? parts[i] : picture;
       while (parts[i] && header.strips_parts && part.starts_with(' '))
         part.remove_prefix(1);

@@ -35,6 +35,20 @@ vlm_status_t *vlm_tokenizer_create(const void *tables, size_t bytes,
   });
 }
 
+/// Opens tables that lie in the weights file.
+static vlm_status_t *openTables(const vlm_model_t *model,
+                                const vlm_abi_range &range,
+                                vlm_tokenizer_t **out) {
+  size_t bytes = 0;
+  auto *weights = static_cast<const char *>(vlm_model_weights(model, &bytes));
+  if (range.offset > bytes || range.bytes > bytes - range.offset)
+    return makeStatus(
+        VLM_CORRUPT,
+        std::string("model '") + vlm_model_abi(model)->name +
+            "': the tokenizer tables lie outside of the weights file");
+  return vlm_tokenizer_create(weights + range.offset, range.bytes, out);
+}
+
 vlm_status_t *vlm_tokenizer_of_model(const vlm_model_t *model,
                                      vlm_tokenizer_t **out_tokenizer) {
   if (!model)
@@ -46,16 +60,22 @@ vlm_status_t *vlm_tokenizer_of_model(const vlm_model_t *model,
         std::string("model '") + abi->name +
             "' takes no text: it was compiled without a tokenizer; compile it "
             "from a folder with tokenizer.json");
-  size_t bytes = 0;
-  auto *weights = static_cast<const char *>(vlm_model_weights(model, &bytes));
-  if (abi->tokenizer.offset > bytes ||
-      abi->tokenizer.bytes > bytes - abi->tokenizer.offset)
+  return openTables(model, abi->tokenizer, out_tokenizer);
+}
+
+vlm_status_t *
+vlm_tokenizer_of_picture_words(const vlm_model_t *model,
+                               vlm_tokenizer_t **out_tokenizer) {
+  if (!model)
+    return missing("model");
+  const vlm_abi_model *abi = vlm_model_abi(model);
+  if (!abi->picture_words.bytes)
     return makeStatus(
-        VLM_CORRUPT,
+        VLM_UNSUPPORTED,
         std::string("model '") + abi->name +
-            "': the tokenizer tables lie outside of the weights file");
-  return vlm_tokenizer_create(weights + abi->tokenizer.offset,
-                              abi->tokenizer.bytes, out_tokenizer);
+            "' takes no words beside a picture, or was compiled without their "
+            "tokenizer; compile it from a folder with qformer_tokenizer");
+  return openTables(model, abi->picture_words, out_tokenizer);
 }
 
 void vlm_tokenizer_destroy(vlm_tokenizer_t *tokenizer) { delete tokenizer; }
@@ -164,6 +184,10 @@ int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer,
   int64_t patch = header.picture_patch;
   return std::max<int64_t>(0, (height / patch) * (width / patch) +
                                   header.picture_extra);
+}
+
+int vlm_tokenizer_pictures_first(const vlm_tokenizer_t *tokenizer) {
+  return tokenizer->tokenizer->header().pictures_first != 0;
 }
 
 const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer,

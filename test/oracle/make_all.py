@@ -1,7 +1,7 @@
 """Makes every committed golden again: `make_all.py --out test/e2e/goldens`.
 
-`--only PART` makes one part: pictures, models, pixels, tokens, siglip, llava, flamingo. The result is the same
-bit for bit with the packages of requirements.txt.
+`--only PART` makes one part: pictures, models, pixels, tokens, siglip, llava, flamingo,
+blip2. The result is the same bit for bit with the packages of requirements.txt.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import common  # noqa: F401  (first: sets the environment that torch reads)
 
-PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava", "flamingo"]
+PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava", "flamingo", "blip2"]
 
 
 def main():
@@ -44,6 +44,13 @@ def main():
 
             idefics_models.make_all(Path(args.out) / "idefics")
             open_flamingo.make_all(Path(args.out) / "open-flamingo")
+            continue
+        if part == "blip2":
+            import blip2_files
+            import blip2_models
+
+            blip2_models.make_all(Path(args.out) / "blip2")
+            blip2_files.make_all(Path(args.out) / "blip2")
             continue
         if part == "pictures":
             import pictures as module

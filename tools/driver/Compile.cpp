@@ -146,6 +146,7 @@ private:
   Error emitLevels(MutableArrayRef<LevelCode> levels);
   Error addImage(const Target &target, PackageInputs &inputs);
   Error addTokenizer();
+  Error addPictureWords();
   Error package();
 
   const CompileRequest &request;
@@ -156,7 +157,7 @@ private:
   std::optional<tool::OutputFile> printed; ///< where a stage is printed to
   std::map<std::string, mlir::OwningOpRef<mlir::ModuleOp>> kernelsBorder;
   std::vector<mlir::OwningOpRef<mlir::ModuleOp>> planned;
-  std::vector<uint8_t> tokenizer;
+  std::vector<uint8_t> tokenizer, pictureWords;
 };
 } // namespace
 
@@ -435,6 +436,31 @@ Error Compilation::addTokenizer() {
   return Error::success();
 }
 
+/// The tokenizer of a Q-Former that reads words beside a picture.
+Error Compilation::addPictureWords() {
+  bool isRead = any_of(input.spec.components(), [](const auto &component) {
+    return component.q_former().vocabulary_size() > 0 &&
+           !component.q_former().retrieval();
+  });
+  if (!isRead || input.folder.empty())
+    return Error::success();
+  SmallString<128> folder(input.folder);
+  sys::path::append(folder, "qformer_tokenizer");
+  if (!hasTokenizer(folder.str().str())) {
+    warn(folder.str() +
+         ": there is no tokenizer, so the compiled model takes ids for the "
+         "words beside a picture but no text");
+    return Error::success();
+  }
+  Result<TokenizerTables> tables = readTokenizer(folder.str().str());
+  if (!tables)
+    return userError(tables.message());
+  for (const std::string &warning : tables->warnings)
+    warn(warning);
+  pictureWords = std::move(tables->blob);
+  return Error::success();
+}
+
 /// What the manifest says of the options: all that changes the result, and no
 /// path of this machine.
 static std::vector<std::string>
@@ -470,7 +496,10 @@ Error Compilation::package() {
   };
   if (Error error = addTokenizer())
     return error;
+  if (Error error = addPictureWords())
+    return error;
   inputs.tokenizer = tokenizer;
+  inputs.pictureWords = pictureWords;
   if (Error error = addLevels(inputs))
     return error;
   for (auto [i, target] : enumerate(targets)) {

@@ -50,8 +50,9 @@ Conversation::render(const vlm_tokenizer_t *tokenizer) const {
   for (Json &message : plain) {
     std::string text;
     for (const Json &part : message["content"])
-      text += part["type"] == "image" ? token + "\n"
-                                      : part["text"].get<std::string>();
+      text += part["type"] != "image" ? part["text"].get<std::string>()
+              : vlm_tokenizer_pictures_first(tokenizer) ? ""
+                                                        : token + "\n";
     message["content"] = text;
   }
   return renderMessages(tokenizer, plain);
@@ -89,7 +90,8 @@ RenderedPrompt
 Conversation::renderPlain(const vlm_tokenizer_t *tokenizer) const {
   RenderedPrompt prompt;
   std::string token = pictureToken(tokenizer);
-  if (!token.empty() && last.find(token) == last.npos)
+  if (!token.empty() && last.find(token) == last.npos &&
+      !vlm_tokenizer_pictures_first(tokenizer))
     for (size_t i = 0; i < pictures.size(); ++i)
       prompt.text += token + "\n";
   prompt.text += last;

@@ -2,6 +2,7 @@
 #include "tools/vlmc/GenerateTask.h"
 
 #include "tools/vlmc/Entries.h"
+#include "tools/vlmc/MatchTask.h"
 #include "tools/vlmc/Tiles.h"
 
 #include <algorithm>
@@ -14,7 +15,7 @@ static constexpr const char *entryName = "decode";
 
 const std::vector<std::string> &generateTaps() {
   static const std::vector<std::string> taps = {
-      "vision_features", "inputs_embeds", "hidden_states"};
+      "vision_features", "qformer_features", "inputs_embeds", "hidden_states"};
   return taps;
 }
 
@@ -58,6 +59,8 @@ std::optional<Fault> GenerateTask::encodePictures() {
     if (!pictures)
       return pictures.takeFault();
     TensorMap given{{"pixel_values", std::move(pictures->pixels)}};
+    if (std::optional<Fault> fault = addQFormerWords(model, tensors, given))
+      return fault;
     if (std::optional<Fault> fault =
             runRows(model, "encode_image", given, tensors))
       return fault;
@@ -408,7 +411,10 @@ std::optional<Fault> GenerateTask::keepText() {
 
 TensorMap GenerateTask::writtenValues() const {
   TensorMap written = tensors;
-  if (auto mask = written.find("attention_mask"); mask != written.end()) {
+  for (const char *name : {"attention_mask", "qformer_attention_mask"}) {
+    auto mask = written.find(name);
+    if (mask == written.end())
+      continue;
     HostTensor bytes = HostTensor::zeros(VLM_U8, mask->second.shape);
     for (size_t i = 0; i < bytes.bytes.size(); ++i)
       bytes.bytes[i] = mask->second.data<int64_t>()[i] != 0;

@@ -63,7 +63,15 @@ static std::string plural(size_t count, const char *what) {
 
 /// That each picture has its placeholder.
 static std::optional<Fault> checkPlaceholders(const PromptRequest &request,
-                                              const std::string &token) {
+                                              const std::string &token,
+                                              bool areFirst) {
+  const size_t pictures = request.images.size();
+  if (areFirst && (!pictures || pictures == request.prompts.size()))
+    return std::nullopt;
+  if (areFirst)
+    return Fault("expected one picture for each prompt, found " +
+                 plural(pictures, "picture") + " and " +
+                 plural(request.prompts.size(), "prompt"));
   if (token.empty())
     return request.images.empty()
                ? std::nullopt
@@ -114,9 +122,10 @@ static int64_t padId(const vlm_model_t *model,
   return facts && facts->pad_token >= 0 ? facts->pad_token : 0;
 }
 
-/// Rows of one length, and the mask of what is no padding.
+/// Rows of one length, and the mask of what is no padding. `prefix` is that of
+/// the tensors' names.
 static void pad(const std::vector<std::vector<int64_t>> &rows, int64_t padding,
-                bool left, TensorMap &out) {
+                bool left, const std::string &prefix, TensorMap &out) {
   size_t longest = 0;
   for (const std::vector<int64_t> &row : rows)
     longest = std::max(longest, row.size());
@@ -128,8 +137,47 @@ static void pad(const std::vector<std::vector<int64_t>> &rows, int64_t padding,
     std::fill_n(mask.begin() + ptrdiff_t(begin), rows[i].size(), 1);
   }
   std::vector<int64_t> shape{int64_t(rows.size()), int64_t(longest)};
-  out["input_ids"] = HostTensor::of(VLM_I64, shape, ids.data());
-  out["attention_mask"] = HostTensor::of(VLM_I64, shape, mask.data());
+  out[prefix + "input_ids"] = HostTensor::of(VLM_I64, shape, ids.data());
+  out[prefix + "attention_mask"] = HostTensor::of(VLM_I64, shape, mask.data());
+}
+
+/// The prompts once more, for what reads words beside a picture.
+static std::optional<Fault> addPictureWords(const vlm_model_t *model,
+                                            const PromptRequest &request,
+                                            bool padsLeft, TensorMap &out) {
+  vlm_tokenizer_t *opened = nullptr;
+  if (std::optional<Fault> fault =
+          check(vlm_tokenizer_of_picture_words(model, &opened)))
+    return fault;
+  Tokenizer words(opened, vlm_tokenizer_destroy);
+  std::vector<std::vector<int64_t>> rows;
+  for (const std::string &prompt : request.prompts) {
+    Outcome<std::vector<int64_t>> ids =
+        encode(words.get(), prompt, {}, request.addsSpecial);
+    if (!ids)
+      return ids.takeFault();
+    rows.push_back(std::move(*ids));
+  }
+  // On the side of the model's own tokenizer, as its processor has it.
+  pad(rows, std::max(0, vlm_tokenizer_pad_id(words.get())), padsLeft,
+      "qformer_", out);
+  return std::nullopt;
+}
+
+/// Puts the tokens of a picture in front of each row, padded ones as well.
+static void putPicturesInFront(int64_t token, int64_t count, TensorMap &out) {
+  for (auto [name, value] : {std::pair("input_ids", token),
+                             std::pair("attention_mask", int64_t(1))}) {
+    const HostTensor rows = out[name];
+    const int64_t width = rows.shape[1];
+    HostTensor &wide = out[name] =
+        HostTensor::zeros(VLM_I64, {rows.shape[0], count + width});
+    for (int64_t row = 0; row < rows.shape[0]; ++row) {
+      int64_t *to = wide.data<int64_t>() + row * (count + width);
+      std::fill_n(to, count, value);
+      std::copy_n(rows.data<int64_t>() + row * width, width, to + count);
+    }
+  }
 }
 
 /// Preprocesses the pictures and counts the tokens of each.
@@ -167,7 +215,8 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
                                     const PromptRequest &request) {
   TensorMap out;
   std::string token = pictureToken(tokenizer);
-  if (std::optional<Fault> fault = checkPlaceholders(request, token))
+  const bool areFirst = vlm_tokenizer_pictures_first(tokenizer) != 0;
+  if (std::optional<Fault> fault = checkPlaceholders(request, token, areFirst))
     return *fault;
   std::vector<int64_t> counts;
   if (!request.images.empty())
@@ -180,7 +229,8 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
   size_t picture = 0;
   for (const std::string &prompt : request.prompts) {
     prompts.append(rows.empty() ? 0 : 1, '\0').append(prompt);
-    size_t own = token.empty() ? 0 : countOf(prompt, token);
+    // Pictures in front come when the prompts are padded.
+    size_t own = token.empty() || areFirst ? 0 : countOf(prompt, token);
     Outcome<std::vector<int64_t>> ids =
         encode(tokenizer, prompt, std::span(counts).subspan(picture, own),
                request.addsSpecial);
@@ -190,12 +240,19 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
     pictures.push_back(int64_t(own));
     picture += own;
   }
-  pad(rows, padId(model, tokenizer),
-      request.padsLeft.value_or(vlm_tokenizer_pads_left(tokenizer) != 0), out);
+  const bool padsLeft =
+      request.padsLeft.value_or(vlm_tokenizer_pads_left(tokenizer) != 0);
+  pad(rows, padId(model, tokenizer), padsLeft, "", out);
+  const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
+  if (areFirst && !counts.empty() && facts)
+    putPicturesInFront(facts->image_token, counts.front(), out);
+  if (!request.images.empty() && vlm_model_abi(model)->picture_words.bytes)
+    if (std::optional<Fault> fault =
+            addPictureWords(model, request, padsLeft, out))
+      return *fault;
   out["prompt"] =
       HostTensor::of(VLM_U8, {int64_t(prompts.size())}, prompts.data());
-  if (const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
-      facts && facts->attended)
+  if (facts && facts->attended)
     addSeenPictures(*facts, pictures, out);
   return out;
 }

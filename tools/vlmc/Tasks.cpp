@@ -3,9 +3,11 @@
 
 #include "frontend/text/TokenizerTables.h"
 #include "tools/vlmc/Conversation.h"
+#include "tools/vlmc/MatchTask.h"
 
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 namespace vlmc::tool {
 
@@ -41,6 +43,8 @@ std::optional<Fault> CaseRunner::run(const RequestCase &request,
     return fault;
   if (request.task == "generate" && canGenerate(model->get()))
     return generate(request, values);
+  if (request.task == "match" && canMatch(model->get()))
+    return match(request, values);
   return Fault("task '" + request.task +
                "' is not supported by this model, which has the tasks embed, "
                "tokenize and decode");
@@ -62,8 +66,10 @@ static std::optional<Fault> readInputs(const RequestCase &request, Task &task) {
       continue;
     std::string name = entry.name.substr(request.prefix.size());
     bool isPixels = name == "pixel_values";
-    if (!isPixels && name != "input_ids" && name != "attention_mask" &&
-        name != "image_attention_mask" && name != "image_sizes") {
+    static const std::set<std::string> integers = {
+        "attention_mask", "image_attention_mask", "image_sizes",
+        "input_ids",      "qformer_input_ids",    "qformer_attention_mask"};
+    if (!isPixels && !integers.count(name)) {
       // Without a prefix, the tensors of other cases are in the same file.
       if (name.find('.') == name.npos)
         warn(request.tensors + ": tensor '" + entry.name +
@@ -105,6 +111,21 @@ std::optional<Fault> CaseRunner::embed(const RequestCase &request,
     missingValues.insert(request.name + "." + tap);
   values = task.writtenValues();
   return std::nullopt;
+}
+
+std::optional<Fault> CaseRunner::match(const RequestCase &request,
+                                       TensorMap &values) {
+  MatchTask task(model->get());
+  std::optional<Fault> fault;
+  if (isTensors)
+    fault = readInputs(request, task);
+  else if (!(fault = task.inputs().addImages(request.images)))
+    fault = task.inputs().addTexts(request.texts);
+  if (!fault)
+    fault = task.run();
+  if (!fault)
+    values = task.writtenValues();
+  return fault;
 }
 
 /// The prompts of a case as one text each.

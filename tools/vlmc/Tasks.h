@@ -34,6 +34,7 @@ private:
   std::optional<Fault> openModelOnce();
   std::optional<Fault> embed(const RequestCase &request, TensorMap &values);
   std::optional<Fault> generate(const RequestCase &request, TensorMap &values);
+  std::optional<Fault> match(const RequestCase &request, TensorMap &values);
   std::optional<Fault> tokenize(const RequestCase &request, TensorMap &values);
   static std::optional<Fault> decode(const RequestCase &request,
                                      TensorMap &values);

@@ -650,6 +650,51 @@ static std::string promptsOf(const Folder &folder) {
   return out;
 }
 
+TEST(ReadTokenizer, PicturesInFrontOfPrompts) {
+  Folder folder;
+  folder.write(
+      "tokenizer.json",
+      tokenizerJson(
+          kModel,
+          R"("added_tokens": [{"id": 3, "content": "<s>", "special": true},
+                              {"id": 4, "content": "<image>", "special": true}],
+      "post_processor": {"type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [3], "tokens": ["<s>"]}}})"));
+  folder.write("config.json", R"({"image_token_index": 4,
+      "num_query_tokens": 3, "qformer_config": {}})");
+  auto encode = [&](const Opened &opened, const std::string &text,
+                    const std::vector<int64_t> &pictures, int special) {
+    vlm_ids_t ids{};
+    vlm_status_t *status = vlm_tokenizer_encode_prompt(
+        opened.tokenizer, text.data(), text.size(), pictures.data(),
+        pictures.size(), special, &ids);
+    std::string result = vlm_status_message(status);
+    for (size_t i = 0; i < ids.count; ++i)
+      result += std::to_string(ids.ids[i]) + " ";
+    vlm_status_destroy(status);
+    vlm_ids_destroy(&ids);
+    return result;
+  };
+  {
+    Opened opened(folder.path());
+    ASSERT_EQ(opened.status, nullptr) << vlm_status_message(opened.status);
+    EXPECT_EQ(vlm_tokenizer_pictures_first(opened.tokenizer), 1);
+    EXPECT_EQ(vlm_tokenizer_picture_tokens(opened.tokenizer, 28, 42), 3);
+    EXPECT_EQ(encode(opened, "a", {3}, 1), "4 4 4 3 0 ");
+    EXPECT_EQ(encode(opened, "a", {3, 1}, 0), "4 4 4 4 0 ");
+    EXPECT_EQ(encode(opened, "a", {}, 1), "3 0 ");
+    EXPECT_EQ(encode(opened, "", {1}, 1), "4 3 ");
+    EXPECT_EQ(encode(opened, "<image>a", {1}, 1),
+              "expected a prompt without '<image>', as pictures stand in front "
+              "of it; leave it out");
+  }
+  // The processor's own number counts.
+  folder.write("processor_config.json", R"({"num_query_tokens": 2})");
+  Opened opened(folder.path());
+  EXPECT_EQ(vlm_tokenizer_picture_tokens(opened.tokenizer, 28, 42), 2);
+}
+
 TEST(ReadTokenizer, PromptsOfTheProcessor) {
   Folder folder;
   folder.write("tokenizer.json", tokenizerJson(kModel, ""));

@@ -269,6 +269,10 @@ vlm_status_t *vlm_tokenizer_of_model(const vlm_model_t *,
   *out = new vlm_tokenizer_t;
   return nullptr;
 }
+vlm_status_t *vlm_tokenizer_of_picture_words(const vlm_model_t *,
+                                             vlm_tokenizer_t **) {
+  return vlmc::rt::makeStatus(VLM_INTERNAL, "no words beside pictures here");
+}
 void vlm_tokenizer_destroy(vlm_tokenizer_t *tokenizer) { delete tokenizer; }
 void vlm_ids_destroy(vlm_ids_t *ids) { std::free(ids->ids); }
 void vlm_string_destroy(char *text) { std::free(text); }

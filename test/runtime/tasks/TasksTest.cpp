@@ -89,6 +89,10 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *, const char *,
                                           vlm_ids_t *) {
   return unused();
 }
+vlm_status_t *vlm_tokenizer_of_picture_words(const vlm_model_t *,
+                                             vlm_tokenizer_t **) {
+  return unused();
+}
 void vlm_string_destroy(char *text) { std::free(text); }
 size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *) { return 0; }
 int vlm_tokenizer_is_byte(const vlm_tokenizer_t *, int32_t) { return 0; }

@@ -1,0 +1,140 @@
+//===- OptConfig.cpp - Configs of OPT decoders ----------------------------===//
+//
+// Defaults are those of configuration_opt.py, the arithmetic that of
+// modeling_opt.py in transformers 5.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/families/OptConfig.h"
+
+#include "frontend/families/Activations.h"
+#include "frontend/families/DualEncoder.h"
+
+namespace vlmc {
+
+/// Positions begin in the third row of their table.
+static constexpr int64_t positionOffset = 2;
+
+static const Json &optDefaults() {
+  static const Json defaults = {{"activation_function", "relu"},
+                                {"do_layer_norm_before", true},
+                                {"enable_bias", true},
+                                {"eos_token_id", 2},
+                                {"ffn_dim", 3072},
+                                {"hidden_size", 768},
+                                {"layer_norm_elementwise_affine", true},
+                                {"max_position_embeddings", 2048},
+                                {"num_attention_heads", 12},
+                                {"num_hidden_layers", 12},
+                                {"pad_token_id", 1},
+                                {"tie_word_embeddings", true},
+                                {"vocab_size", 50272}};
+  return defaults;
+}
+
+static bool readFlag(ConfigSection &section, const std::string &key,
+                     bool fallback) {
+  const Json *found = section.find(key);
+  if (!found)
+    return fallback;
+  if (found->is_boolean())
+    return found->get<bool>();
+  section.error(key, "expected true or false, found " + describe(*found) +
+                         "; mend the file");
+  return fallback;
+}
+
+static void readSizes(ConfigSection &section, spec::Decoder &decoder) {
+  decoder.set_hidden_size(section.integer("hidden_size", 1, 1, maxFeatures));
+  decoder.set_intermediate_size(section.integer("ffn_dim", 1, 1, maxFeatures));
+  decoder.set_layers(section.integer("num_hidden_layers", 1, 1, 4096));
+  decoder.set_heads(section.integer("num_attention_heads", 1, 1, maxFeatures));
+  decoder.set_kv_heads(decoder.heads());
+  decoder.set_vocabulary_size(section.integer("vocab_size", 1, 1, maxId));
+  decoder.set_max_tokens(
+      section.integer("max_position_embeddings", 1, 1, maxFeatures));
+  if (decoder.hidden_size() % decoder.heads() != 0)
+    section.error("num_attention_heads",
+                  "expected a divisor of hidden_size " +
+                      std::to_string(decoder.hidden_size()) + ", found " +
+                      std::to_string(decoder.heads()) + "; mend the file");
+  decoder.set_head_size(decoder.hidden_size() / decoder.heads());
+  int64_t outer = section.optionalInteger("word_embed_proj_dim", 1, maxFeatures)
+                      .value_or(decoder.hidden_size());
+  if (outer != decoder.hidden_size())
+    decoder.set_embedding_size(outer);
+}
+
+DecoderFacts readOpt(const Json &config, const std::string &file,
+                     const std::string &path, ConfigLog &log,
+                     spec::Decoder &decoder) {
+  Json values = optDefaults();
+  values.update(config);
+  ConfigSection section(values, file, path, log);
+  readSizes(section, decoder);
+  decoder.set_activation(readActivation(section, "activation_function", ""));
+  decoder.set_norm_epsilon(1e-5);
+  decoder.set_layer_norm(true);
+  decoder.set_plain_mlp(true);
+  decoder.set_position_offset(positionOffset);
+  const bool isBefore = readFlag(section, "do_layer_norm_before", true);
+  decoder.set_post_norm(!isBefore);
+  decoder.set_no_final_norm(
+      !isBefore || readFlag(section, "_remove_final_layer_norm", false));
+  section.ignore("_remove_final_layer_norm");
+  const bool bias = readFlag(section, "enable_bias", true);
+  decoder.set_query_bias(bias);
+  decoder.set_output_bias(bias);
+  decoder.set_mlp_bias(bias);
+  if (!readFlag(section, "layer_norm_elementwise_affine", true))
+    section.error("layer_norm_elementwise_affine",
+                  "expected true, found false; norms without weights are not "
+                  "supported");
+  decoder.set_tied_head(readFlag(section, "tie_word_embeddings", true));
+  section.ignore("init_std");
+  section.ignore("layerdrop");
+  section.ignore("prefix");
+  DecoderFacts facts;
+  if (const Json *end = section.find("eos_token_id"))
+    for (const Json &id : end->is_array() ? *end : Json::array({*end}))
+      if (id.is_number_integer())
+        facts.endTokens.push_back(id.get<int64_t>());
+  facts.padToken = section.optionalInteger("pad_token_id", -1, maxId);
+  section.finish();
+  return facts;
+}
+
+void addOptRules(spec::ModelSpec &model, const std::vector<std::string> &bodies,
+                 const std::vector<std::string> &heads) {
+  const char *parts[][2] = {
+      {"tokens", "embed_tokens"},
+      {"positions", "embed_positions"},
+      {"project_in", "project_in"},
+      {"project_out", "project_out"},
+      {"final_norm", "final_layer_norm"},
+      {"layers.{}.norm1", "layers.{}.self_attn_layer_norm"},
+      {"layers.{}.norm2", "layers.{}.final_layer_norm"},
+      {"layers.{}.attention.query", "layers.{}.self_attn.q_proj"},
+      {"layers.{}.attention.key", "layers.{}.self_attn.k_proj"},
+      {"layers.{}.attention.value", "layers.{}.self_attn.v_proj"},
+      {"layers.{}.attention.output", "layers.{}.self_attn.out_proj"},
+      {"layers.{}.mlp.up", "layers.{}.fc1"},
+      {"layers.{}.mlp.down", "layers.{}.fc2"}};
+  for (auto [ours, theirs] : parts)
+    addRule(model, std::string("text.") + ours, bodies, theirs);
+  addRule(model, "text.head", heads, "");
+}
+
+std::string optKey(std::string_view field) {
+  for (auto [ours, theirs] :
+       {std::pair("embedding_size", "word_embed_proj_dim"),
+        std::pair("heads", "num_attention_heads"),
+        std::pair("intermediate_size", "ffn_dim"),
+        std::pair("layers", "num_hidden_layers"),
+        std::pair("max_tokens", "max_position_embeddings"),
+        std::pair("vocabulary_size", "vocab_size")})
+    if (field == ours)
+      return std::string("text_config.") + theirs;
+  return "text_config." + std::string(field);
+}
+
+} // namespace vlmc
