@@ -274,6 +274,17 @@ PLAIN_CHATS += [DEEPSEEK, COMMAND_R, MLLAMA]
 PART_CHATS = [LLAVA, LLAVA_MISTRAL, VIP, QWEN_VL, PALIGEMMA, IDEFICS, MLLAMA]
 
 SMALL = [
+    "{{ 'The quick brown-fox jumped --over-- the lazy dog\n\nand so on'|wordwrap(11) }}|{{ 'abcdefghij klm'|wordwrap(4, false) }}|{{ 'a-b-c-d'|wordwrap(3, break_on_hyphens=false) }}",
+    "{{ '<p>a  <b>b</b>\n&amp; &lt;c&gt; &eacute;&#233;&#xe9;&notit;&nope; <!-- <i> --> d <e'|striptags }}",
+    "{{ [1, 2.5, 'x', none, true, (1,), {}]|pprint }}{{ 'a'|pprint }}{{ {'b': 1, 'a': [1, 2]}|pprint }}",
+    "{{ ['some longer words ' * 3, {'key': 'another text that is far too long for the rest of a line, so that it is cut', 'a': [1] * 40}]|pprint }}",
+    "{{ ('word ' * 40)|pprint }}\n{{ ('one\ntwo ' * 12)|pprint }}\n{{ (('x' * 30, 'y' * 60),)|pprint }}",
+    "{{ 0|filesizeformat }} {{ 1|filesizeformat }} {{ 999.9|filesizeformat }} {{ 13000|filesizeformat }} {{ '4100000'|filesizeformat(true) }} {{ 1e30|filesizeformat }}",
+    "{{ {'class': 'a b', 'id': none, 'x': '<1>', 'n': 3}|xmlattr }}|{{ {'a': 1}|xmlattr(false) }}|{{ {}|xmlattr }}",
+    "{{ {'a b': 1}|xmlattr }}", "{{ 3|xmlattr }}", "{{ 'a'|wordwrap(0) }}", "{{ 'x'|filesizeformat }}", "{{ [1]|filesizeformat }}",
+    "{{ [1] is filter }}", "{{ {} is test }}", "{{ 'wordwrap' is filter }}{{ 'random' is filter }}{{ 3 is filter }}{{ 'in' is test }}",
+    "{% macro m(x) %}{{ kwargs }}{{ caller }}{% endmacro %}{{ m }}{{ m.name }}{% call m(1) %}{% endcall %}", "{{ ('a'|nofilter if false else 'b') }}", "{{ 'a'|nofilter }}{{", "{{ 'x' % missing }}{{ '%%' % missing }}",
+
     "{{ 7 // 2 }} {{ -7 // 2 }} {{ -7 % 3 }} {{ 7 % -3 }} {{ 2 ** 10 }} {{ 2 ** -1 }} {{ 7 / 2 }} {{ -2 ** 2 }} {{ 2 ** 3 ** 2 }}",
     "{{ 1e16 }} {{ 1e15 }} {{ 1e-4 }} {{ 1e-5 }} {{ 0.1 + 0.2 }} {{ 1.0 }} {{ 100000000000000000000.0 }} {{ 5e-324 }} {{ -0.0 }}",
     "{{ [1, 'a', none, true, 1.5, {'k': (1,)}, ()] }} {{ 'it\\'s' }} {{ [\"it's\", 'a\"b', 'tab\\t\\n\\x00é\\u200b'] }}",

@@ -144,8 +144,9 @@ public:
       if (!machine.room(out.size()))
         return {};
     }
-    if (!machine.failed() && next < list.size() && !named && !args.isDict() &&
-        !(args.is(Kind::List)))
+    // What can be subscripted counts as a mapping to Python, and may be left.
+    bool mapping = args.isDict() || args.is(Kind::List) || args.isUndefined();
+    if (!machine.failed() && next < list.size() && !named && !mapping)
       return machine.typeError(
           "not all arguments converted during string formatting");
     return out;

@@ -307,10 +307,14 @@ Machine::Flow Machine::loop(const Node &node, const Value &over,
 Value Machine::macro(const Node &node) {
   auto outer = scope;
   captured.push_back(outer);
-  return Value::function(node.text,
-                         [&node, outer](Machine &machine, Args &args) -> Value {
-                           return machine.callMacro(node, outer, args);
-                         });
+  // The block of a call has no name of its own.
+  Value made =
+      Value::function(node.text == "caller" ? "" : node.text,
+                      [&node, outer](Machine &machine, Args &args) -> Value {
+                        return machine.callMacro(node, outer, args);
+                      });
+  made.function()->isMacro = true;
+  return made;
 }
 
 /// `varargs`, `kwargs` and `caller` of a macro, from the arguments that its

@@ -406,8 +406,9 @@ Value Machine::attribute(const Value &value, const std::string &name) {
     const Value *entry = value.named(name);
     return entry ? *entry : noAttribute(value, name);
   }
-  if (value.function() && name == "name")
-    return value.function()->name;
+  if (FunctionData *macro = value.function();
+      macro && macro->isMacro && name == "name")
+    return macro->name.empty() ? Value::none() : Value(macro->name);
   // What groupby makes.
   if (value.is(Kind::Tuple) && value.text() == "group" &&
       (name == "grouper" || name == "list"))

@@ -53,6 +53,13 @@ static bool isSequence(const Value &value) {
          value.is(Kind::List) || value.is(Kind::Tuple) || value.is(Kind::Range);
 }
 
+/// Fails for what Python looks up in no set.
+static bool isHashable(Machine &machine, const Value &value) {
+  if (value.is(Kind::List) || value.isDict())
+    machine.typeError("unhashable type: '" + typeName(value) + "'");
+  return !machine.failed();
+}
+
 static bool plainTest(Machine &machine, std::string_view name,
                       const Value &value) {
   switch (name[0]) {
@@ -70,7 +77,8 @@ static bool plainTest(Machine &machine, std::string_view name,
                : remainderIs(machine, value, Value::integer(2), 0);
   case 'f':
     if (name == "filter")
-      return value.isString() && isFilter(value.text());
+      return isHashable(machine, value) && value.isString() &&
+             isFilter(value.text());
     return name == "false" ? value.is(Kind::Bool) && !value.asInteger()
                            : value.is(Kind::Float);
   case 'i':
@@ -86,8 +94,10 @@ static bool plainTest(Machine &machine, std::string_view name,
   case 's':
     return name == "string" ? value.isString() : isSequence(value);
   case 't':
-    return name == "true" ? value.is(Kind::Bool) && value.asInteger()
-                          : value.isString() && isTest(value.text());
+    if (name == "true")
+      return value.is(Kind::Bool) && value.asInteger();
+    return isHashable(machine, value) && value.isString() &&
+           isTest(value.text());
   default:
     return name == "upper" ? isUpper(str(value)) : value.isUndefined();
   }
@@ -240,6 +250,12 @@ static Value now(Machine &machine, Args &args) {
   return out;
 }
 
+/// Random words, which a chat template has no use for.
+static Value refuseWords(Machine &machine, Args &) {
+  return machine.fail("", "the function 'lipsum' is not supported in chat "
+                          "templates");
+}
+
 const Value *vlmc::rt::jinja::globalFunction(const std::string &name) {
   static const std::pair<std::string_view, Value> functions[] = {
       {"cycler", Value::function("cycler", makeCycler)},
@@ -248,6 +264,7 @@ const Value *vlmc::rt::jinja::globalFunction(const std::string &name) {
                                  return fill(machine, Value::dict(), args);
                                })},
       {"joiner", Value::function("joiner", makeJoiner)},
+      {"lipsum", Value::function("lipsum", refuseWords)},
       {"namespace", Value::function("namespace",
                                     [](Machine &machine, Args &args) {
                                       return fill(machine, machine.nameSpace(),

@@ -458,7 +458,12 @@ static void appendRepr(std::string &out, const Value &value, unsigned level) {
     out += '>';
     return;
   case Kind::Function:
-    out += "<function " + value.function()->name + ">";
+    if (!value.function()->isMacro)
+      out += "<function " + value.function()->name + ">";
+    else if (value.function()->name.empty())
+      out += "<Macro anonymous>";
+    else
+      out += "<Macro " + reprText(value.function()->name) + ">";
     return;
   case Kind::Loop:
     out += "<LoopContext " + std::to_string(value.loopData()->at + 1) + "/" +

@@ -181,6 +181,7 @@ private:
 struct FunctionData {
   std::string name;
   std::function<Value(Machine &, Args &)> call;
+  bool isMacro = false; // without a name: the block of a call
 };
 
 /// The variable `loop`, and the state of a cycler.
