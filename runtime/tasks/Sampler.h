@@ -38,7 +38,7 @@ public:
 
 private:
   void penalize(std::vector<float> &logits) const;
-  int64_t draw(std::vector<float> &logits);
+  int64_t draw(const std::vector<float> &logits);
 
   vlm_generate_options_t options;
   std::mt19937_64 random;
