@@ -42,6 +42,11 @@ static std::string sizesOf(GroupOp group) {
   if (auto patches = dyn_cast_or_null<PatchEmbedOp>(anchor))
     return std::to_string(shapeOf(patches.getWeight())[2]) + "_" +
            std::to_string(shapeOf(patches.getWeight())[0]);
+  if (auto conv = dyn_cast_or_null<Conv2dOp>(anchor)) {
+    ArrayRef<int64_t> weight = shapeOf(conv.getWeight());
+    return std::to_string(weight[1]) + "_" + std::to_string(weight[3]) + "x" +
+           std::to_string(weight[0]);
+  }
   if (auto attention = dyn_cast_or_null<AttentionOp>(anchor))
     return std::to_string(attention.getNumHeads()) + "x" +
            std::to_string(getFeatures(attention.getQuery()) /

@@ -13,11 +13,16 @@ bool vlmc::isRowWise(Operation *op) {
   return isView(op) ||
          isa<LayerNormOp, L2NormalizeOp, ActivationOp, AddOp, EmbeddingOp,
              PrependTokensOp, RmsNormOp, MultiplyOp, RopeOp, MergeTokensOp,
-             GatedAddOp, ReplaceTokensOp>(op);
+             ReplaceTokensOp, GatedAddOp, AveragePoolOp>(op);
 }
 
 bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
                           FusionPlace place) const {
+  // A mean of many pixels is worth memory of its own: who reads it reads it
+  // often.
+  if (auto pool = dyn_cast<AveragePoolOp>(op);
+      pool && static_cast<int64_t>(pool.getSize()) > 2)
+    return false;
   switch (anchor) {
   case AnchorKind::Gemm:
     if (place == FusionPlace::Epilogue)

@@ -82,7 +82,7 @@ void vlmc::pullConsumer(GroupOp group, Operation *consumer) {
 
 Operation *vlmc::getAnchorOp(Block &body) {
   for (Operation &op : body)
-    if (isa<LinearOp, PatchEmbedOp, AttentionOp, CachedAttentionOp,
+    if (isa<LinearOp, PatchEmbedOp, Conv2dOp, AttentionOp, CachedAttentionOp,
             ContrastiveLogitsOp>(op))
       return &op;
   return nullptr;

@@ -35,7 +35,7 @@ static LogicalResult checkOneResult(KernelOp kernel) {
 static Operation *findOnlyAnchor(KernelOp kernel) {
   Operation *anchor = nullptr;
   for (Operation &op : kernel.getBody().front()) {
-    if (!isa<LinearOp, PatchEmbedOp, AttentionOp, CachedAttentionOp,
+    if (!isa<LinearOp, PatchEmbedOp, Conv2dOp, AttentionOp, CachedAttentionOp,
              ContrastiveLogitsOp>(op))
       continue;
     if (anchor) {
@@ -133,13 +133,14 @@ static LogicalResult checkAllSeen(KernelOp kernel,
 static LogicalResult checkGemm(KernelOp kernel) {
   Operation *anchor = findOnlyAnchor(kernel);
   if (!anchor || failed(checkAnchorIs(kernel, anchor,
-                                      isa<LinearOp, PatchEmbedOp>(anchor))))
+                                      isa<LinearOp, PatchEmbedOp, Conv2dOp>(anchor))))
     return failure();
   for (Value operand : llvm::drop_begin(anchor->getOperands()))
     if (!isArgument(operand))
       return anchor->emitOpError()
              << "must read its weight and bias from the kernel's arguments";
-  if (isa<PatchEmbedOp>(anchor) && !isArgument(anchor->getOperand(0)))
+  if (isa<PatchEmbedOp, Conv2dOp>(anchor) &&
+      !isArgument(anchor->getOperand(0)))
     return anchor->emitOpError()
            << "must read its pixels from the kernel's arguments";
   llvm::DenseSet<Operation *> seen{anchor};

@@ -28,9 +28,10 @@ static StringRef formOf(OpOperand &use) {
   Operation *op = use.getOwner();
   unsigned operand = use.getOperandNumber();
   auto type = cast<RankedTensorType>(use.get().getType());
-  if (isa<LinearOp, PatchEmbedOp>(op) && operand == 1)
+  if (isa<LinearOp, PatchEmbedOp, Conv2dOp>(op) && operand == 1)
     return panel16;
-  if (isa<LinearOp, PatchEmbedOp, LayerNormOp, AddOp>(op) && operand > 0 &&
+  if (isa<LinearOp, PatchEmbedOp, Conv2dOp, LayerNormOp, AddOp>(op) &&
+      operand > 0 &&
       type.getRank() == 1)
     return paddedVector;
   return rows;

@@ -15,7 +15,8 @@ namespace vlmc {
 /// The anchor that an op is, if it is one.
 static std::optional<AnchorKind> anchorOf(Operation *op) {
   return llvm::TypeSwitch<Operation *, std::optional<AnchorKind>>(op)
-      .Case<LinearOp, PatchEmbedOp>([](auto) { return AnchorKind::Gemm; })
+      .Case<LinearOp, PatchEmbedOp, Conv2dOp>(
+          [](auto) { return AnchorKind::Gemm; })
       .Case([](AttentionOp) { return AnchorKind::Attention; })
       .Case([](CachedAttentionOp) { return AnchorKind::CachedAttention; })
       .Case([](ContrastiveLogitsOp) { return AnchorKind::Contrast; })

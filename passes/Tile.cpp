@@ -149,11 +149,11 @@ private:
     KernelDims dims(kernel);
     Operation *anchor = nullptr;
     for (Operation &op : kernel.getBody().front())
-      if (isa<vlm::LinearOp, vlm::PatchEmbedOp>(op))
+      if (isa<vlm::LinearOp, vlm::PatchEmbedOp, vlm::Conv2dOp>(op))
         anchor = &op;
     if (!anchor)
       return kernel.emitOpError()
-             << "has anchor gemm, but holds no linear and no patch_embed";
+             << "has anchor gemm, but holds no linear, patch_embed or conv2d";
     auto weight = cast<RankedTensorType>(anchor->getOperand(1).getType());
     int64_t k = weight.getNumElements() / weight.getDimSize(0);
     int64_t blocks = llvm::divideCeil(k, 1024);

@@ -85,6 +85,8 @@ Type vlmc::getExactType(RecipeAttr recipe) {
   case RecipeKind::Exp:
   case RecipeKind::Add:
   case RecipeKind::Linear:
+  case RecipeKind::ScaleRows:
+  case RecipeKind::InverseRoot:
     return f32;
   }
   llvm_unreachable("every kind is listed");

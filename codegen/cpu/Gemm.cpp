@@ -20,7 +20,7 @@ class GemmGenerator {
 public:
   GemmGenerator(Emitter &e, vlm::KernelOp kernel, StringRef prefix, KernelCode &code) : e(e), kernel(kernel), prefix(prefix), code(code) {
     for (Operation &op : kernel.getBody().front())
-      if (isa<vlm::LinearOp, vlm::PatchEmbedOp>(op))
+      if (isa<vlm::LinearOp, vlm::PatchEmbedOp, vlm::Conv2dOp>(op))
         anchor = &op;
     mr = tileOf(kernel, "mr");
     np = tileOf(kernel, "np");
@@ -69,6 +69,8 @@ private:
         numbers.push_back(e.min(e.add(e.mul(panel, mr), i), e.sub(rows, e.constant(1))));
       if (auto patch = dyn_cast<vlm::PatchEmbedOp>(anchor))
         packPatches(frame, patch, numbers, packed);
+      else if (auto conv = dyn_cast<vlm::Conv2dOp>(anchor))
+        packWindows(frame, conv, numbers, packed);
       else
         packRows(emitter, numbers, packed);
     });
@@ -132,6 +134,77 @@ private:
             e.store(e.load(e.f32, e.at(corner, e.add(source, x))), e.at(column, static_cast<int64_t>(i)));
         });
       });
+    });
+  }
+
+  /// A pixel of the picture, or none: one that is there, and whether it counts.
+  struct Pixel {
+    Value number; ///< in its picture
+    Value isThere;
+  };
+
+  /// The pixel at (y, x) of the padded picture.
+  Pixel pixelAt(vlm::Conv2dOp op, Value y, Value x) {
+    Value isThere;
+    auto clamp = [&](Value padded, int64_t before, int64_t size) {
+      Value at = e.sub(padded, e.constant(before));
+      Value kept = e.max(e.min(at, e.constant(size - 1)), e.constant(0));
+      Value isInside = e.equal(at, kept);
+      isThere = isThere ? Value(arith::AndIOp::create(e.b, e.loc, isThere, isInside)) : isInside;
+      return kept;
+    };
+    ArrayRef<int64_t> padding = op.getPadding();
+    Value row = clamp(y, padding[0], static_cast<int64_t>(op.getHeight()));
+    Value column = clamp(x, padding[1], static_cast<int64_t>(op.getWidth()));
+    return {e.add(e.mul(row, static_cast<int64_t>(op.getWidth())), column), isThere};
+  }
+
+  /// Row m is the window of output pixel m, feature (y, x, channel) a channel of
+  /// its pixel (y, x); what is outside the picture is 0.
+  void packWindows(KernelFrame &frame, vlm::Conv2dOp op, ArrayRef<Value> numbers, Value packed) {
+    ArrayRef<int64_t> weight = cast<RankedTensorType>(op.getWeight().getType()).getShape();
+    int64_t channels = weight[3], stride = op.getStride();
+    int64_t pixels = static_cast<int64_t>(op.getHeight()) * static_cast<int64_t>(op.getWidth());
+    auto [down, across] = op.getResultSize();
+    SmallVector<Value> pictures, tops, lefts;
+    for (Value number : numbers) {
+      Value place = e.rem(number, down * across);
+      pictures.push_back(e.at(frame.operand(op.getInput()), e.mul(e.div(number, down * across), pixels * channels)));
+      tops.push_back(e.mul(e.div(place, across), stride));
+      lefts.push_back(e.mul(e.rem(place, across), stride));
+    }
+    e.loop(e.constant(0), e.constant(weight[1]), 1, [&](Value y) {
+      e.loop(e.constant(0), e.constant(weight[2]), 1, [&](Value x) {
+        Value target = e.at(packed, e.mul(e.add(e.mul(y, weight[2]), x), channels * mr));
+        SmallVector<Pixel> window;
+        for (auto [top, left] : llvm::zip_equal(tops, lefts))
+          window.push_back(pixelAt(op, e.add(top, y), e.add(left, x)));
+        op.readsPlanes() ? packPlanes(pictures, window, channels, pixels, target) : packPixels(frame, pictures, window, channels, target);
+      });
+    });
+  }
+
+  /// One pixel of each row, channels side by side in memory.
+  void packPixels(KernelFrame &frame, ArrayRef<Value> pictures, ArrayRef<Pixel> window, int64_t channels, Value target) {
+    SmallVector<Value> sources;
+    for (auto [picture, pixel] : llvm::zip_equal(pictures, window))
+      sources.push_back(e.at(picture, e.mul(pixel.number, channels)));
+    RowEmitter(e, frame).forFeatures(channels, [&](Value at, Type, int64_t valid) {
+      SmallVector<Value> vectors;
+      for (auto [source, pixel] : llvm::zip_equal(sources, window))
+        vectors.push_back(e.select(pixel.isThere, e.loadMasked(e.vector, e.at(source, at), valid), e.fconstant(e.vector, 0)));
+      storeTransposed(vectors, e.at(target, e.mul(at, mr)), valid);
+    });
+  }
+
+  /// The same where each channel is a plane of `pixels`.
+  void packPlanes(ArrayRef<Value> pictures, ArrayRef<Pixel> window, int64_t channels, int64_t pixels, Value target) {
+    e.loop(e.constant(0), e.constant(channels), 1, [&](Value channel) {
+      Value plane = e.mul(channel, pixels), column = e.at(target, e.mul(channel, mr));
+      for (auto [i, picture] : llvm::enumerate(pictures)) {
+        Value value = e.load(e.f32, e.at(picture, e.add(plane, window[i].number)));
+        e.store(e.select(window[i].isThere, value, e.fconstant(e.f32, 0)), e.at(column, static_cast<int64_t>(i)));
+      }
     });
   }
 

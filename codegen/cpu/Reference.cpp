@@ -38,6 +38,7 @@ public:
     llvm::TypeSwitch<Operation *>(op)
         .Case([&](vlm::LinearOp linear) { emitLinear(linear, m); })
         .Case([&](vlm::PatchEmbedOp patch) { emitPatchEmbed(patch, m); })
+        .Case([&](vlm::Conv2dOp conv) { emitConv2d(conv, m); })
         .Case([&](vlm::AttentionOp attention) { emitAttention(attention, m); })
         .Case([&](vlm::ContrastiveLogitsOp logits) { emitContrast(logits, m); })
         .Case([&](vlm::LayerNormOp norm) { emitLayerNorm(norm, m); })
@@ -149,6 +150,7 @@ private:
           return e.fdiv(total,
                         arith::SIToFPOp::create(e.b, e.loc, f64, tokens));
         })
+        .Case([&](vlm::AveragePoolOp pool) { return averaged(pool, m, n); })
         .Case([&](vlm::SqueezeOp squeeze) { return get(squeeze.getInput(), m, n); })
         .Case([&](vlm::ConcatFeaturesOp concat) { return concatenated(concat, m, n); })
         .Case([&](vlm::SliceFeaturesOp slice) { return get(slice.getInput(), m, e.add(n, static_cast<int64_t>(slice.getBegin()))); });
@@ -190,6 +192,22 @@ private:
     Value inFront = get(prepend.getTokens(), row, n);
     Value behind = get(prepend.getInput(), e.add(e.mul(batch, rest), e.max(e.sub(token, e.constant(front)), zero())), n);
     return e.select(e.less(token, e.constant(front)), inFront, behind);
+  }
+
+  Value averaged(vlm::AveragePoolOp pool, Value m, Value n) {
+    int64_t width = pool.getWidth(), size = pool.getSize();
+    int64_t height = pool.getHeight(), across = width / size;
+    int64_t places = height / size * across;
+    Value picture = e.mul(e.div(m, places), height * width);
+    Value place = e.rem(m, places);
+    Value top = e.mul(e.div(place, across), size);
+    Value left = e.mul(e.rem(place, across), size);
+    Value total = sum(e.constant(size * size), [&](Value i) {
+      Value row = e.mul(e.add(top, e.div(i, size)), width);
+      Value column = e.add(left, e.rem(i, size));
+      return getWide(pool.getInput(), e.add(picture, e.add(row, column)), n);
+    });
+    return e.fdiv(total, wide(static_cast<double>(size * size)));
   }
 
   Value gated(vlm::GatedAddOp add, Value m, Value n) {
@@ -284,6 +302,56 @@ private:
         return e.fmul(getWide(patch.getPixels(), row, e.add(left, x)), widen(weight));
       });
       set(m, n, patch.getBias() ? e.fadd(total, getWide(patch.getBias(), zero(), n)) : total);
+    });
+  }
+
+  void emitConv2d(vlm::Conv2dOp conv, Value m) {
+    ArrayRef<int64_t> weight =
+        cast<RankedTensorType>(conv.getWeight().getType()).getShape();
+    int64_t channels = weight[3], stride = conv.getStride();
+    int64_t height = conv.getHeight(), width = conv.getWidth();
+    int64_t above = conv.getPadding()[0], before = conv.getPadding()[1];
+    auto [down, across] = conv.getResultSize();
+    Value batch = e.div(m, down * across), place = e.rem(m, down * across);
+    Value top = e.mul(e.div(place, across), stride);
+    Value left = e.mul(e.rem(place, across), stride);
+    auto isWithin = [&](Value x, int64_t size) {
+      return arith::AndIOp::create(e.b, e.loc, e.less(e.constant(-1), x),
+                                   e.less(x, e.constant(size)));
+    };
+    features([&](Value n) {
+      // k counts (ky, kx, channel), the order of the weight.
+      int64_t count = weight[1] * weight[2] * channels;
+      Value total = sum(e.constant(count), [&](Value k) {
+        Value channel = e.rem(k, channels), window = e.div(k, channels);
+        Value y = e.add(e.add(top, e.div(window, weight[2])), -above);
+        Value x = e.add(e.add(left, e.rem(window, weight[2])), -before);
+        Value isThere = arith::AndIOp::create(
+            e.b, e.loc, isWithin(y, height), isWithin(x, width));
+        auto branch = scf::IfOp::create(e.b, e.loc, TypeRange{f64}, isThere,
+                                        /*withElse=*/true);
+        OpBuilder::InsertionGuard guard(e.b);
+        e.b.setInsertionPointToStart(branch.elseBlock());
+        scf::YieldOp::create(e.b, e.loc, wide(0));
+        e.b.setInsertionPointToStart(branch.thenBlock());
+        Value pixel = e.add(e.mul(y, width), x);
+        Value from =
+            conv.readsPlanes()
+                ? e.add(e.mul(e.add(e.mul(batch, channels), channel),
+                              height * width),
+                        pixel)
+                : e.add(e.mul(e.add(e.mul(batch, height * width), pixel),
+                              channels),
+                        channel);
+        Value factor = e.load(e.f32, e.at(bufferOf(conv.getWeight()),
+                                          e.add(e.mul(n, count), k)));
+        Value read = e.load(e.f32, e.at(bufferOf(conv.getInput()), from));
+        scf::YieldOp::create(e.b, e.loc, e.fmul(widen(read), widen(factor)));
+        return branch.getResult(0);
+      });
+      set(m, n,
+          conv.getBias() ? e.fadd(total, getWide(conv.getBias(), zero(), n))
+                         : total);
     });
   }
 

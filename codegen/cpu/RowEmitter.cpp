@@ -131,6 +131,7 @@ Row RowEmitter::prepare(Value value, Value m) {
       .Case([&](vlm::EmbeddingOp op) { return prepareEmbedding(op, m); })
       .Case([&](vlm::PrependTokensOp op) { return preparePrepend(op, m); })
       .Case([&](vlm::TakeTokensOp op) { return prepareTake(op, m); })
+      .Case([&](vlm::AveragePoolOp op) { return prepareAveragePool(op, m); })
       .Case([&](vlm::GatedAddOp op) { return prepareGatedAdd(op, m); })
       .Case([&](vlm::MultiplyOp op) { return prepareMultiply(op, m); })
       .Case([&](vlm::MergeTokensOp op) { return prepareMergeTokens(op, m); })
@@ -251,6 +252,34 @@ Row RowEmitter::preparePrepend(vlm::PrependTokensOp op, Value m) {
   Row tokens = prepare(op.getTokens(), number);
   Row input = prepare(op.getInput(), e.add(e.mul(batch, rest), e.max(e.sub(token, e.constant(front)), e.constant(0))));
   return [=, this](Value k, Type type, int64_t valid) { return e.select(isFront, tokens(k, type, valid), input(k, type, valid)); };
+}
+
+Row RowEmitter::prepareAveragePool(vlm::AveragePoolOp op, Value m) {
+  int64_t width = op.getWidth(), size = op.getSize(), across = width / size;
+  int64_t pixels = static_cast<int64_t>(op.getHeight()) * width;
+  int64_t places = static_cast<int64_t>(op.getHeight()) / size * across;
+  Value place = e.rem(m, places);
+  Value corner = e.add(e.mul(e.div(m, places), pixels),
+                       e.add(e.mul(e.div(place, across), size * width), e.mul(e.rem(place, across), size)));
+  double share = 1.0 / static_cast<double>(size * size);
+  if (size <= 2) {
+    SmallVector<Row> square;
+    for (int64_t i = 0; i < size * size; ++i)
+      square.push_back(prepare(op.getInput(), e.add(corner, i / size * width + i % size)));
+    return [=, this](Value k, Type type, int64_t valid) {
+      Value sum = square[0](k, type, valid);
+      for (const Row &row : ArrayRef(square).drop_front())
+        sum = e.fadd(sum, row(k, type, valid));
+      return e.fmul(sum, e.fconstant(type, share));
+    };
+  }
+  return [=, this](Value k, Type type, int64_t valid) mutable {
+    Value sum = e.loop(e.constant(0), e.constant(size * size), 1, {e.fconstant(type, 0)}, [&](Value i, ValueRange carried) {
+      Value row = e.add(corner, e.add(e.mul(e.div(i, size), width), e.rem(i, size)));
+      return SmallVector<Value>{e.fadd(carried[0], prepare(op.getInput(), row)(k, type, valid))};
+    })[0];
+    return e.fmul(sum, e.fconstant(type, share));
+  };
 }
 
 Row RowEmitter::prepareTake(vlm::TakeTokensOp op, Value m) {

@@ -193,6 +193,7 @@ private:
   void evaluateTranspose(RecipeAttr recipe, const Box &box) const;
   void evaluateReshape(RecipeAttr recipe, const Box &box) const;
   void evaluateAdd(RecipeAttr recipe, const Box &box) const;
+  void evaluateScaleRows(RecipeAttr recipe, const Box &box) const;
   void evaluateConvert(RecipeAttr recipe, const Box &box) const;
   void evaluateLinear(RecipeAttr recipe, const Box &box) const;
 
@@ -272,6 +273,20 @@ void Evaluator::evaluateAdd(RecipeAttr recipe, const Box &box) const {
   mapBox(box, [&](float value) { return value + *next++; });
 }
 
+void Evaluator::evaluateScaleRows(RecipeAttr recipe, const Box &box) const {
+  evaluate(recipe.getInputs()[0], box);
+  std::vector<float> factors(box.size[0]);
+  evaluate(recipe.getInputs()[1],
+           {{box.begin[0]}, {box.size[0]}, {1}, factors.data()});
+  Box row = box;
+  row.size[0] = 1;
+  for (float factor : factors) {
+    mapBox(row, [=](float value) { return value * factor; });
+    ++row.begin[0];
+    row.out += box.strides[0];
+  }
+}
+
 void Evaluator::evaluateConvert(RecipeAttr recipe, const Box &box) const {
   evaluate(recipe.getInputs()[0], box);
   mlir::Type type = recipe.getType().getElementType();
@@ -334,6 +349,15 @@ void Evaluator::evaluate(RecipeAttr recipe, const Box &box) const {
     return mapBox(box, [](float value) {
       return static_cast<float>(std::exp(static_cast<double>(value)));
     });
+  case RecipeKind::InverseRoot: {
+    evaluate(recipe.getInputs()[0], box);
+    double epsilon = recipe.getFactor().getValueAsDouble();
+    return mapBox(box, [=](float value) {
+      return static_cast<float>(1 / std::sqrt(value + epsilon));
+    });
+  }
+  case RecipeKind::ScaleRows:
+    return evaluateScaleRows(recipe, box);
   case RecipeKind::Reshape:
     return evaluateReshape(recipe, box);
   case RecipeKind::Convert:

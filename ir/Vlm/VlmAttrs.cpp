@@ -76,6 +76,15 @@ RecipeAttr RecipeAttr::linear(ArrayRef<RecipeAttr> inputs) {
   return makeRecipe(RecipeKind::Linear, RankedTensorType::get(shape, inputs[0].getType().getElementType()), inputs);
 }
 
+RecipeAttr RecipeAttr::scaleRows(RecipeAttr input, RecipeAttr factors) {
+  return makeRecipe(RecipeKind::ScaleRows, input.getType(), {input, factors});
+}
+
+RecipeAttr RecipeAttr::inverseRoot(double epsilon, RecipeAttr input) {
+  auto attr = FloatAttr::get(Float64Type::get(input.getContext()), epsilon);
+  return makeRecipe(RecipeKind::InverseRoot, input.getType(), {input}, {}, {}, attr);
+}
+
 RecipeAttr RecipeAttr::pack(StringRef layout, RecipeAttr input) {
   RankedTensorType type = input.getType();
   auto packed = RankedTensorType::get(type.getShape(), type.getElementType(), LayoutAttr::get(type.getContext(), layout));
@@ -168,8 +177,9 @@ static LogicalResult verifyUnary(EmitError emitError, RecipeKind kind, RankedTen
       return emitError() << "convert keeps the shape, but makes " << type << " from " << input;
     return success();
   case RecipeKind::Scale:
+  case RecipeKind::InverseRoot:
     if (!factor)
-      return emitError() << "scale needs a factor";
+      return emitError() << stringifyRecipeKind(kind) << " needs a factor";
     [[fallthrough]];
   default:
     if (type != input)
@@ -196,6 +206,12 @@ LogicalResult RecipeAttr::verify(EmitError emitError, RecipeKind kind, RankedTen
       return emitError() << "add needs two inputs of its own type " << type;
     return success();
   }
+  if (kind == RecipeKind::ScaleRows) {
+    if (inputs.size() != 2 || inputs[0].getType() != type || type.getRank() < 1 || !type.getElementType().isF32() ||
+        inputs[1].getType() != RankedTensorType::get(type.getShape().take_front(), type.getElementType()))
+      return emitError() << "scale_rows needs an f32 input of its own type " << type << " and a factor for each of its rows";
+    return success();
+  }
   if (inputs.size() != 1)
     return emitError() << stringifyRecipeKind(kind) << " needs one input, but has " << inputs.size();
   return verifyUnary(emitError, kind, type, params, name, factor, inputs[0].getType());
@@ -218,7 +234,7 @@ Attribute RecipeAttr::parse(AsmParser &parser, Type) {
     name = parser.getBuilder().getStringAttr(text);
   FloatAttr factor;
   double value = 0;
-  if (*kind == RecipeKind::Scale) {
+  if (*kind == RecipeKind::Scale || *kind == RecipeKind::InverseRoot) {
     if (parser.parseFloat(value))
       return {};
     factor = parser.getBuilder().getF64FloatAttr(value);

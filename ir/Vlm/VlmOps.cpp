@@ -146,6 +146,76 @@ LogicalResult PatchEmbedOp::verify() {
                     {pixels[0], patches, weight[0]});
 }
 
+/// Checks the picture that `input` holds as rows of pixels.
+static LogicalResult checkPicture(Operation *op, Value input, int64_t height,
+                                  int64_t width) {
+  if (height < 1 || width < 1)
+    return op->emitOpError() << "'height' and 'width' must be at least 1, but "
+                                "are "
+                             << height << " and " << width;
+  if (failed(checkRank(op, "input", input, 3)))
+    return failure();
+  ArrayRef<int64_t> shape = typeOf(input).getShape();
+  if (shape[1] != height * width || ShapedType::isDynamic(shape[2]))
+    return op->emitOpError()
+           << "'input' must hold " << height << "x" << width
+           << " pixels of static channels, but is " << input.getType();
+  return success();
+}
+
+std::pair<int64_t, int64_t> Conv2dOp::getResultSize() {
+  ArrayRef<int64_t> weight = typeOf(getWeight()).getShape();
+  ArrayRef<int64_t> padding = getPadding();
+  int64_t stride = getStride();
+  int64_t height = getHeight(), width = getWidth();
+  return {(height + padding[0] + padding[2] - weight[1]) / stride + 1,
+          (width + padding[1] + padding[3] - weight[2]) / stride + 1};
+}
+
+LogicalResult Conv2dOp::verify() {
+  if (failed(checkRank(*this, "weight", getWeight(), 4)) ||
+      failed(checkStatic(*this, "weight", getWeight())))
+    return failure();
+  ArrayRef<int64_t> weight = typeOf(getWeight()).getShape();
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  int64_t height = getHeight(), width = getWidth();
+  if (!readsPlanes() && failed(checkPicture(*this, getInput(), height, width)))
+    return failure();
+  if (readsPlanes() && (input[2] != height || input[3] != width))
+    return emitOpError() << "'input' must be planes of " << height << "x"
+                         << width << " pixels, but is " << getInput().getType();
+  if (int64_t channels = input[readsPlanes() ? 1 : 2]; channels != weight[3])
+    return emitOpError() << "'input' must have the " << weight[3]
+                         << " channels of 'weight', but has " << channels;
+  ArrayRef<int64_t> padding = getPadding();
+  if (static_cast<int64_t>(getStride()) < 1 || padding.size() != 4 ||
+      llvm::any_of(padding, [](int64_t size) { return size < 0; }))
+    return emitOpError() << "needs a 'stride' of at least 1 and a 'padding' of "
+                            "four sizes, but has "
+                         << getStride() << " and [" << padding << "]";
+  if (height + padding[0] + padding[2] < weight[1] ||
+      width + padding[1] + padding[3] < weight[2])
+    return emitOpError() << "has a kernel of " << weight[1] << "x" << weight[2]
+                         << ", which is larger than the padded picture";
+  auto [down, across] = getResultSize();
+  if (getBias() && failed(checkShape(*this, "bias", getBias(), {weight[0]})))
+    return failure();
+  return checkShape(*this, "result", getResult(),
+                    {input[0], down * across, weight[0]});
+}
+
+LogicalResult AveragePoolOp::verify() {
+  int64_t height = getHeight(), width = getWidth(), size = getSize();
+  if (failed(checkPicture(*this, getInput(), height, width)))
+    return failure();
+  if (size < 1 || size > std::min(height, width))
+    return emitOpError() << "'size' must be 1 to " << std::min(height, width)
+                         << ", but is " << size;
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  return checkShape(*this, "result", getResult(),
+                    {input[0], (height / size) * (width / size), input[2]});
+}
+
 LogicalResult AttentionOp::verify() {
   if (failed(checkRank(*this, "query", getQuery(), 3)) ||
       failed(checkRank(*this, "key", getKey(), 3)))

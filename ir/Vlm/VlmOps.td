@@ -92,6 +92,32 @@ def Vlm_PatchEmbedOp : Vlm_TensorOp<"patch_embed"> {
   let hasVerifier = 1;
 }
 
+def Vlm_Conv2dOp : Vlm_TensorOp<"conv2d"> {
+  let summary = "a convolution over the pixels of pictures";
+  let description = [{
+    Pixels are rows of channels, one picture row behind the other; a picture of `[B, C, H, W]` is read as it is. What lies around the picture is 0.
+    - Shapes: `input` `[B, H*W, C]` or `[B, C, H, W]` with `height` H and `width` W, `weight` `[N, Ky, Kx, C]`, `bias` `[N]` (may be absent),
+      `padding` `[top, left, bottom, right]`, `result` `[B, H'*W', N]` with `H' = (H + top + bottom - Ky) / stride + 1`, W' alike.
+    - Types: float; accumulated in f32 in the order ky, kx, channel.
+    - Source: torch.nn.Conv2d; the towers of open_clip.modified_resnet.
+    ```mlir
+    %y = vlm.conv2d %x, %w {height = 8 : i64, width = 8 : i64, stride = 1 : i64, padding = array<i64: 1, 1, 1, 1>}
+        : (tensor<?x64x16xf32>, tensor<32x3x3x16xf32>) -> tensor<?x64x32xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$weight, Optional<Vlm_Float>:$bias, I64Attr:$height, I64Attr:$width, I64Attr:$stride,
+      DenseI64ArrayAttr:$padding);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Whether the input is planes `[B, C, H, W]`.
+    bool readsPlanes() { return getInput().getType().getRank() == 4; }
+    /// Height and width of the result.
+    ::std::pair<int64_t, int64_t> getResultSize();
+  }];
+}
+
 def Vlm_AttentionOp : Vlm_ReshapingTensorOp<"attention", [AttrSizedOperandSegments]> {
   let summary = "softmax(scale * q k^T, masked) v, head by head";
   let description = [{
@@ -348,6 +374,23 @@ def Vlm_MeanTokensOp : Vlm_TensorOp<"mean_tokens"> {
     ```
   }];
   let arguments = (ins Vlm_Float:$input);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_AveragePoolOp : Vlm_TensorOp<"average_pool"> {
+  let summary = "the mean of each square of pixels";
+  let description = [{
+    Squares of `size` x `size` pixels stand side by side; rows and columns that do not fill one are left out.
+    - Shapes: `input` `[B, H*W, C]`, pixels row by row, `height` H, `width` W, `result` `[B, (H/size)*(W/size), C]`.
+    - Types: float; the sum in f32, row by row.
+    - Source: torch.nn.AvgPool2d as open_clip.modified_resnet uses it.
+    ```mlir
+    %y = vlm.average_pool %x {height = 8 : i64, width = 8 : i64, size = 2 : i64} : (tensor<?x64x16xf32>) -> tensor<?x16x16xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, I64Attr:$height, I64Attr:$width, I64Attr:$size);
   let results = (outs Vlm_Float:$result);
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;

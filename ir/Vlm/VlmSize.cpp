@@ -252,7 +252,7 @@ LogicalResult DimAnalysis::visit(Operation *op) {
 }
 
 Size DimAnalysis::countFlops(Operation *op) const {
-  if (isa<LinearOp, PatchEmbedOp>(op)) { // both: input, weight [N, ...]
+  if (isa<LinearOp, PatchEmbedOp, Conv2dOp>(op)) { // all: input, weight [N, ...]
     ArrayRef<int64_t> weight = cast<RankedTensorType>(op->getOperand(1).getType()).getShape();
     int64_t terms = 2;
     for (int64_t size : weight.drop_front())

@@ -86,6 +86,12 @@ vlm.weight @w : tensor<1x4xf32> =
 
 // -----
 
+// expected-error@+2 {{scale_rows needs an f32 input of its own type 'tensor<4x6xf32>' and a factor for each of its rows}}
+vlm.weight @w : tensor<4x6xf32> =
+    #vlm.recipe<scale_rows (#vlm.recipe<read "x" : tensor<4x6xf32>>, #vlm.recipe<read "v" : tensor<6xf32>>) : tensor<4x6xf32>>
+
+// -----
+
 // expected-error@+2 {{linear needs an input, a weight and at most a bias, but has 1 inputs}}
 vlm.weight @w : tensor<1x4xf32> =
     #vlm.recipe<linear (#vlm.recipe<read "x" : tensor<1x4xf32>>) : tensor<1x4xf32>>

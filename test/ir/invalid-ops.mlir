@@ -98,6 +98,93 @@ func.func @patch_embed(%x: tensor<?x3x7x32xf32>, %w: tensor<64x3x8x8xf32>) -> te
 
 // -----
 
+func.func @conv2d(%x: tensor<?x60x4xf32>, %w: tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32> {
+  // expected-error@+1 {{'input' must hold 8x8 pixels of static channels, but is 'tensor<?x60x4xf32>'}}
+  %0 = vlm.conv2d %x, %w {height = 8 : i64, width = 8 : i64, stride = 1 : i64, padding = array<i64: 1, 1, 1, 1>}
+      : (tensor<?x60x4xf32>, tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32>
+  return %0 : tensor<?x64x6xf32>
+}
+
+// -----
+
+func.func @conv2d(%x: tensor<?x4x8x7xf32>, %w: tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32> {
+  // expected-error@+1 {{'input' must be planes of 8x8 pixels, but is 'tensor<?x4x8x7xf32>'}}
+  %0 = vlm.conv2d %x, %w {height = 8 : i64, width = 8 : i64, stride = 1 : i64, padding = array<i64: 1, 1, 1, 1>}
+      : (tensor<?x4x8x7xf32>, tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32>
+  return %0 : tensor<?x64x6xf32>
+}
+
+// -----
+
+func.func @conv2d(%x: tensor<?x64x5xf32>, %w: tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32> {
+  // expected-error@+1 {{'input' must have the 4 channels of 'weight', but has 5}}
+  %0 = vlm.conv2d %x, %w {height = 8 : i64, width = 8 : i64, stride = 1 : i64, padding = array<i64: 1, 1, 1, 1>}
+      : (tensor<?x64x5xf32>, tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32>
+  return %0 : tensor<?x64x6xf32>
+}
+
+// -----
+
+func.func @conv2d(%x: tensor<?x64x4xf32>, %w: tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32> {
+  // expected-error@+1 {{needs a 'stride' of at least 1 and a 'padding' of four sizes, but has 0 and [1, 1, 1, 1]}}
+  %0 = vlm.conv2d %x, %w {height = 8 : i64, width = 8 : i64, stride = 0 : i64, padding = array<i64: 1, 1, 1, 1>}
+      : (tensor<?x64x4xf32>, tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32>
+  return %0 : tensor<?x64x6xf32>
+}
+
+// -----
+
+func.func @conv2d(%x: tensor<?x64x4xf32>, %w: tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32> {
+  // expected-error@+1 {{needs a 'stride' of at least 1 and a 'padding' of four sizes, but has 1 and [1, 1]}}
+  %0 = vlm.conv2d %x, %w {height = 8 : i64, width = 8 : i64, stride = 1 : i64, padding = array<i64: 1, 1>}
+      : (tensor<?x64x4xf32>, tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32>
+  return %0 : tensor<?x64x6xf32>
+}
+
+// -----
+
+func.func @conv2d(%x: tensor<?x64x4xf32>, %w: tensor<6x9x3x4xf32>) -> tensor<?x64x6xf32> {
+  // expected-error@+1 {{has a kernel of 9x3, which is larger than the padded picture}}
+  %0 = vlm.conv2d %x, %w {height = 8 : i64, width = 8 : i64, stride = 1 : i64, padding = array<i64: 0, 0, 0, 0>}
+      : (tensor<?x64x4xf32>, tensor<6x9x3x4xf32>) -> tensor<?x64x6xf32>
+  return %0 : tensor<?x64x6xf32>
+}
+
+// -----
+
+func.func @conv2d(%x: tensor<?x64x4xf32>, %w: tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32> {
+  // expected-error@+1 {{'result' must have shape [?, 36, 6], but is 'tensor<?x64x6xf32>'}}
+  %0 = vlm.conv2d %x, %w {height = 8 : i64, width = 8 : i64, stride = 1 : i64, padding = array<i64: 0, 0, 0, 0>}
+      : (tensor<?x64x4xf32>, tensor<6x3x3x4xf32>) -> tensor<?x64x6xf32>
+  return %0 : tensor<?x64x6xf32>
+}
+
+// -----
+
+func.func @average_pool(%x: tensor<?x64x4xf32>) -> tensor<?x16x4xf32> {
+  // expected-error@+1 {{'height' and 'width' must be at least 1, but are 0 and 8}}
+  %0 = vlm.average_pool %x {height = 0 : i64, width = 8 : i64, size = 2 : i64} : (tensor<?x64x4xf32>) -> tensor<?x16x4xf32>
+  return %0 : tensor<?x16x4xf32>
+}
+
+// -----
+
+func.func @average_pool(%x: tensor<?x64x4xf32>) -> tensor<?x16x4xf32> {
+  // expected-error@+1 {{'size' must be 1 to 8, but is 9}}
+  %0 = vlm.average_pool %x {height = 8 : i64, width = 8 : i64, size = 9 : i64} : (tensor<?x64x4xf32>) -> tensor<?x16x4xf32>
+  return %0 : tensor<?x16x4xf32>
+}
+
+// -----
+
+func.func @average_pool(%x: tensor<?x64x4xf32>) -> tensor<?x64x4xf32> {
+  // expected-error@+1 {{'result' must have shape [?, 16, 4], but is 'tensor<?x64x4xf32>'}}
+  %0 = vlm.average_pool %x {height = 8 : i64, width = 8 : i64, size = 2 : i64} : (tensor<?x64x4xf32>) -> tensor<?x64x4xf32>
+  return %0 : tensor<?x64x4xf32>
+}
+
+// -----
+
 func.func @attention(%q: tensor<?x9x64xf32>) -> tensor<?x9x64xf32> {
   // expected-error@+1 {{'num_heads' must be a multiple of 'num_kv_heads', but they are 4 and 3}}
   %0 = vlm.attention %q, %q, %q {num_heads = 4 : i64, num_kv_heads = 3 : i64, scale = 1.0 : f64}

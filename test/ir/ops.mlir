@@ -27,6 +27,25 @@ func.func @patch_embed(%pixels: tensor<?x3x32x32xf32>, %w: tensor<64x3x8x8xf32>)
   return %y : tensor<?x16x64xf32>
 }
 
+// CHECK-LABEL: func.func @conv2d
+func.func @conv2d(%x: tensor<?x64x16xf32>, %p: tensor<?x16x8x8xf32>, %w: tensor<32x3x3x16xf32>, %b: tensor<32xf32>)
+    -> (tensor<?x64x32xf32>, tensor<?x16x32xf32>) {
+  // CHECK: vlm.conv2d %{{.*}}, %{{.*}} {height = 8 : i64, padding = array<i64: 1, 1, 1, 1>, stride = 1 : i64, width = 8 : i64}
+  %y = vlm.conv2d %x, %w {height = 8 : i64, width = 8 : i64, stride = 1 : i64, padding = array<i64: 1, 1, 1, 1>}
+      : (tensor<?x64x16xf32>, tensor<32x3x3x16xf32>) -> tensor<?x64x32xf32>
+  // CHECK: vlm.conv2d %{{.*}}, %{{.*}} bias %{{.*}} {
+  %z = vlm.conv2d %p, %w bias %b {height = 8 : i64, width = 8 : i64, stride = 2 : i64, padding = array<i64: 0, 0, 1, 1>}
+      : (tensor<?x16x8x8xf32>, tensor<32x3x3x16xf32>, tensor<32xf32>) -> tensor<?x16x32xf32>
+  return %y, %z : tensor<?x64x32xf32>, tensor<?x16x32xf32>
+}
+
+// CHECK-LABEL: func.func @average_pool
+func.func @average_pool(%x: tensor<?x64x16xf32>) -> tensor<?x16x16xf32> {
+  // CHECK: vlm.average_pool %{{.*}} {height = 8 : i64, size = 2 : i64, width = 8 : i64} : (tensor<?x64x16xf32>) -> tensor<?x16x16xf32>
+  %y = vlm.average_pool %x {height = 8 : i64, width = 8 : i64, size = 2 : i64} : (tensor<?x64x16xf32>) -> tensor<?x16x16xf32>
+  return %y : tensor<?x16x16xf32>
+}
+
 // CHECK-LABEL: func.func @attention
 func.func @attention(%q: tensor<?x?x64xf32>, %k: tensor<?x?x64xf32>, %v: tensor<?x?x64xf32>, %m: tensor<?x?xi64>, %p: tensor<?x?xi32>)
     -> tensor<?x?x64xf32> {

@@ -64,7 +64,7 @@ vlm.kernel @asked(%x: tensor<?x64xf32>, %w: tensor<96x64xf32>) -> tensor<?x96xf3
 
 // -----
 
-// expected-error@+1 {{has anchor gemm, but holds no linear and no patch_embed}}
+// expected-error@+1 {{has anchor gemm, but holds no linear, patch_embed or conv2d}}
 vlm.kernel @no_gemm(%x: tensor<?x64xf32>) -> tensor<?x64xf32> attributes {anchor = #vlm<anchor_kind gemm>} {
   %0 = vlm.l2_normalize %x : tensor<?x64xf32>
   vlm.yield %0 : tensor<?x64xf32>

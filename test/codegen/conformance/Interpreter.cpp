@@ -47,6 +47,8 @@ private:
                         o.getBias() ? &values[o.getBias()] : nullptr);
         })
         .Case([&](vlm::PatchEmbedOp o) { return patchEmbed(o); })
+        .Case([&](vlm::Conv2dOp o) { return conv2d(o); })
+        .Case([&](vlm::AveragePoolOp o) { return averagePool(o); })
         .Case([&](vlm::AttentionOp o) { return attention(o); })
         .Case([&](vlm::ContrastiveLogitsOp o) {
           Tensor logits =
@@ -225,6 +227,49 @@ private:
                        w.data[((n * x.shape[1] + c) * side + i) * side + j];
           return sum;
         });
+  }
+
+  Tensor conv2d(vlm::Conv2dOp o) {
+    const Tensor &x = values[o.getInput()], &w = values[o.getWeight()];
+    int64_t height = o.getHeight(), width = o.getWidth(), c = w.shape[3];
+    auto [down, across] = o.getResultSize();
+    int64_t places = down * across, wide = across;
+    auto pixel = [&](int64_t batch, int64_t i, int64_t j, int64_t channel) {
+      if (i < 0 || i >= height || j < 0 || j >= width)
+        return 0.0;
+      if (o.readsPlanes())
+        return x.data[((batch * c + channel) * height + i) * width + j];
+      return x.data[((batch * height + i) * width + j) * c + channel];
+    };
+    return make(
+        {x.shape[0], places, w.shape[0]}, [&](int64_t r, int64_t n) {
+          double sum = o.getBias() ? values[o.getBias()].data[n] : 0;
+          int64_t stride = o.getStride(), place = r % places;
+          int64_t top = place / wide * stride - o.getPadding()[0];
+          int64_t left = place % wide * stride - o.getPadding()[1];
+          for (int64_t i = 0; i < w.shape[1]; ++i)
+            for (int64_t j = 0; j < w.shape[2]; ++j)
+              for (int64_t k = 0; k < c; ++k)
+                sum += pixel(r / places, top + i, left + j, k) *
+                       w.data[((n * w.shape[1] + i) * w.shape[2] + j) * c + k];
+          return sum;
+        });
+  }
+
+  Tensor averagePool(vlm::AveragePoolOp o) {
+    const Tensor &x = values[o.getInput()];
+    int64_t height = o.getHeight(), width = o.getWidth(), size = o.getSize();
+    int64_t across = width / size, places = height / size * across;
+    return make({x.shape[0], places, x.width()}, [&](int64_t r, int64_t c) {
+      double sum = 0;
+      for (int64_t i = 0; i < size; ++i)
+        for (int64_t j = 0; j < size; ++j)
+          sum += x.at(r / places * height * width +
+                          (r % places / across * size + i) * width +
+                          r % places % across * size + j,
+                      c);
+      return sum / double(size * size);
+    });
   }
 
   Tensor layerNorm(vlm::LayerNormOp o) {

@@ -123,7 +123,7 @@ private:
     };
     bool packed = machine->code.strategy == "gemm" &&
                   llvm::any_of(argument.getUsers(), [&](Operation *user) {
-                    return isa<vlm::LinearOp, vlm::PatchEmbedOp>(user) &&
+                    return isa<vlm::LinearOp, vlm::PatchEmbedOp, vlm::Conv2dOp>(user) &&
                            user->getOperand(1) == argument;
                   });
     StringRef storage = "f32";
@@ -455,6 +455,84 @@ std::vector<std::string> decoderTargets() {
 }
 INSTANTIATE_TEST_SUITE_P(Kernels, DecoderConformance,
                          testing::ValuesIn(decoderTargets()), nameOf);
+
+/// GPUs have no kernels for convolutions yet.
+using PictureConformance = Conformance;
+INSTANTIATE_TEST_SUITE_P(Kernels, PictureConformance,
+                         testing::ValuesIn(decoderTargets()), nameOf);
+
+namespace {
+struct ConvCase {
+  int64_t height, width, channels, d, down, across, stride;
+  std::vector<int64_t> padding;
+  bool planes;
+};
+} // namespace
+
+TEST_P(PictureConformance, GemmConvolutions) {
+  for (const ConvCase &c : std::vector<ConvCase>{
+           {9, 7, 3, 20, 3, 3, 2, {1, 1, 1, 1}, true},
+           {6, 6, 1, 5, 3, 2, 1, {0, 1, 2, 0}, true},
+           {5, 8, 20, 33, 3, 3, 1, {1, 1, 1, 1}, false},
+           {8, 8, 16, 16, 3, 3, 2, {0, 0, 1, 1}, false},
+           {4, 3, 7, 17, 1, 1, 1, {0, 0, 0, 0}, false},
+           {3, 3, 5, 9, 5, 5, 3, {2, 2, 2, 2}, false}}) {
+    int64_t down =
+        (c.height + c.padding[0] + c.padding[2] - c.down) / c.stride + 1;
+    int64_t across =
+        (c.width + c.padding[1] + c.padding[3] - c.across) / c.stride + 1;
+    auto shape = [&](int64_t batch) -> std::vector<int64_t> {
+      if (c.planes)
+        return {batch, c.channels, c.height, c.width};
+      return {batch, c.height * c.width, c.channels};
+    };
+    std::vector<int64_t> weight = {c.d, c.down, c.across, c.channels};
+    std::string x = type(shape(0)), w = type(weight), b = type({c.d}),
+                y = type({0, down * across, c.d});
+    std::string attributes = " {height = " + std::to_string(c.height) +
+                             " : i64, width = " + std::to_string(c.width) +
+                             " : i64, stride = " + std::to_string(c.stride) +
+                             " : i64, padding = array<i64";
+    for (auto [i, size] : llvm::enumerate(c.padding))
+      attributes += (i ? ", " : ": ") + std::to_string(size);
+    attributes += ">} : (";
+    SCOPED_TRACE(attributes);
+    check(kernelText("gemm",
+                     "%x: " + x + ", %w: " + w + ", %b: " + b + ", %r: " + y, y,
+                     "%0 = vlm.conv2d %x, %w bias %b" + attributes + x + ", " +
+                         w + ", " + b + ") -> " + y +
+                         "\n%1 = vlm.add %0, %r : " + y + ", " + y +
+                         "\n%y = vlm.activation relu %1 : " + y),
+          {{random(shape(1), 1), random(weight, 2), random({c.d}, 3),
+            random({1, down * across, c.d}, 4)},
+           {random(shape(3), 1), random(weight, 2), random({c.d}, 3),
+            random({3, down * across, c.d}, 4)}});
+  }
+}
+
+TEST_P(PictureConformance, GemmAndRowsOfAveragePools) {
+  for (auto [height, width, size, channels] :
+       std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>>{
+           {4, 4, 2, 16}, {5, 7, 2, 20}, {6, 9, 3, 5}, {7, 7, 7, 33}}) {
+    int64_t places = (height / size) * (width / size);
+    std::string x = type({0, height * width, channels}),
+                p = type({0, places, channels}), w = type({24, channels}),
+                y = type({0, places, 24});
+    std::string pool =
+        "vlm.average_pool %x {height = " + std::to_string(height) +
+        " : i64, width = " + std::to_string(width) +
+        " : i64, size = " + std::to_string(size) + " : i64} : (" + x +
+        ") -> " + p;
+    SCOPED_TRACE(pool);
+    check(kernelText("rows", "%x: " + x, p, "%y = " + pool),
+          {{random({2, height * width, channels}, 1)}});
+    check(kernelText("gemm", "%x: " + x + ", %w: " + w, y,
+                     "%0 = " + pool + "\n%y = vlm.linear %0, %w : (" + p +
+                         ", " + w + ") -> " + y),
+          {{random({2, height * width, channels}, 1),
+            random({24, channels}, 2)}});
+  }
+}
 
 /// GPUs read no packed weights yet; their kernels stop at the border before.
 using NarrowConformance = Conformance;

@@ -159,6 +159,7 @@ static Dense evaluateWhole(RecipeAttr recipe, const WeightSource &source) {
   Dense input = evaluateWhole(recipe.getInputs()[0], source);
   Dense other;
   if (recipe.getKind() == RecipeKind::Add ||
+      recipe.getKind() == RecipeKind::ScaleRows ||
       recipe.getKind() == RecipeKind::Linear)
     other = evaluateWhole(recipe.getInputs()[1], source);
   forEachIndex(shape, [&](std::vector<int64_t> index, int64_t i) {
@@ -184,6 +185,14 @@ static Dense evaluateWhole(RecipeAttr recipe, const WeightSource &source) {
       break;
     case RecipeKind::Add:
       out = input.values[i] + other.values[i];
+      break;
+    case RecipeKind::ScaleRows:
+      out = input.values[i] * other.values[index[0]];
+      break;
+    case RecipeKind::InverseRoot:
+      out = static_cast<float>(
+          1 / std::sqrt(double(input.values[i]) +
+                        recipe.getFactor().getValueAsDouble()));
       break;
     case RecipeKind::Linear: {
       int64_t n = index.back(), k = input.shape.back();
@@ -335,6 +344,14 @@ TEST_F(RecipeTest, EveryStep) {
   source.add("e", StoredType::F16, {1, 2, 7},
              std::vector<uint16_t>(14, 0x3555));
   RecipeAttr e = RecipeAttr::convert(f32(), read("e", {1, 2, 7}, f16()));
+  expectEqual(RecipeAttr::scaleRows(a, read("d", {5})), source);
+  expectEqual(RecipeAttr::scaleRows(read("d", {5}), read("d", {5})), source);
+  expectEqual(
+      RecipeAttr::transpose({1, 0}, RecipeAttr::scaleRows(a, read("d", {5}))),
+      source);
+  source.add("v", StoredType::F32, {5},
+             std::vector<float>{0.25F, 1, 0, 3.5F, 100});
+  expectEqual(RecipeAttr::inverseRoot(1e-3, read("v", {5})), source);
   expectEqual(RecipeAttr::linear({b, a}), source);
   expectEqual(RecipeAttr::linear({e, a, read("d", {5})}), source);
   expectEqual(RecipeAttr::slice(2, 1, 4, RecipeAttr::linear({e, a})), source);
