@@ -250,7 +250,7 @@ static Constant *writeImage(AbiWriter &writer, const ImageTable &image) {
       .set("longest_edge", image.longestEdge)
       .set("height", image.height)
       .set("width", image.width)
-      .set("do_crop", image.doCrop)
+      .set("do_crop", image.crop)
       .set("crop_height", image.cropHeight)
       .set("crop_width", image.cropWidth)
       .set("backend", image.backend)

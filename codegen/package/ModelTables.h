@@ -86,7 +86,7 @@ struct ImageTable {
   int32_t longestEdge = 0;
   int32_t height = 0;
   int32_t width = 0;
-  bool doCrop = false;
+  int32_t crop = 0; ///< VLM_ABI_CROP_*
   int32_t cropHeight = 0;
   int32_t cropWidth = 0;
   int32_t backend = VLM_ABI_BACKEND_TORCHVISION;

@@ -51,8 +51,10 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
     result.resize = image.has_longest_edge()    ? VLM_ABI_RESIZE_EDGES
                     : image.has_shortest_edge() ? VLM_ABI_RESIZE_SHORTEST_EDGE
                     : image.has_height()        ? VLM_ABI_RESIZE_EXACT
+                    : image.round_size()        ? VLM_ABI_RESIZE_ROUNDED
+                    : image.only_shrink()       ? VLM_ABI_RESIZE_SHRUNK
                                                 : VLM_ABI_RESIZE_WITHIN;
-  bool isWithin = result.resize == VLM_ABI_RESIZE_WITHIN;
+  bool isWithin = result.resize >= VLM_ABI_RESIZE_WITHIN;
   result.filter = static_cast<int32_t>(image.resample());
   result.edge = static_cast<int32_t>(image.shortest_edge());
   result.longestEdge = static_cast<int32_t>(image.longest_edge());
@@ -60,7 +62,9 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
       static_cast<int32_t>(isWithin ? image.max_height() : image.height());
   result.width =
       static_cast<int32_t>(isWithin ? image.max_width() : image.width());
-  result.doCrop = image.do_center_crop();
+  if (image.do_center_crop())
+    result.crop = image.crop_half_to_even() ? VLM_ABI_CROP_CENTER_EVEN
+                                            : VLM_ABI_CROP_CENTER;
   result.cropHeight = static_cast<int32_t>(image.crop_height());
   result.cropWidth = static_cast<int32_t>(image.crop_width());
   result.resizeRows = code.resizeRows;

@@ -33,6 +33,9 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
   for (double deviation : image.std)
     result.add_std(deviation);
   result.set_keep_transparent_color(!image.doConvertRgb);
+  result.set_round_size(image.roundsSize);
+  result.set_only_shrink(image.onlyShrinks);
+  result.set_crop_half_to_even(image.cropsHalfToEven);
   for (auto [height, width] : image.grid) {
     spec::Resolution *resolution = result.add_grid();
     resolution->set_height(height);
@@ -91,6 +94,10 @@ static std::optional<Failure> checkSides(const spec::ImageProcessing &image) {
   for (const Side &side : sides)
     if (side.isUsed && (side.value < 1 || side.value > maxSide))
       return wrong(side.field, "1 to 65536", std::to_string(side.value));
+  if (image.round_size() && image.only_shrink())
+    return wrong("only_shrink", "false beside round_size", "true");
+  if ((image.round_size() || image.only_shrink()) && !image.has_max_height())
+    return wrong("max_height", "a number, as a box is filled", "none");
   if (image.do_resize())
     return checkForm(image);
   return std::nullopt;
@@ -145,6 +152,9 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
   for (const spec::Resolution &resolution : image.grid())
     result.grid.push_back({resolution.height(), resolution.width()});
   result.doConvertRgb = !image.keep_transparent_color();
+  result.roundsSize = image.round_size();
+  result.onlyShrinks = image.only_shrink();
+  result.cropsHalfToEven = image.crop_half_to_even();
   result.doResize = image.do_resize();
   result.shortestEdge.reset();
   if (image.has_shortest_edge())

@@ -54,11 +54,17 @@ struct ImageProcessing {
   std::optional<int64_t> width;
   std::optional<int64_t> maxHeight;
   std::optional<int64_t> maxWidth;
+  /// With the most of both: sides are rounded half to even, not down; pictures
+  /// that fit stay as they are.
+  bool roundsSize = false;
+  bool onlyShrinks = false;
   Resample resample = Resample::Bicubic;
 
   bool doCenterCrop = true;
   int64_t cropHeight = 224;
   int64_t cropWidth = 224;
+  /// Half of an odd surplus is rounded half to even.
+  bool cropsHalfToEven = false;
 
   bool doRescale = true;
   double rescaleFactor = 1.0 / 255;

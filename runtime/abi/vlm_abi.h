@@ -177,8 +177,13 @@ enum {
   VLM_ABI_RESIZE_SHORTEST_EDGE = 1, /* the shorter side becomes `edge` */
   VLM_ABI_RESIZE_EXACT = 2,         /* height x width */
   VLM_ABI_RESIZE_EDGES = 3,         /* the shorter side becomes `edge`, or the longer one `longest_edge` where it would be longer */
-  VLM_ABI_RESIZE_WITHIN = 4         /* the largest size of the same aspect within height x width */
+  VLM_ABI_RESIZE_WITHIN = 4,        /* the largest size of the same aspect within height x width */
+  VLM_ABI_RESIZE_ROUNDED = 5,       /* the same, rounded half to even instead of down */
+  VLM_ABI_RESIZE_SHRUNK = 6         /* as WITHIN where the picture is larger, else as it is */
 };
+/* What is made of a resized picture: all of it; its middle, of crop_height x crop_width; or the same where a surplus pixel is cut by the rule "half to
+ * even". */
+enum { VLM_ABI_CROP_NONE = 0, VLM_ABI_CROP_CENTER = 1, VLM_ABI_CROP_CENTER_EVEN = 2 };
 enum { VLM_ABI_BACKEND_PIL = 1, VLM_ABI_BACKEND_TORCHVISION = 2 };
 typedef struct vlm_abi_image {
   int32_t resize;      /* VLM_ABI_RESIZE_* */
@@ -187,7 +192,7 @@ typedef struct vlm_abi_image {
   int32_t longest_edge;
   int32_t height;      /* exact size, or the most of it */
   int32_t width;
-  int32_t do_crop;
+  int32_t do_crop;     /* VLM_ABI_CROP_* */
   int32_t crop_height;
   int32_t crop_width;
   int32_t backend;     /* VLM_ABI_BACKEND_*: whose arithmetic is used if the caller does not say */

@@ -69,6 +69,16 @@ static Size withinSize(const vlm_abi_image &processing, const Size &size) {
   return {wholeSide(height * scale), wholeSide(width * scale)};
 }
 
+/// As ResizeKeepRatio of open_clip.transform: by the longer side, to the
+/// nearest pixel.
+static Size roundedSize(const vlm_abi_image &processing, const Size &size) {
+  auto height = static_cast<double>(size.height);
+  auto width = static_cast<double>(size.width);
+  double ratio = std::max(height / processing.height, width / processing.width);
+  auto toEven = [](double side) { return wholeSide(std::nearbyint(side)); };
+  return {toEven(height / ratio), toEven(width / ratio)};
+}
+
 /// The size behind the resize.
 static Size resizedSize(const vlm_abi_image &processing, const Size &size) {
   switch (processing.resize) {
@@ -80,6 +90,12 @@ static Size resizedSize(const vlm_abi_image &processing, const Size &size) {
     return edgesSize(processing, size);
   case VLM_ABI_RESIZE_WITHIN:
     return withinSize(processing, size);
+  case VLM_ABI_RESIZE_ROUNDED:
+    return roundedSize(processing, size);
+  case VLM_ABI_RESIZE_SHRUNK:
+    return size.height <= processing.height && size.width <= processing.width
+               ? size
+               : withinSize(processing, size);
   default:
     return size;
   }
@@ -127,11 +143,20 @@ static vlm_status_t *checkFilter(const vlm_abi_image &processing,
           "VLM_IMAGE_BACKEND_PIL), which does");
 }
 
+/// How the backend, or the processing itself, crops and pads.
+static Placing placingOf(const vlm_abi_image &processing,
+                         vlm_image_backend_t backend) {
+  if (processing.do_crop == VLM_ABI_CROP_CENTER_EVEN)
+    return Placing::HalfToEven;
+  return backend == VLM_IMAGE_BACKEND_TORCHVISION ? Placing::ShortInFront
+                                                  : Placing::LongInFront;
+}
+
 /// A picture resized and placed on a result of another size.
 static vlm_status_t *processTo(const vlm_abi_image &processing,
                                vlm_image_backend_t backend, vlm_pool_t *pool,
                                const vlm_image_t &image, const Size &resized,
-                               const Size &result, vlm_image_backend_t placing,
+                               const Size &result, Placing placing,
                                float *pixels) {
   Size size{image.height, image.width};
   if (vlm_status_t *status = checkSizes(size, resized, result))
@@ -186,15 +211,16 @@ static vlm_status_t *processTiles(const vlm_abi_image &processing,
   int64_t edge = processing.resize == VLM_ABI_RESIZE_EXACT ? processing.height
                                                            : processing.edge;
   Size tile{edge, edge};
-  if (vlm_status_t *status = processTo(processing, backend, pool, image, tile,
-                                       tile, backend, pixels))
+  if (vlm_status_t *status =
+          processTo(processing, backend, pool, image, tile, tile,
+                    placingOf(processing, backend), pixels))
     return status;
   Size target = bestResolution({processing.grid, 2 * processing.n_grid}, size);
   Floats whole(size_t(3 * target.height * target.width));
   // The border before the picture is the shorter one, as torchvision has it.
   if (vlm_status_t *status =
           processTo(processing, backend, pool, image, fittedSize(size, target),
-                    target, VLM_IMAGE_BACKEND_TORCHVISION, whole.data()))
+                    target, Placing::ShortInFront, whole.data()))
     return status;
   cutTiles(whole, target, edge, pixels + 3 * edge * edge);
   return nullptr;
@@ -235,7 +261,8 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
       return processTiles(*processing, backend, pool, *image, pixels);
     Size resized = resizedSize(*processing, {image->height, image->width});
     return processTo(*processing, backend, pool, *image, resized,
-                     resultSize(*processing, resized), backend, pixels);
+                     resultSize(*processing, resized),
+                     placingOf(*processing, backend), pixels);
   });
 }
 

@@ -40,21 +40,22 @@ struct Scratch {
 
 } // namespace
 
-/// The resized place of result place 0. What is cut off is the same in both
-/// backends; where zeros are added and their number is odd, Pil's have one more
-/// in front, torchvision's one more behind.
-static int64_t cropStart(int64_t resized, int64_t result,
-                         vlm_image_backend_t backend) {
+/// The resized place of result place 0. Pil's backend puts the longer part of a
+/// border in front, torchvision's behind; both cut alike.
+static int64_t cropStart(int64_t resized, int64_t result, Placing placing) {
   int64_t surplus = resized - result;
-  return surplus < 0 && backend == VLM_IMAGE_BACKEND_TORCHVISION
-             ? -(-surplus / 2)
-             : floorHalf(surplus);
+  if (surplus < 0)
+    return placing == Placing::LongInFront ? floorHalf(surplus)
+                                           : -(-surplus / 2);
+  int64_t half = surplus / 2;
+  bool isOdd = surplus % 2 != 0 && half % 2 != 0;
+  return placing == Placing::HalfToEven && isOdd ? half + 1 : half;
 }
 
 Direction::Direction(int64_t source, int64_t resized, int64_t result,
-                     vlm_image_backend_t backend)
+                     Placing placing)
     : source(source), resized(resized), result(result),
-      first(cropStart(resized, result, backend)),
+      first(cropStart(resized, result, placing)),
       kept{std::max<int64_t>(first, 0), std::min(first + result, resized)} {}
 
 vlm_status_t *Processor::run() {

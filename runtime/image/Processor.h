@@ -33,6 +33,11 @@ struct Size {
 /// The status for a resize that is too much.
 vlm_status_t *tooElongated(const Size &from, const Size &to);
 
+/// Where an odd number of pixels is halved. What is cut in front is the shorter
+/// half, with HalfToEven the even one; a border in front is the longer half
+/// with LongInFront alone.
+enum class Placing { LongInFront, ShortInFront, HalfToEven };
+
 /// One direction of the work: from source through resized to result places.
 struct Direction {
   int64_t source = 0;
@@ -42,7 +47,7 @@ struct Direction {
   Span kept;         ///< the resized places that the result shows
 
   Direction(int64_t source, int64_t resized, int64_t result,
-            vlm_image_backend_t backend);
+            Placing placing);
   bool resizes() const { return source != resized; }
 };
 

@@ -54,7 +54,7 @@ static ModelTables makeTables() {
   image.longestEdge = 333;
   image.height = 5;
   image.width = 6;
-  image.doCrop = true;
+  image.crop = VLM_ABI_CROP_CENTER;
   image.cropHeight = 7;
   image.cropWidth = 8;
   image.backend = VLM_ABI_BACKEND_PIL;

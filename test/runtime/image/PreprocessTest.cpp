@@ -32,6 +32,8 @@ struct Processing {
                  : image.longestEdge  ? VLM_ABI_RESIZE_EDGES
                  : image.shortestEdge ? VLM_ABI_RESIZE_SHORTEST_EDGE
                  : image.height       ? VLM_ABI_RESIZE_EXACT
+                 : image.roundsSize   ? VLM_ABI_RESIZE_ROUNDED
+                 : image.onlyShrinks  ? VLM_ABI_RESIZE_SHRUNK
                                       : VLM_ABI_RESIZE_WITHIN;
     abi.filter = static_cast<int32_t>(image.resample);
     abi.edge = static_cast<int32_t>(image.shortestEdge.value_or(0));
@@ -40,7 +42,9 @@ struct Processing {
         image.height.value_or(image.maxHeight.value_or(0)));
     abi.width =
         static_cast<int32_t>(image.width.value_or(image.maxWidth.value_or(0)));
-    abi.do_crop = image.doCenterCrop;
+    if (image.doCenterCrop)
+      abi.do_crop = image.cropsHalfToEven ? VLM_ABI_CROP_CENTER_EVEN
+                                          : VLM_ABI_CROP_CENTER;
     abi.crop_height = static_cast<int32_t>(image.cropHeight);
     abi.crop_width = static_cast<int32_t>(image.cropWidth);
     abi.resize_rows = test_image_resize_rows_argv;
@@ -249,6 +253,60 @@ TEST(Preprocess, Sizes) {
   EXPECT_EQ(sizeOf(480, 640), std::pair(int64_t(224), int64_t(298)));
   EXPECT_EQ(sizeOf(640, 480), std::pair(int64_t(298), int64_t(224)));
   EXPECT_EQ(sizeOf(1, 1), std::pair(int64_t(224), int64_t(224)));
+}
+
+TEST(Preprocess, SizesWithinABox) {
+  ImageProcessing settings;
+  settings.doCenterCrop = false;
+  settings.shortestEdge.reset();
+  settings.maxHeight = 50;
+  settings.maxWidth = 70;
+  auto sizeOf = [&](int64_t h, int64_t w) {
+    Processing processing(settings);
+    int64_t height = 0, width = 0;
+    EXPECT_EQ(
+        take(vlm_image_processed_size(&processing.abi, h, w, &height, &width)),
+        "");
+    return std::to_string(height) + " x " + std::to_string(width);
+  };
+  settings.roundsSize = true;
+  // round(side / max(h / 50, w / 70)), by ResizeKeepRatio of open_clip.
+  EXPECT_EQ(sizeOf(131, 97), "50 x 37");
+  EXPECT_EQ(sizeOf(97, 131), "50 x 68");
+  EXPECT_EQ(sizeOf(100, 75), "50 x 38");
+  EXPECT_EQ(sizeOf(100, 73), "50 x 36");
+  EXPECT_EQ(sizeOf(5, 7), "50 x 70");
+  settings.roundsSize = false;
+  settings.onlyShrinks = true;
+  EXPECT_EQ(sizeOf(131, 97), "50 x 37");
+  EXPECT_EQ(sizeOf(97, 131), "49 x 67"); // 97 * (50 / 97) is below 50
+  EXPECT_EQ(sizeOf(5, 7), "5 x 7");
+  EXPECT_EQ(sizeOf(50, 70), "50 x 70");
+  EXPECT_EQ(sizeOf(20, 71), "19 x 70");
+}
+
+TEST(Preprocess, CropsHalfToEven) {
+  ImageProcessing settings;
+  settings.doResize = settings.doRescale = settings.doNormalize = false;
+  settings.cropHeight = settings.cropWidth = 4;
+  settings.cropsHalfToEven = true;
+  Processing processing(settings);
+  // Surplus to what is cut in front: torchvision.transforms.CenterCrop.
+  for (auto [surplus, first] :
+       {std::pair(1, 0), std::pair(2, 1), std::pair(3, 2), std::pair(5, 2),
+        std::pair(7, 4), std::pair(-1, 0), std::pair(-3, -1)}) {
+    int64_t side = 4 + surplus, height = 0, width = 0;
+    ImagePtr image = makeNoise(side, 4);
+    std::vector<float> pixels =
+        process(processing, image.get(), nullptr, height, width);
+    for (int64_t y = 0; y < 4; ++y) {
+      int64_t from = y + first;
+      float expected = from < 0 || from >= side
+                           ? 0.0F
+                           : static_cast<float>(image->row(from)[0]);
+      EXPECT_EQ(pixels[size_t(y * 4)], expected) << surplus << " " << y;
+    }
+  }
 }
 
 TEST(Preprocess, RefusesWhatPillowRefuses) {
