@@ -132,14 +132,14 @@ TEST_F(TowerFewShotTest, PagesOfATowersTokens) {
 }
 
 TEST_F(AllPicturesTest, SessionsSeeWhatRunSees) {
-  Asked asked{"Animals.<image>1 cats.<image> What's this?", {0, 1}};
+  Asked asked{"Animals.<image>1 cats.<image>What's this?", {0, 1}};
   std::string pictures = goldensFolder() + "/clip/pictures/";
   std::string requests = freshPath("requests.json");
   std::ofstream(requests) << R"({"mode": "files", "cases": [{"name": "all",
       "interleaved": ["Animals.", {"image": ")"
                           << pictures << R"(rgb-200x150.png"}, "1 cats.",
       {"image": ")" << pictures
-                          << R"(jpeg-420-q85-97x131.jpg"}, " What's this?"],
+                          << R"(jpeg-420-q85-97x131.jpg"}, "What's this?"],
       "max_new_tokens": 10}]})";
   Tensors out = runRequests(package, requests);
   std::vector<char> bytes = out.values<char>("all.text");

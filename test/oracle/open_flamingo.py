@@ -341,6 +341,7 @@ def run(model, processor, tokenizer, case, ids, root):
     out["last_step_logits"] = got.logits[:, -1].numpy()
     out["generated_ids"] = whole[None, len(tokens) :].numpy()
     out["input_ids"] = tokens[None].numpy()
+    out["attention_mask"] = np.ones((1, len(tokens)), np.uint8)
     digest = bytes.fromhex(sha256(pixels[None].numpy()))
     out["pixel_values.sha256"] = np.frombuffer(digest, np.uint8)
     return out
