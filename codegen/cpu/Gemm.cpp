@@ -61,32 +61,47 @@ private:
     RowEmitter emitter(e, frame);
     emitter.outlineSums((prefix + kernel.getSymName()).str(), args);
     Value rows = rowsOf(frame.dims);
+    RowPanels panels(e, rows, mr);
     e.loop(begin, end, 1, [&](Value panel) {
       Value packed = e.at(frame.temporary(0), e.mul(panel, mr * k));
       SmallVector<Value> numbers;
-      // The last panel repeats its last row: its copies are packed and never used.
+      // A panel repeats its last row: the copies are packed and never used.
+      Value first = panels.firstRow(e, panel), next = panels.firstRow(e, e.add(panel, 1));
+      Value last = e.sub(e.min(next, rows), e.constant(1));
       for (int64_t i = 0; i < mr; ++i)
-        numbers.push_back(e.min(e.add(e.mul(panel, mr), i), e.sub(rows, e.constant(1))));
+        numbers.push_back(e.min(e.add(first, i), last));
       if (auto patch = dyn_cast<vlm::PatchEmbedOp>(anchor))
         packPatches(frame, patch, numbers, packed);
       else if (auto conv = dyn_cast<vlm::Conv2dOp>(anchor))
         packWindows(frame, conv, numbers, packed);
       else
-        packRows(emitter, numbers, packed);
+        packRows(frame, emitter, numbers, packed);
     });
   }
 
   /// Rows through the prologue, transposed into the panel.
-  void packRows(RowEmitter &emitter, ArrayRef<Value> numbers, Value packed) {
+  void packRows(KernelFrame &frame, RowEmitter &emitter, ArrayRef<Value> numbers, Value packed) {
     SmallVector<Row> rows;
     for (Value number : numbers)
       rows.push_back(emitter.prepare(anchor->getOperand(0), number));
     emitter.forFeatures(k, [&](Value at, Type type, int64_t valid) {
+      prefetchRows(frame, numbers, at);
       SmallVector<Value> vectors;
       for (Row &row : rows)
         vectors.push_back(row(at, type, valid));
       storeTransposed(vectors, e.at(packed, e.mul(at, mr)), valid);
     });
+  }
+
+  /// Rows that lie side by side in memory are as many streams, more than the
+  /// processor follows, and another core has written some of them.
+  void prefetchRows(KernelFrame &frame, ArrayRef<Value> numbers, Value at) {
+    constexpr int64_t ahead = 128; // features
+    Value input = anchor->getOperand(0);
+    if (!isa<BlockArgument>(input))
+      return;
+    for (Value number : numbers)
+      e.prefetch(e.at(frame.operand(input), e.add(e.mul(number, k), e.add(at, ahead))), /*write=*/false, 3);
   }
 
   /// Stores lane l of vector i at destination + l * mr + i, for the first `valid` lanes.

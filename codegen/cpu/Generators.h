@@ -59,10 +59,12 @@ struct ProductTile {
   /// Where the panels are left as f32, in such order; null: nowhere.
   Value widened;
   Value widenedStride;
-  /// Where the next panel to be read begins, to be prefetched; may be null.
+  /// Where the next panels to be read begin, to be prefetched; may be null.
   Value next;
+  /// From one panel there to the next, in floats.
+  Value nextStride;
   /// Whether all of as many panels as these is prefetched there, of the same
-  /// storage and strides; else a quarter of one, of f32.
+  /// storage; else a quarter of each, of f32.
   bool wholeNext = false;
 };
 /// Emits the tile's sums, added to `initial` in ascending k by one chain of fused multiply-adds per element, so that the bits depend on k only.
@@ -84,10 +86,30 @@ std::string ensureMultiply(Emitter &e, llvm::StringRef prefix,
 /// (args, rows, row, column, columns, sums, result)
 llvm::SmallVector<Type> epilogueArguments(Emitter &e);
 
-/// Blocks of equal height in whole panels of `mr` rows, none higher than `mc`.
+/// The rows of a product in panels with room for `mr` each. Where rows that are
+/// left would be cut into powers of two, which read the weights once more for
+/// few rows, there are none left: all panels are alike but for one row.
+class RowPanels {
+public:
+  RowPanels(Emitter &e, Value rows, int64_t mr);
+  Value count;  ///< of all, one of the rows left included
+  Value whole;  ///< panels of whole tiles, then the rows left
+  Value left;
+  /// The first row of a panel, and how many rows a whole one has.
+  Value firstRow(Emitter &e, Value panel) const;
+  Value height(Emitter &e, Value panel) const;
+  /// Whole tiles have from this many to `mr` rows.
+  static int64_t lowest(int64_t mr);
+
+private:
+  Value low;  ///< rows of a panel,
+  Value tall; ///< but one more of so many
+};
+
+/// Blocks of as many panels each, none of more than `mc` rows.
 struct RowBlocks {
   Value count;
-  Value height;
+  Value panels;
 };
 RowBlocks rowBlocks(Emitter &e, Value rows, int64_t mr, Value mc);
 

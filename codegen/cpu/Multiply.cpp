@@ -12,31 +12,66 @@ using namespace mlir;
 using namespace vlmc;
 using namespace vlmc::cpu;
 
+/// Up to here each number of rows left has a micro-kernel of its own.
+static constexpr int64_t lowPanel = 8;
+
+RowPanels::RowPanels(Emitter &e, Value rows, int64_t mr)
+    : count(e.ceilDiv(rows, mr)) {
+  if (mr <= lowPanel) {
+    whole = e.div(rows, mr);
+    left = e.rem(rows, mr);
+    low = e.constant(mr);
+    tall = e.constant(0);
+    return;
+  }
+  Value isFew = e.less(rows, e.constant(mr)), zero = e.constant(0);
+  Value divisor = e.max(count, e.constant(1));
+  whole = e.select(isFew, zero, count);
+  left = e.select(isFew, rows, zero);
+  low = e.select(isFew, e.constant(mr), e.div(rows, divisor));
+  tall = e.select(isFew, zero, e.rem(rows, divisor));
+}
+
+Value RowPanels::firstRow(Emitter &e, Value panel) const {
+  return e.add(e.mul(panel, low), e.min(panel, tall));
+}
+
+Value RowPanels::height(Emitter &e, Value panel) const {
+  return e.select(e.less(panel, tall), e.add(low, 1), low);
+}
+
+int64_t RowPanels::lowest(int64_t mr) {
+  return mr <= lowPanel ? mr : llvm::divideCeil(mr, 2);
+}
+
 RowBlocks cpu::rowBlocks(Emitter &e, Value rows, int64_t mr, Value mc) {
-  // Of no rows there is one panel: a size of 0 is no divisor.
-  Value panels = e.max(e.ceilDiv(rows, mr), e.constant(1));
+  Value panels = e.ceilDiv(rows, mr);
   auto ceil = [&](Value x, Value y) {
     return e.div(e.sub(e.add(x, y), e.constant(1)), y);
   };
-  Value height = e.mul(ceil(panels, ceil(e.mul(panels, mr), mc)), mr);
-  return {ceil(rows, height), height};
+  // Of no rows there are no blocks, but a size of 0 is no divisor.
+  Value some = e.max(panels, e.constant(1));
+  Value height = ceil(some, ceil(e.mul(some, mr), mc));
+  return {ceil(panels, height), height};
 }
 
 namespace {
 
 /// A register tile. At the edge, its panel holds fewer than 16 columns.
 struct Tile {
-  int64_t rows;
+  int64_t rows; ///< of a whole one the most
   int64_t panels;
   bool edge;
+  bool whole; ///< else of the rows left
   int64_t columns() const { return panels * panelColumns; }
 };
 
-/// Rows of one block and k in [at, at + count).
+/// Row panels of one block and k in [at, at + count).
 struct Piece {
   Value at, count;
-  Value top, wholeEnd, tail; ///< whole tiles of rows, then `tail` rows
+  Value top, wholeEnd, tail; ///< whole tiles, then `tail` rows
   Value first, last;         ///< of the k blocks
+  Value panel, panelEnd;     ///< whole column panels of the task
 };
 
 class Multiplication {
@@ -47,7 +82,7 @@ public:
         storage(shape.storage), args(a[0]), begin(a[1]), end(a[2]),
         packed(a[3]), weights(a[4]), result(a[5]), scratch(a[6]), rows(a[7]),
         n(a[8]), k(a[9]), kc(a[10]), mc(a[11]), epilogue(a[12]),
-        edgeEpilogue(a[13]) {}
+        edgeEpilogue(a[13]), rowPanels(e, rows, mr) {}
 
   void emit() {
     makeBuffers();
@@ -64,8 +99,8 @@ public:
       Value first = e.mul(e.max(e.sub(begin, before), e.constant(0)), np);
       Value last =
           e.min(e.mul(e.min(e.sub(end, before), groups), np), panelCount);
-      Value top = e.mul(block, blocks.height);
-      Value bottom = e.min(e.add(top, blocks.height), rows);
+      Value top = e.mul(block, blocks.panels);
+      Value bottom = e.min(e.add(top, blocks.panels), rowPanels.count);
       Value pieces = e.div(e.sub(e.add(k, kc), e.constant(1)), kc);
       e.loop(e.constant(0), pieces, 1, [&](Value piece) {
         emitKBlock(e.mul(piece, kc), top, bottom, first, last);
@@ -81,6 +116,7 @@ private:
   Value args, begin, end, packed, weights, result, scratch;
   Value rows, n, k, kc, mc;
   Value epilogue, edgeEpilogue;
+  RowPanels rowPanels;
   Value panelCount, edgeColumns;
   Value panelStride; ///< of a column panel, in elements of the storage
   /// Where sums stand that are not, or not yet, the result's; and zeros.
@@ -103,20 +139,24 @@ private:
       e.store(e.fconstant(e.vector, 0), e.at(zeros, c));
   }
 
-  /// Rows [top, bottom) times column panels [first, last).
+  /// Row panels [top, bottom) times column panels [first, last).
   void emitKBlock(Value at, Value top, Value bottom, Value first, Value last) {
     Value count = e.min(kc, e.sub(k, at));
-    Value wholeEnd = e.add(top, e.roundDown(e.sub(bottom, top), mr));
+    Value wholeEnd = e.min(bottom, rowPanels.whole);
+    Value tail =
+        e.select(e.less(wholeEnd, bottom), rowPanels.left, e.constant(0));
+    Value edge = e.sub(panelCount, e.constant(1));
+    Value wholeLast =
+        e.select(e.equal(edgeColumns, e.constant(0)), last, e.min(last, edge));
     Piece piece{at,
                 count,
                 top,
                 wholeEnd,
-                e.sub(bottom, wholeEnd),
+                tail,
                 e.equal(at, e.constant(0)),
-                e.equal(e.add(at, count), k)};
-    Value edge = e.sub(panelCount, e.constant(1));
-    Value wholeLast =
-        e.select(e.equal(edgeColumns, e.constant(0)), last, e.min(last, edge));
+                e.equal(e.add(at, count), k),
+                first,
+                wholeLast};
     Value grouped = e.add(first, e.roundDown(e.sub(wholeLast, first), np));
     e.loop(first, grouped, np, [&](Value panel) {
       emitWholeTiles(piece, np, panel, /*edge=*/false);
@@ -131,7 +171,8 @@ private:
     e.ifThen(e.less(wholeLast, last), [&] {
       emitWholeTiles(piece, 1, edge, /*edge=*/true);
       forTail(piece, [&](int64_t few, Value above) {
-        emitTailTile(piece, {few, 1, /*edge=*/true}, above, edge);
+        emitTailTile(piece, {few, 1, /*edge=*/true, /*whole=*/false}, above,
+                     edge);
       });
     });
   }
@@ -140,15 +181,15 @@ private:
   void emitWholeTiles(const Piece &piece, int64_t panels, Value panel,
                       bool edge) {
     auto multiply = [&](Value first, Value end, bool isWidened) {
-      e.loop(first, end, mr, [&](Value row) {
-        callTile({mr, panels, edge}, piece, row, e.constant(0), panel,
-                 e.div(e.sub(row, piece.top), mr), isWidened);
+      e.loop(first, end, 1, [&](Value row) {
+        callTile({mr, panels, edge, /*whole=*/true}, piece, row, e.constant(0),
+                 panel, isWidened);
       });
     };
     if (storage == Storage::F32)
       return multiply(piece.top, piece.wholeEnd, false);
     // The first tile widens, and leaves for the others what it has widened.
-    Value second = e.min(e.add(piece.top, mr), piece.wholeEnd);
+    Value second = e.min(e.add(piece.top, 1), piece.wholeEnd);
     multiply(piece.top, second, false);
     multiply(second, piece.wholeEnd, true);
   }
@@ -158,6 +199,11 @@ private:
     Value offset =
         e.add(e.mul(panel, panelStride), e.mul(piece.at, panelColumns));
     return e.at(weights, offset, elementOf(e, storage));
+  }
+
+  /// A column panel in floats, for what is prefetched.
+  Value nextStride() {
+    return storage == Storage::F32 ? panelStride : e.div(panelStride, 2);
   }
 
   /// What a panel of a piece takes in scratch.
@@ -177,7 +223,7 @@ private:
 
   void emitTailTile(const Piece &piece, const Tile &tile, Value above,
                     Value panel) {
-    callTile(tile, piece, piece.wholeEnd, above, panel, e.constant(0));
+    callTile(tile, piece, piece.wholeEnd, above, panel);
   }
 
   /// Few rows take several column panels at once, which hides the latency of
@@ -187,8 +233,8 @@ private:
     forTail(piece, [&](int64_t few, Value above) {
       int64_t panels = panelsForRows(few);
       auto emit = [&] {
-        emitTailTile(piece, {few, panels, /*edge=*/false}, above,
-                     e.add(panel, -panels));
+        emitTailTile(piece, {few, panels, /*edge=*/false, /*whole=*/false},
+                     above, e.add(panel, -panels));
       };
       if (panels == np)
         return emit();
@@ -204,7 +250,8 @@ private:
         return;
       Value grouped = e.add(first, e.roundDown(e.sub(last, first), panels));
       e.loop(grouped, last, 1, [&](Value panel) {
-        emitTailTile(piece, {few, 1, /*edge=*/false}, above, panel);
+        emitTailTile(piece, {few, 1, /*edge=*/false, /*whole=*/false}, above,
+                     panel);
       });
     });
   }
@@ -228,36 +275,49 @@ private:
 
   //===-- Micro-kernels
 
-  /// What is prefetched: of several row panels, each takes another part of one
+  /// What is prefetched: of several row panels, each takes another part of all
   /// of the next column panels, a quarter of f32, half of what is half as
   /// large. Where all is read once, all of the next column panels.
-  Value nextOf(const Tile &tile, const Piece &piece, Value right, Value part,
-               bool isWidened) {
-    if (tile.rows < mr || (storage != Storage::F32 && !isWidened)) {
-      Value behind =
-          e.at(right, e.mul(panelStride, tile.panels), elementOf(e, storage));
-      if (tile.rows == mr)
-        return behind;
-      // Whole tiles have fetched what the rows that are left read.
-      return e.select(e.less(piece.top, piece.wholeEnd), right, behind);
+  Value nextOf(const Tile &tile, const Piece &piece, Value panel, Value right,
+               Value part, bool isWidened) {
+    if (tile.whole && (storage == Storage::F32 || isWidened)) {
+      int64_t parts = storage == Storage::F32 ? 4 : 2;
+      Value from =
+          e.mul(e.mul(e.rem(part, parts), piece.count), panelColumns / parts);
+      return e.at(nextPanels(tile, piece, panel), from, elementOf(e, storage));
     }
-    int64_t parts = storage == Storage::F32 ? 4 : 2;
-    Value from =
-        e.mul(e.mul(e.rem(part, parts), piece.count), panelColumns / parts);
-    Value ahead = e.add(e.rem(e.div(part, parts), np), np);
-    return e.at(right, e.add(from, e.mul(ahead, panelStride)),
-                elementOf(e, storage));
+    Value behind =
+        e.at(right, e.mul(panelStride, tile.panels), elementOf(e, storage));
+    if (tile.whole)
+      return behind;
+    // Whole tiles have fetched what the rows that are left read.
+    return e.select(e.less(piece.top, piece.wholeEnd), right, behind);
   }
 
-  /// Multiplies one tile; behind the last k block comes the epilogue, by way of
-  /// a buffer.
-  void callTile(const Tile &tile, const Piece &piece, Value row, Value above,
-                Value panel, Value part, bool isWidened = false) {
-    Value left =
-        e.at(packed, e.add(e.add(e.mul(row, k), above), e.mul(piece.at, mr)));
-    row = e.add(row, above);
+  /// The panels to be read after these: behind the task's last ones come its
+  /// first ones at the next k block, at the end those of the task that follows.
+  Value nextPanels(const Tile &tile, const Piece &piece, Value panel) {
+    Value behind = e.add(panel, tile.panels);
+    Value isInside = e.less(behind, piece.panelEnd);
+    Value next = e.select(piece.last, behind, piece.panel);
+    Value at =
+        e.select(piece.last, e.constant(0), e.add(piece.at, piece.count));
+    next = e.select(isInside, behind, next);
+    at = e.select(isInside, piece.at, at);
+    Value offset = e.add(e.mul(next, panelStride), e.mul(at, panelColumns));
+    return e.at(weights, offset, elementOf(e, storage));
+  }
+
+  /// Multiplies one tile, `above` rows below the first one of a row panel;
+  /// behind the last k block comes the epilogue, by way of a buffer.
+  void callTile(const Tile &tile, const Piece &piece, Value rowPanel,
+                Value above, Value panel, bool isWidened = false) {
+    Value left = e.at(packed, e.add(e.add(e.mul(rowPanel, e.mul(k, mr)), above),
+                                    e.mul(piece.at, mr)));
+    Value row = e.add(rowPanels.firstRow(e, rowPanel), above);
+    Value part = e.sub(rowPanel, piece.top);
     Value right = rightOf(piece, panel);
-    Value next = nextOf(tile, piece, right, part, isWidened);
+    Value next = nextOf(tile, piece, panel, right, part, isWidened);
     Value stride = panelStride;
     if (isWidened) {
       right = scratch;
@@ -265,9 +325,11 @@ private:
     }
     Value column = e.mul(panel, panelColumns);
     Value out = e.at(result, e.add(e.mul(row, n), column));
-    Value wide = e.constant(tile.columns()), count = e.constant(tile.rows);
-    if (tile.rows == mr)
-      prefetchResult(tile, out);
+    Value wide = e.constant(tile.columns());
+    Value count = tile.whole ? rowPanels.height(e, rowPanel)
+                             : Value(e.constant(tile.rows));
+    if (tile.whole)
+      prefetchResult(tile, out, count);
     if (tile.edge)
       e.ifThenElse(
           piece.first, [] {},
@@ -275,12 +337,12 @@ private:
     // Between the k blocks, sums stand in the result.
     Value kept = tile.edge ? sumsBuffer : out,
           keptStride = tile.edge ? wide : n;
-    e.call(ensureTile(tile, isWidened ? Storage::F32 : storage),
-           {piece.count, left, right, stride, next,
-            e.select(piece.first, zeros, kept),
-            e.select(piece.first, e.constant(0), keptStride),
-            e.select(piece.last, sumsBuffer, kept),
-            e.select(piece.last, wide, keptStride), scratch});
+    callMicroKernel(tile, count, isWidened ? Storage::F32 : storage,
+                    {piece.count, left, right, stride, next, nextStride(),
+                     e.select(piece.first, zeros, kept),
+                     e.select(piece.first, e.constant(0), keptStride),
+                     e.select(piece.last, sumsBuffer, kept),
+                     e.select(piece.last, wide, keptStride), scratch});
     e.ifThenElse(
         piece.last,
         [&] {
@@ -295,12 +357,12 @@ private:
 
   /// The result's next tile is fetched while this one is multiplied: where
   /// there are several k blocks, it is read.
-  void prefetchResult(const Tile &tile, Value out) {
+  void prefetchResult(const Tile &tile, Value out, Value count) {
     e.ifThen(e.less(kc, k), [&] {
-      e.loop(e.constant(0), e.constant(mr), 1, [&](Value i) {
+      e.loop(e.constant(0), count, 1, [&](Value i) {
+        Value row = e.at(out, e.mul(e.add(i, count), n));
         for (int64_t p = 0; p < tile.panels; ++p)
-          e.prefetch(e.at(out, e.add(e.mul(e.add(i, mr), n), p * panelColumns)),
-                     /*write=*/false, 3);
+          e.prefetch(e.at(row, p * panelColumns), /*write=*/false, 3);
       });
     });
   }
@@ -322,19 +384,41 @@ private:
     e.call(name, {count, edgeColumns, from, fromStride, to, toStride});
   }
 
-  /// (count, left, right, panel stride, next, initial, its stride, sums, their
-  /// stride, scratch): the micro-kernel. One of a whole tile leaves in scratch
-  /// what it widens.
+  /// The micro-kernel for `count` rows.
+  void callMicroKernel(Tile tile, Value count, Storage read,
+                       ArrayRef<Value> arguments) {
+    int64_t most = tile.rows;
+    if (!tile.whole || RowPanels::lowest(mr) == most) {
+      e.call(ensureTile(tile, read), arguments);
+      return;
+    }
+    auto address = [&](int64_t few) {
+      tile.rows = few;
+      return e.address(ensureTile(tile, read), tileArguments());
+    };
+    Value kernel = address(most);
+    for (int64_t few = RowPanels::lowest(mr); few < most; ++few)
+      kernel = e.select(e.equal(count, e.constant(few)), address(few), kernel);
+    e.callAddress(kernel, arguments);
+  }
+
+  SmallVector<Type> tileArguments() const {
+    return {e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.i64,
+            e.ptr, e.i64, e.ptr, e.i64, e.ptr};
+  }
+
+  /// (count, left, right, panel stride, next, its panel stride, initial, its
+  /// stride, sums, their stride, scratch): the micro-kernel. One of a whole
+  /// tile leaves in scratch what it widens.
   std::string ensureTile(const Tile &shape, Storage read) {
-    std::string name = (prefix + "tile" + Twine(shape.rows) + "x" +
-                        Twine(shape.columns()) + "_panel" + Twine(mr))
-                           .str();
+    std::string name =
+        (prefix + (shape.whole ? "tile" : "few") + Twine(shape.rows) + "x" +
+         Twine(shape.columns()) + "_panel" + Twine(mr))
+            .str();
     if (read != Storage::F32)
       name += ("_" + storageName(read)).str();
-    e.ensure(
-        name,
-        {e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.ptr, e.i64, e.ptr, e.i64, e.ptr},
-        [&](ValueRange a) { emitTile(shape, read, a); });
+    e.ensure(name, tileArguments(),
+             [&](ValueRange a) { emitTile(shape, read, a); });
     return name;
   }
 
@@ -346,7 +430,7 @@ private:
     SmallVector<Value> sums;
     for (int64_t i = 0; i < shape.rows; ++i)
       for (int64_t c = 0; c < perRow; ++c)
-        sums.push_back(e.load(e.vector, address(a[5], a[6], i, c)));
+        sums.push_back(e.load(e.vector, address(a[6], a[7], i, c)));
     ProductTile tile;
     tile.rows = shape.rows;
     tile.panels = shape.panels;
@@ -357,18 +441,19 @@ private:
     tile.storage = read;
     tile.right = a[2];
     tile.panelStride = a[3];
-    if (shape.rows == mr && read != Storage::F32) {
-      tile.widened = a[9];
+    if (shape.whole && read != Storage::F32) {
+      tile.widened = a[10];
       tile.widenedStride = widenedStride(a[0]);
     }
     // Fewer rows read in more places at once, which is as good (measured).
     bool fetches = shape.rows >= (read == Storage::F32 ? 4 : 2);
-    tile.next = shape.rows == mr || fetches ? a[4] : Value();
-    tile.wholeNext = shape.rows < mr || read != Storage::F32;
+    tile.next = shape.whole || fetches ? a[4] : Value();
+    tile.nextStride = a[5];
+    tile.wholeNext = !shape.whole || read != Storage::F32;
     sums = emitProduct(e, tile, sums);
     for (int64_t i = 0; i < shape.rows; ++i)
       for (int64_t c = 0; c < perRow; ++c)
-        e.store(sums[i * perRow + c], address(a[7], a[8], i, c));
+        e.store(sums[i * perRow + c], address(a[8], a[9], i, c));
   }
 };
 

@@ -136,7 +136,7 @@ static void prefetchNext(Emitter &e, const ProductTile &tile, Value k, int64_t c
   Type element = elementOf(e, tile.storage);
   int64_t line = tile.storage == Storage::F32 ? 16 : 32; // elements
   for (int64_t p = 0; p < tile.panels; ++p) {
-    Value next = e.at(e.at(tile.next, e.mul(tile.panelStride, p), element), e.mul(k, panelColumns), element);
+    Value next = e.at(e.at(tile.next, e.mul(tile.nextStride, p)), e.mul(k, panelColumns), element);
     for (int64_t at = 0; at < count * panelColumns; at += line)
       e.prefetch(e.at(next, at, element), /*write=*/false, 2);
   }
@@ -147,17 +147,19 @@ SmallVector<Value> cpu::emitProduct(Emitter &e, const ProductTile &tile, ValueRa
   Value main = e.roundDown(tile.count, unroll);
   SmallVector<Value> sums = e.loop(e.constant(0), main, unroll, initial, [&](Value k, ValueRange carried) {
     SmallVector<Value> next(carried);
-    // The next panel is fetched while this one is multiplied: 16 floats, a cache line, every fourth k.
     if (tile.next && tile.wholeNext)
       prefetchNext(e, tile, k, unroll);
-    else if (tile.next)
-      e.prefetch(e.at(tile.next, e.mul(k, panelColumns / unroll)), /*write=*/false, 2);
-    if (tile.storage == Storage::BF16)
-      for (int64_t step = 0; step < unroll; step += 2)
-        emitPair(e, tile, k, step, next);
-    else
-      for (int64_t step = 0; step < unroll; ++step)
+    for (int64_t step = 0; step < unroll; ++step) {
+      // The next panels are fetched while these are multiplied, of each 16
+      // floats, a cache line, every fourth k: not all at once, or LLVM finds no
+      // registers for them.
+      if (int64_t every = std::max<int64_t>(1, unroll / tile.panels); tile.next && !tile.wholeNext && step % every == 0)
+        e.prefetch(e.at(e.at(tile.next, e.mul(tile.nextStride, step / every)), e.mul(k, panelColumns / unroll)), /*write=*/false, 3);
+      if (tile.storage != Storage::BF16)
         emitStep(e, tile, k, step, next);
+      else if (step % 2 == 0)
+        emitPair(e, tile, k, step, next);
+    }
     return next;
   });
   return e.loop(main, tile.count, 1, sums, [&](Value k, ValueRange carried) {

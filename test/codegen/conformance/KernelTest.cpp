@@ -325,6 +325,26 @@ TEST_P(Conformance, GemmNormPrologueActivationAndResidual) {
   }
 }
 
+/// Far below zero an activation is next to nothing: but never a number so small
+/// that the processor takes a hundred cycles for it.
+TEST_P(Conformance, ActivationsMakeNoDenormals) {
+  const Target &target = *findTarget(GetParam());
+  for (const char *activation : {"quick_gelu", "gelu", "silu", "sigmoid"}) {
+    SCOPED_TRACE(activation);
+    std::string x = type({0, 4}), w = type({16, 4}), y = type({0, 16});
+    std::vector<std::vector<float>> results;
+    checkStrategy(kernelText("gemm", "%x: " + x + ", %w: " + w, y,
+                             "%0 = vlm.linear %x, %w : (" + x + ", " + w +
+                                 ") -> " + y + "\n%y = vlm.activation " +
+                                 activation + " %0 : " + y),
+                  {{random({40, 4}, 1, -300, 300), random({16, 4}, 2)}}, target,
+                  "auto", &results);
+    ASSERT_EQ(results.size(), 1U);
+    for (float value : results[0])
+      ASSERT_NE(std::fpclassify(value), FP_SUBNORMAL) << value;
+  }
+}
+
 TEST_P(Conformance, GemmTakenRowsPositionsAndSqueeze) {
   std::string x = type({0, 9, 20}), i = type({0, 1}, "i32"), w = type({33, 20}),
               t = type({0, 1, 20}), l = type({0, 1, 33}), y = type({0, 33});
