@@ -133,6 +133,33 @@ static constexpr AbiField imageFields[] = {
     FIELD(vlm_abi_image, keeps_key)};
 STRUCT(image, vlm_abi_image)
 
+static constexpr AbiField rotaryFields[] = {
+    FIELD(vlm_abi_rotary, limit), FIELD(vlm_abi_rotary, numbers),
+    FIELD(vlm_abi_rotary, long_factors), FIELD(vlm_abi_rotary, size),
+    FIELD(vlm_abi_rotary, reserved)};
+STRUCT(rotary, vlm_abi_rotary)
+
+static constexpr AbiField rulesFields[] = {
+    FIELD(vlm_abi_rules, numbers),
+    FIELD(vlm_abi_rules, biased),
+    FIELD(vlm_abi_rules, biases),
+    FIELD(vlm_abi_rules, forbidden),
+    FIELD(vlm_abi_rules, forced_end),
+    FIELD(vlm_abi_rules, suppressed),
+    FIELD(vlm_abi_rules, first_suppressed),
+    FIELD(vlm_abi_rules, n_biased),
+    FIELD(vlm_abi_rules, n_forbidden),
+    FIELD(vlm_abi_rules, n_forced_end),
+    FIELD(vlm_abi_rules, n_suppressed),
+    FIELD(vlm_abi_rules, n_first_suppressed),
+    FIELD(vlm_abi_rules, forced_begin),
+    FIELD(vlm_abi_rules, ngram),
+    FIELD(vlm_abi_rules, prompt_ngram),
+    FIELD(vlm_abi_rules, min_tokens),
+    FIELD(vlm_abi_rules, min_new_tokens),
+    FIELD(vlm_abi_rules, decay_start)};
+STRUCT(rules, vlm_abi_rules)
+
 static constexpr AbiField generationFields[] = {
     FIELD(vlm_abi_generation, end_tokens),
     FIELD(vlm_abi_generation, n_end_tokens),
@@ -144,7 +171,9 @@ static constexpr AbiField generationFields[] = {
     FIELD(vlm_abi_generation, n_grid),
     FIELD(vlm_abi_generation, tile_size),
     FIELD(vlm_abi_generation, tile_features),
-    FIELD(vlm_abi_generation, grid_reserved)};
+    FIELD(vlm_abi_generation, max_length),
+    FIELD(vlm_abi_generation, rotary),
+    FIELD(vlm_abi_generation, rules)};
 STRUCT(generation, vlm_abi_generation)
 
 static constexpr AbiField modelFields[] = {

@@ -38,8 +38,8 @@ struct AbiStruct {
 };
 
 namespace abi {
-extern const AbiStruct generation, phase, kernel, term, size, maxSize, buffer,
-    step, tensor, symbol, trim, entry, level, image, model;
+extern const AbiStruct generation, rotary, rules, phase, kernel, term, size,
+    maxSize, buffer, step, tensor, symbol, trim, entry, level, image, model;
 } // namespace abi
 
 /// Makes the globals of one module.

@@ -266,13 +266,48 @@ static Constant *writeImage(AbiWriter &writer, const ImageTable &image) {
       .build();
 }
 
+static Constant *writeRotary(AbiWriter &writer, const RotaryTable &rotary) {
+  AbiRow row(writer, abi::rotary);
+  row.set("limit", static_cast<uint64_t>(rotary.limit))
+      .set("numbers", writer.floats("rotary_numbers", rotary.numbers))
+      .set("size", rotary.size);
+  if (!rotary.longFactors.empty())
+    row.set("long_factors", writer.floats("long_factors", rotary.longFactors));
+  return row.build();
+}
+
+static Constant *writeRules(AbiWriter &writer, const RulesTable &rules) {
+  AbiRow row(writer, abi::rules);
+  row.set("numbers", writer.floats("rules_numbers", rules.numbers))
+      .set("biased", writer.integers("biased", rules.biased))
+      .set("forbidden", writer.integers("forbidden", rules.forbidden))
+      .set("forced_end", writer.integers("forced_end", rules.forcedEnd))
+      .set("suppressed", writer.integers("suppressed", rules.suppressed))
+      .set("first_suppressed",
+           writer.integers("first_suppressed", rules.firstSuppressed))
+      .set("n_biased", rules.biased.size())
+      .set("n_forbidden", rules.forbidden.size())
+      .set("n_forced_end", rules.forcedEnd.size())
+      .set("n_suppressed", rules.suppressed.size())
+      .set("n_first_suppressed", rules.firstSuppressed.size())
+      .set("forced_begin", static_cast<uint64_t>(rules.forcedBegin))
+      .set("ngram", static_cast<uint64_t>(rules.ngram))
+      .set("prompt_ngram", static_cast<uint64_t>(rules.promptNgram))
+      .set("min_tokens", static_cast<uint64_t>(rules.minTokens))
+      .set("min_new_tokens", static_cast<uint64_t>(rules.minNewTokens))
+      .set("decay_start", static_cast<uint64_t>(rules.decayStart));
+  if (!rules.biases.empty())
+    row.set("biases", writer.floats("biases", rules.biases));
+  return row.build();
+}
+
 static Constant *writeGeneration(AbiWriter &writer,
                                  const GenerationTable &generation) {
   SmallVector<int64_t> ends(generation.endTokens.begin(),
                             generation.endTokens.end());
   ends.resize(VLM_ABI_MAX_END_TOKENS);
-  return AbiRow(writer, abi::generation)
-      .set("end_tokens", ArrayRef<int64_t>(ends))
+  AbiRow row(writer, abi::generation);
+  row.set("end_tokens", ArrayRef<int64_t>(ends))
       .set("n_end_tokens", generation.endTokens.size())
       .set("attended", generation.attended)
       .set("pad_token", generation.padToken)
@@ -282,7 +317,14 @@ static Constant *writeGeneration(AbiWriter &writer,
       .set("n_grid", generation.grid.size() / 2)
       .set("tile_size", generation.tileSize)
       .set("tile_features", generation.tileFeatures)
-      .build();
+      .set("max_length", generation.maxLength);
+  if (generation.rotary)
+    row.set("rotary",
+            writer.array("rotary", {writeRotary(writer, *generation.rotary)}));
+  if (generation.rules)
+    row.set("rules",
+            writer.array("rules", {writeRules(writer, *generation.rules)}));
+  return row.build();
 }
 
 static Constant *writeModel(AbiWriter &writer, const ModelTables &tables,

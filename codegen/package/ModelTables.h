@@ -99,16 +99,39 @@ struct ImageTable {
   bool keepsKey = false;
 };
 
+/// `vlm_abi_rotary`.
+struct RotaryTable {
+  int64_t limit = 0;
+  std::vector<float> numbers; ///< by VLM_ABI_ROTARY_*
+  std::vector<float> longFactors;
+  uint32_t size = 0;
+};
+
+/// `vlm_abi_rules`.
+struct RulesTable {
+  std::vector<float> numbers; ///< by VLM_ABI_*_PENALTY and DECAY_FACTOR
+  std::vector<int32_t> biased, forbidden; ///< length and ids of each
+  std::vector<float> biases;
+  std::vector<int32_t> forcedEnd, suppressed, firstSuppressed;
+  int32_t forcedBegin = -1;
+  int64_t ngram = 0, promptNgram = 0;
+  int64_t minTokens = 0, minNewTokens = 0;
+  int64_t decayStart = -1;
+};
+
 /// `vlm_abi_generation`.
 struct GenerationTable {
   std::vector<int64_t> endTokens;
   int64_t padToken = -1;
   int64_t imageToken = -1;
   int64_t maxNewTokens = 0;
-  uint32_t attended = 0; ///< VLM_ABI_ATTEND_*
+  uint32_t maxLength = 0;
+  uint32_t attended = 0;     ///< VLM_ABI_ATTEND_*
   std::vector<int32_t> grid; ///< n x 2
   int32_t tileSize = 0;
   int32_t tileFeatures = 0;
+  std::optional<RotaryTable> rotary;
+  std::optional<RulesTable> rules;
 };
 
 /// `vlm_abi_model`.

@@ -88,6 +88,67 @@ static GenerationTable makeGeneration(const spec::Generation &generation) {
   if (generation.has_image_token_id())
     table.imageToken = generation.image_token_id();
   table.maxNewTokens = generation.max_new_tokens();
+/// The frequencies of sequences that are longer than the library's code knows.
+static std::optional<RotaryTable> makeRotary(const spec::ModelSpec &model) {
+  for (const spec::Component &component : model.components()) {
+    const spec::RotaryEmbedding &rotary = component.decoder().rotary();
+    if (rotary.kind() != spec::RotaryEmbedding::DYNAMIC &&
+        rotary.kind() != spec::RotaryEmbedding::LONGROPE)
+      continue;
+    RotaryTable table;
+    table.limit = rotary.original_max_tokens();
+    table.numbers.resize(3);
+    table.numbers[VLM_ABI_ROTARY_THETA] = static_cast<float>(rotary.theta());
+    table.numbers[VLM_ABI_ROTARY_FACTOR] = static_cast<float>(rotary.factor());
+    table.numbers[VLM_ABI_ROTARY_SCALE] = static_cast<float>(
+        rotary.has_attention_scale() ? rotary.attention_scale() : 1);
+    table.longFactors.assign(rotary.long_factors().begin(),
+                             rotary.long_factors().end());
+    table.size = static_cast<uint32_t>(rotary.size());
+    return table;
+  }
+  return std::nullopt;
+}
+
+static std::vector<int32_t> listSequences(
+    const google::protobuf::RepeatedPtrField<spec::TokenRules::Sequence>
+        &sequences) {
+  std::vector<int32_t> list;
+  for (const spec::TokenRules::Sequence &sequence : sequences) {
+    list.push_back(sequence.ids_size());
+    list.insert(list.end(), sequence.ids().begin(), sequence.ids().end());
+  }
+  return list;
+}
+
+static RulesTable makeRules(const spec::TokenRules &rules) {
+  RulesTable table;
+  table.numbers.resize(3);
+  table.numbers[VLM_ABI_PROMPT_PENALTY] = static_cast<float>(
+      rules.has_prompt_penalty() ? rules.prompt_penalty() : 1);
+  table.numbers[VLM_ABI_REPETITION_PENALTY] = static_cast<float>(
+      rules.has_repetition_penalty() ? rules.repetition_penalty() : 1);
+  table.numbers[VLM_ABI_DECAY_FACTOR] =
+      static_cast<float>(rules.decay_factor());
+  table.biased = listSequences(rules.biased());
+  for (const spec::TokenRules::Sequence &sequence : rules.biased())
+    table.biases.push_back(static_cast<float>(sequence.bias()));
+  table.forbidden = listSequences(rules.forbidden());
+  table.forcedEnd.assign(rules.forced_end().begin(), rules.forced_end().end());
+  table.suppressed.assign(rules.suppressed().begin(), rules.suppressed().end());
+  table.firstSuppressed.assign(rules.first_suppressed().begin(),
+                               rules.first_suppressed().end());
+  if (rules.has_forced_begin())
+    table.forcedBegin = static_cast<int32_t>(rules.forced_begin());
+  table.ngram = rules.ngram();
+  table.promptNgram = rules.prompt_ngram();
+  table.minTokens = rules.min_tokens();
+  table.minNewTokens = rules.min_new_tokens();
+  if (rules.has_decay_start())
+    table.decayStart = rules.decay_start();
+  return table;
+}
+
   if (generation.attended() == spec::Generation::LATEST)
     table.attended = VLM_ABI_ATTEND_LATEST;
   if (generation.attended() == spec::Generation::ALL)
@@ -97,6 +158,7 @@ static GenerationTable makeGeneration(const spec::Generation &generation) {
   table.grid = makeGrid(generation.grid());
   table.tileSize = static_cast<int32_t>(generation.tile_size());
   table.tileFeatures = static_cast<int32_t>(generation.tile_features());
+  table.maxLength = static_cast<uint32_t>(generation.max_length());
   return table;
 }
 
@@ -106,6 +168,8 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
                                    const WeightsPlan &weights) {
   ModelTables tables;
   tables.name = inputs.name;
+  if (generation.has_rules())
+    table.rules = makeRules(generation.rules());
   tables.family = inputs.spec->family();
   tables.reference = inputs.reference;
   tables.weights = identity;
@@ -128,6 +192,8 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
     if (inputs.spec->text().unmasked_padding())
       tables.textFlags |= VLM_ABI_TEXT_UNMASKED;
   }
+  if (tables.generation)
+    tables.generation->rotary = makeRotary(*inputs.spec);
   return tables;
 }
 

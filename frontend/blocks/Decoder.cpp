@@ -2,7 +2,18 @@
 //
 // Entry `decode`: any tokens of any sequences, [1, N], at their places in a
 // cache, to the logits of the R tokens that `rows` names, [1, R, V]. A prompt
-// is one call or several; each new token is one more. Taps: `inputs_embeds`,
+// is one call or several; each new token is one more.
+//
+// Rotary positions that depend on how long a sequence is: transformers turns a
+// prompt by the frequencies of the prompt's length and each new token by those
+// of the length that it makes; keys in the cache stay as they are. So each
+// token has a length of its own: its prompt's, in whatever chunks that is run,
+// or its place + 1. The code has the frequencies of short sequences; tokens of
+// long ones take the row of `rotary`, cosines and sines, that `rotary_row`
+// names. Others' tokens in the same run change nothing, in contrast to a batch
+// of transformers, where the longest counts for all.
+//
+// Taps: `inputs_embeds`,
 // and `hidden_states` behind the last norm (and what leads to the head's size),
 // both [1, N, D]. Source: LlamaModel, MistralModel, Qwen2Model, Qwen3Model and,
 // for learned positions, LayerNorm and post-norm, OPTModel in transformers.
@@ -246,6 +257,7 @@ private:
 /// An input of numbers, one for each token or row.
 Value DecoderBuilder::column(llvm::StringRef what, llvm::StringRef size) {
   auto type =
+  Value longRows(Value shortTable);
       mlir::RankedTensorType::get({1, dynamic}, builder.types().getI32Type());
   return builder.argument(what, type, {"", size});
 }
@@ -382,6 +394,17 @@ void DecoderBuilder::build() {
     value = norm(value, name + ".final_norm");
   if (decoder.embedding_size())
     value = builder.linear(value, name + ".project_out", /*bias=*/false);
+/// Puts the given rows in the place of those of tokens of long sequences.
+Value DecoderBuilder::longRows(Value shortTable) {
+  Value given = builder.argument(
+      "rotary", builder.floats({dynamic, decoder.rotary().size()}), {"L", ""});
+  Value row = column("rotary_row", "N");
+  builder.range(-1, INT32_MAX);
+  builder.below("L");
+  builder.fill(-1);
+  return builder.mergeTokens(shortTable, given, row, name + ".rotary.long");
+}
+
   builder.tap("hidden_states", value);
   value = builder.takeTokens(value, rows, name + ".rows");
   builder.result(
@@ -390,6 +413,8 @@ void DecoderBuilder::build() {
                      /*bias=*/Value(),
                      name + (decoder.tied_head() ? ".tokens" : ".head")));
   builder.endEntry();
+    if (dependsOnLength(decoder.rotary()))
+      table = longRows(table);
 }
 
 static void build(const spec::ModelSpec &, const spec::Component &component,
@@ -401,3 +426,5 @@ extern const Block blockDecoder;
 const Block blockDecoder = {check, listWeights, listTaps, build};
 
 } // namespace vlmc
+  if (!decoder.has_position_offset() && dependsOnLength(decoder.rotary()))
+    symbols.push_back({"L", 1, 1, maxBatch});

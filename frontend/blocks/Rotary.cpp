@@ -19,6 +19,18 @@ static void checkPositive(const FaultSink &fault, std::string_view field,
     fault(field, "expected a positive number, found " + std::to_string(value));
 }
 
+static void checkFactors(const FaultSink &fault, std::string_view field,
+                         const google::protobuf::RepeatedField<double> &factors,
+                         int64_t count) {
+  if (factors.size() != count)
+    return fault(field, "expected " + std::to_string(count) +
+                            " numbers, half of what is turned of a head, "
+                            "found " +
+                            std::to_string(factors.size()));
+  for (double factor : factors)
+    checkPositive(fault, field, factor);
+}
+
 void checkRotary(const Message &rotary, int64_t headSize,
                  const FaultSink &fault) {
   auto inRotary = [&](std::string_view field, const std::string &message) {
@@ -31,7 +43,7 @@ void checkRotary(const Message &rotary, int64_t headSize,
   checkPositive(inRotary, "theta", rotary.theta());
   if (rotary.kind() != Message::DEFAULT)
     checkPositive(inRotary, "factor", rotary.factor());
-  if (rotary.kind() == Message::LLAMA3 || rotary.kind() == Message::YARN)
+  if (rotary.kind() > Message::LINEAR)
     checkRange(inRotary, "original_max_tokens", rotary.original_max_tokens(), 1,
                INT32_MAX);
   if (rotary.kind() == Message::LLAMA3 &&
@@ -40,6 +52,15 @@ void checkRotary(const Message &rotary, int64_t headSize,
              "expected more than low_frequency_factor " +
                  std::to_string(rotary.low_frequency_factor()) + ", found " +
                  std::to_string(rotary.high_frequency_factor()));
+  if (rotary.kind() == Message::DYNAMIC && rotary.size() < 4)
+    inRotary("size", "expected at least 4 for DYNAMIC, found " +
+                         std::to_string(rotary.size()));
+  if (rotary.kind() == Message::LONGROPE) {
+    checkFactors(inRotary, "short_factors", rotary.short_factors(),
+                 rotary.size() / 2);
+    checkFactors(inRotary, "long_factors", rotary.long_factors(),
+                 rotary.size() / 2);
+  }
 }
 
 /// Frequency i of Llama 3.1: long waves are stretched by the factor, short ones
@@ -100,7 +121,18 @@ std::vector<float> rotaryFrequencies(const Message &rotary) {
   }
   if (rotary.kind() == Message::YARN)
     applyYarn(rotary, frequencies);
+  if (rotary.kind() == Message::LONGROPE)
+    for (int i = 0; i < rotary.short_factors_size(); ++i) {
+      float power = std::pow(theta, static_cast<float>(2 * i) / size);
+      frequencies[static_cast<size_t>(i)] =
+          1 / (static_cast<float>(rotary.short_factors(i)) * power);
+    }
   return frequencies;
+}
+
+bool dependsOnLength(const Message &rotary) {
+  return rotary.kind() == Message::DYNAMIC ||
+         rotary.kind() == Message::LONGROPE;
 }
 
 double rotaryScale(const Message &rotary) {

@@ -18,8 +18,11 @@ void checkRotary(const spec::RotaryEmbedding &rotary, int64_t headSize,
                  const FaultSink &fault);
 
 /// size / 2 frequencies, in radians per place, as transformers computes them:
-/// in f32.
+/// in f32. Where they depend on the length, those of short sequences.
 std::vector<float> rotaryFrequencies(const spec::RotaryEmbedding &rotary);
+
+/// Whether sequences longer than original_max_tokens have other frequencies.
+bool dependsOnLength(const spec::RotaryEmbedding &rotary);
 
 /// The factor of cosines and sines.
 double rotaryScale(const spec::RotaryEmbedding &rotary);

@@ -9,6 +9,7 @@
 #include "frontend/families/Activations.h"
 #include "frontend/families/DualEncoder.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace vlmc {
@@ -136,8 +137,14 @@ static void readRotary(ConfigSection &decoder, const Json &values,
   const Json *scaling = decoder.object("rope_scaling");
   std::string name = given ? "rope_parameters" : "rope_scaling";
   static const Json none = Json::object();
-  const Json &found = given ? *given : scaling ? *scaling : none;
-  ConfigSection section(found, file, path + "." + name, log);
+  // A rope_scaling that says something goes first, as in transformers.
+  if (scaling && !scaling->empty())
+    name = "rope_scaling";
+  const Json &found = name == "rope_scaling" && scaling ? *scaling
+                      : given                           ? *given
+                                                        : none;
+  ConfigSection section(found, file, (path.empty() ? "" : path + ".") + name,
+                        log);
   rotary.set_theta(section.number("rope_theta", theta, 1e-6, 1e12));
   double part = decoder.number("partial_rotary_factor", 1, 1e-6, 1);
   part = section.number("partial_rotary_factor", part, 1e-6, 1);
@@ -145,11 +152,23 @@ static void readRotary(ConfigSection &decoder, const Json &values,
                   2 * 2);
   std::string old = section.string("type", "default");
   std::string kind = section.string("rope_type", old);
-  if (kind != "default")
-    rotary.set_factor(section.number("factor", 1, 1e-6, 1e6));
-  rotary.set_original_max_tokens(
-      section.optionalInteger("original_max_position_embeddings", 1, maxId)
-          .value_or(maxTokens));
+  // Beside the scaling, as Phi-3 has it, it goes first.
+  auto inside =
+      section.optionalInteger("original_max_position_embeddings", 1, maxId);
+  auto beside =
+      decoder.optionalInteger("original_max_position_embeddings", 1, maxId);
+  if (kind == "dynamic")
+    beside = inside = maxTokens;
+  rotary.set_original_max_tokens(beside   ? *beside
+                                 : inside ? *inside
+                                          : maxTokens);
+  if (kind != "default") {
+    double usual = kind == "longrope" || kind == "yarn"
+                       ? static_cast<double>(maxTokens) /
+                             static_cast<double>(rotary.original_max_tokens())
+                       : 1;
+    rotary.set_factor(section.number("factor", usual, 1e-6, 1e6));
+  }
   if (kind == "linear")
     rotary.set_kind(spec::RotaryEmbedding::LINEAR);
   else if (kind == "llama3") {
@@ -159,9 +178,10 @@ static void readRotary(ConfigSection &decoder, const Json &values,
     rotary.set_kind(spec::RotaryEmbedding::YARN);
     readYarn(section, found, rotary);
   } else if (kind != "default")
-    section.error("rope_type", "expected \"default\", \"linear\", \"llama3\" "
-                               "or \"yarn\", found \"" +
-                                   kind + "\"; others are not supported");
+    section.error("rope_type",
+                  "expected \"default\", \"dynamic\", \"linear\", \"llama3\", "
+                  "\"longrope\" or \"yarn\", found \"" +
+                      kind + "\"; others are not supported");
   section.finish();
 }
 
@@ -175,6 +195,43 @@ static void readSizes(ConfigSection &section, spec::Decoder &decoder) {
       section.integer("intermediate_size", 1, 1, maxFeatures));
   decoder.set_layers(section.integer("num_hidden_layers", 1, 1, 4096));
   decoder.set_heads(section.integer("num_attention_heads", 1, 1, maxFeatures));
+static void readFactors(ConfigSection &section, const std::string &key,
+                        int64_t count,
+                        google::protobuf::RepeatedField<double> &factors) {
+  const Json *given = section.find(key);
+  auto isPositive = [](const Json &each) {
+    return each.is_number() && each.get<double>() > 0;
+  };
+  if (!given || !given->is_array() ||
+      given->size() != static_cast<size_t>(count) ||
+      !std::ranges::all_of(*given, isPositive))
+    return section.error(
+        key,
+        "expected " + std::to_string(count) +
+            " positive numbers, half of what is turned of a head, found " +
+            (!given              ? "nothing"
+             : given->is_array() ? std::to_string(given->size()) + " values"
+                                 : describe(*given)) +
+            "; mend the file");
+  for (const Json &each : *given)
+    factors.Add(each.get<double>());
+}
+
+/// cos and sin are scaled by how much longer the context has become.
+static void readLongRope(ConfigSection &section,
+                         spec::RotaryEmbedding &rotary) {
+  readFactors(section, "short_factor", rotary.size() / 2,
+              *rotary.mutable_short_factors());
+  readFactors(section, "long_factor", rotary.size() / 2,
+              *rotary.mutable_long_factors());
+  double factor = rotary.factor();
+  auto original = static_cast<double>(rotary.original_max_tokens());
+  double usual =
+      factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original));
+  double given = section.number("attention_factor", 0, 0, 1e6);
+  rotary.set_attention_scale(given > 0 ? given : usual);
+}
+
   decoder.set_kv_heads(
       section.optionalInteger("num_key_value_heads", 1, maxFeatures)
           .value_or(decoder.heads()));
@@ -207,6 +264,11 @@ static bool readFlag(ConfigSection &section, const Json &values,
 
 /// Which layers have the window, by layer_types or by their number.
 static void readWindow(ConfigSection &section, const Json &values,
+  } else if (kind == "dynamic") {
+    rotary.set_kind(spec::RotaryEmbedding::DYNAMIC);
+  } else if (kind == "longrope") {
+    rotary.set_kind(spec::RotaryEmbedding::LONGROPE);
+    readLongRope(section, rotary);
                        const DecoderClass &decoderClass,
                        spec::Decoder &decoder) {
   int64_t window =
@@ -255,8 +317,13 @@ DecoderFacts readDecoder(const Json &config, const std::string &file,
   readSizes(section, decoder);
   readRotary(section, values, decoder.head_size(), decoder.max_tokens(), file,
              path, log, *decoder.mutable_rotary());
-  bool bias =
-      found->hasBiasKeys && readFlag(section, values, "attention_bias", false);
+  // `dynamic` is made for sequences that are so many times as long.
+  if (decoder.rotary().kind() == spec::RotaryEmbedding::DYNAMIC)
+    decoder.set_max_tokens(std::min(
+        maxId, static_cast<int64_t>(static_cast<double>(decoder.max_tokens()) *
+                                    std::max(1.0, decoder.rotary().factor()))));
+  bool bias = (found->hasBiasKeys || found->hasAttentionBias) &&
+              readFlag(section, values, "attention_bias", false);
   decoder.set_query_bias(found->queryBias || bias);
   decoder.set_output_bias(bias);
   decoder.set_mlp_bias(found->hasBiasKeys &&

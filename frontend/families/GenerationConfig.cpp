@@ -6,6 +6,8 @@
 //===----------------------------------------------------------------------===//
 #include "frontend/families/GenerationConfig.h"
 
+#include "frontend/families/DualEncoder.h"
+
 #include <algorithm>
 #include <filesystem>
 
@@ -111,7 +113,10 @@ static void readLengths(ConfigSection &file, spec::TokenRules &rules) {
   rules.set_prompt_ngram(
       file.integer("encoder_no_repeat_ngram_size", 0, 0, maxId));
   rules.set_min_tokens(file.integer("min_length", 0, 0, maxId));
-  rules.set_min_new_tokens(file.integer("min_new_tokens", 0, 0, maxId));
+  if (auto least = file.optionalInteger("min_new_tokens", 0, maxId)) {
+    rules.set_min_new_tokens(*least);
+    rules.set_min_tokens(0); // which it replaces
+  }
   const Json *decay = file.find("exponential_decay_length_penalty");
   if (!decay)
     return;

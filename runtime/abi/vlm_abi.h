@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { VLM_ABI_VERSION = 6, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
+enum { VLM_ABI_VERSION = 7, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
 
 /* Alignment in bytes of arena slots, per-thread scratch and packed weights. */
 enum { VLM_ABI_ALIGNMENT = 64 };
@@ -217,6 +217,41 @@ enum { VLM_ABI_ATTEND_LATEST = 1, VLM_ABI_ATTEND_ALL = 2, VLM_ABI_ATTEND_UNTIL_E
 
 /* What a model that generates text says of its tokens. */
 enum { VLM_ABI_MAX_END_TOKENS = 8 };
+/* Rotary positions whose frequencies depend on how long a sequence is. The library has those of sequences of up to `limit` tokens; a longer one's
+ * cosines and sines are the rows of the entry's input `rotary` that `rotary_row` names, computed by the runtime. */
+enum { VLM_ABI_ROTARY_THETA = 0, VLM_ABI_ROTARY_FACTOR = 1, VLM_ABI_ROTARY_SCALE = 2 };
+typedef struct vlm_abi_rotary {
+  int64_t limit;
+  const float *numbers;      /* by VLM_ABI_ROTARY_*: theta, how much it grows with the length, the factor of cosines and sines */
+  const float *long_factors; /* [size / 2], by which frequencies are divided; NULL: theta grows with the length instead */
+  uint32_t size;             /* of a head's features that are turned */
+  uint32_t reserved;
+} vlm_abi_rotary;
+
+/* What changes the logits before a token is chosen, in the order in which it does: see spec::TokenRules. Sequences are their length, then their ids,
+ * one behind the other. */
+enum { VLM_ABI_PROMPT_PENALTY = 0, VLM_ABI_REPETITION_PENALTY = 1, VLM_ABI_DECAY_FACTOR = 2 };
+typedef struct vlm_abi_rules {
+  const float *numbers; /* by VLM_ABI_*_PENALTY and DECAY_FACTOR; penalties of 1 change nothing */
+  const int32_t *biased;
+  const float *biases; /* one for each sequence */
+  const int32_t *forbidden;
+  const int32_t *forced_end;
+  const int32_t *suppressed;
+  const int32_t *first_suppressed;
+  uint32_t n_biased; /* integers, as all of these */
+  uint32_t n_forbidden;
+  uint32_t n_forced_end;
+  uint32_t n_suppressed;
+  uint32_t n_first_suppressed;
+  int32_t forced_begin; /* -1: none */
+  int64_t ngram;        /* 0: any may stand twice */
+  int64_t prompt_ngram;
+  int64_t min_tokens;
+  int64_t min_new_tokens;
+  int64_t decay_start; /* -1: never */
+} vlm_abi_rules;
+
 typedef struct vlm_abi_generation {
   int64_t end_tokens[VLM_ABI_MAX_END_TOKENS];
   uint32_t n_end_tokens;
@@ -228,7 +263,9 @@ typedef struct vlm_abi_generation {
   uint32_t n_grid;
   int32_t tile_size;      /* side of a tile in pixels */
   int32_t tile_features;  /* and in features */
-  uint32_t grid_reserved;
+  uint32_t max_length;    /* of prompt and answer, where neither a request nor max_new_tokens says it; 0: no such number */
+  const vlm_abi_rotary *rotary; /* NULL: lengths change no frequencies */
+  const vlm_abi_rules *rules;   /* NULL: logits stay as they are */
 } vlm_abi_generation;
 
 typedef struct vlm_abi_model {
@@ -267,7 +304,9 @@ static_assert(sizeof(vlm_abi_trim) == 24, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_entry) == 96, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_image) == 96, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_generation) == 120, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_rotary) == 32, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_rules) == 120, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_generation) == 136, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_model) == 168, "codegen/package writes this layout");
 #endif
 

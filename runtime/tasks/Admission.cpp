@@ -102,6 +102,14 @@ int64_t Engine::common(const Slot &slot, const Prompt &next) const {
     if (i >= slot.pictures.size() ||
         slot.pictures[i].key != next.pictures[i].key)
       same = std::min(same, next.pictures[i].begin);
+  // Keys that were turned by other frequencies do not serve. Those of the
+  // answer were turned by lengths up to the last one.
+  if (!decoder.isSameLength(slot.promptLength, next.size()))
+    return 0;
+  if (!decoder.isSameLength(int64_t(slot.ids.size()), next.size()))
+    same = std::min(same, slot.promptLength);
+  // Tokens that see each other are the same only where all of them are.
+    same = 0;
   // The logits behind the last token are wanted.
   bool hasLogits = same == next.size() && same == int64_t(slot.ids.size()) &&
                    !slot.logits.empty();
@@ -226,6 +234,7 @@ bool Engine::admit(Job &job) {
   if (!keepsLogits)
     giveUp(slot.logits);
   slot.isBusy = true;
+  slot.promptLength = int64_t(slot.ids.size());
   job.slots = {base};
   while (job.slots.size() < count) {
     int32_t next = oldestIdle(base);

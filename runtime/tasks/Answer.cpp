@@ -18,11 +18,10 @@ GenerateOptions::GenerateOptions(const vlm_generate_options_t *given) {
   values.stops = nullptr; // which the caller may free
 }
 
-int64_t GenerateOptions::most(const vlm_abi_generation &facts) const {
-  constexpr int64_t usual = 20;
-  return values.max_new_tokens  ? values.max_new_tokens
-         : facts.max_new_tokens ? facts.max_new_tokens
-                                : usual;
+int64_t GenerateOptions::most(const vlm_abi_generation &facts,
+                              int64_t promptTokens) const {
+  return values.max_new_tokens ? values.max_new_tokens
+                               : usualNewTokens(facts, promptTokens);
 }
 
 vlm_status_t *checkOptions(const vlm_generate_options_t &options) {
@@ -90,14 +89,18 @@ Answer::Answer(const PromptReader &reader, const GenerateOptions &options,
                int64_t number, const std::vector<int64_t> &ids,
                int64_t maxTokens, Listener listener)
     : reader(reader), options(options), number(number),
-      most(options.most(*reader.facts)), maxTokens(maxTokens),
-      listener(listener), sampler(seeded(options.values, number)),
+      most(options.most(*reader.facts, int64_t(ids.size()))),
+      maxTokens(maxTokens), listener(listener),
+      processors(*reader.facts, int64_t(ids.size()), most),
+      sampler(seeded(options.values, number)),
       stream(
           [this](const std::vector<int32_t> &all, std::string &text) {
             return decodeText(this->reader.tokenizer.get(), all, text);
           },
           options.stops) {
   sampler.hold(ids);
+  if (options.values.repetition_penalty != 0)
+    processors.leaveRepetition();
   if (int64_t(ids.size()) >= maxTokens)
     end(VLM_END_CONTEXT);
 }
@@ -135,6 +138,7 @@ vlm_status_t *Answer::finish(vlm_end_t reason) {
 vlm_status_t *Answer::take(std::span<const float> logits,
                            std::vector<int64_t> &ids) {
   scores.assign(logits.begin(), logits.end());
+  processors.apply(ids, scores);
   int64_t id = sampler.choose(scores);
   ids.push_back(id);
   ++count;

@@ -13,6 +13,7 @@
 #ifndef VLMC_RUNTIME_TASKS_ANSWER_H
 #define VLMC_RUNTIME_TASKS_ANSWER_H
 
+#include "runtime/tasks/LogitsProcessors.h"
 #include "runtime/tasks/Prompt.h"
 #include "runtime/tasks/Sampler.h"
 #include "runtime/tasks/TextStream.h"
@@ -33,8 +34,8 @@ struct GenerateOptions {
   bool wantsLogprobs() const {
     return values.logprobs || values.top_logprobs || values.prompt_logprobs;
   }
-  /// The length of an answer. `facts`: what the checkpoint says.
-  int64_t most(const vlm_abi_generation &facts) const;
+  /// The length of an answer to a prompt. `facts`: what the checkpoint says.
+  int64_t most(const vlm_abi_generation &facts, int64_t promptTokens) const;
 };
 
 /// Who is told.
@@ -86,6 +87,7 @@ private:
   const GenerateOptions &options;
   const int64_t number, most, maxTokens;
   Listener listener;
+  LogitsProcessors processors;
   Sampler sampler;
   TextStream stream;
   std::vector<float> scores; ///< a copy that the sampler changes

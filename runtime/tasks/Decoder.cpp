@@ -9,6 +9,7 @@ namespace vlmc::rt {
 vlm_status_t *Decoder::open(const PromptReader &reader, int64_t sequences,
                             int64_t maxTokens) {
   facts = reader.facts;
+  rotary = LongRotary(facts->rotary);
   if (vlm_status_t *status =
           entry.find(reader.model, "decode", "generate text"))
     return status;
@@ -214,7 +215,11 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
     for (int64_t i = 0; i < count; ++i) {
       if (slice.wantsAll || i + 1 == count)
         rows.push_back(int32_t(ids.size()));
-      ids.push_back(slice.ids[size_t(i)]);
+      // The placeholder of a picture may be no word of the vocabulary.
+      int64_t id = slice.ids[size_t(i)];
+      ids.push_back(id == facts->image_token && id >= words ? 0 : id);
+      rotary.add(slice.first + i, slice.length);
+  rotary.clear();
       sequence.push_back(slice.sequence);
       position.push_back(int32_t(slice.first + i));
     }
@@ -250,6 +255,13 @@ vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, size_t &work,
       denseTensor("sequence", VLM_I32, nullptr, 2, all),
       denseTensor("position", VLM_I32, nullptr, 2, all),
       denseTensor("rows", VLM_I32, nullptr, 2, wanted)};
+  if (rotary.isNeeded()) {
+    std::vector<float> &values = rotary.rows();
+    int64_t dims[] = {int64_t(values.size()) / rotary.size(), rotary.size()};
+    in.push_back(denseTensor("rotary", VLM_F32, values.data(), 2, dims));
+    in.push_back(
+        denseTensor("rotary_row", VLM_I32, rotary.row().data(), 2, tokens));
+  }
   if (pictureCache) {
     // As if every token were a picture would be far too much: one is counted.
     int64_t dims[] = {1, pictureRows, featureWidth};
@@ -273,3 +285,8 @@ vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, size_t &work,
 }
 
 } // namespace vlmc::rt
+  if (rotary.isNeeded()) {
+    int64_t dims[] = {tokens, rotary.size()};
+    in.push_back(denseTensor("rotary", VLM_F32, nullptr, 2, dims));
+    in.push_back(denseTensor("rotary_row", VLM_I32, nullptr, 2, all));
+  }

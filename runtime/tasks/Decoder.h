@@ -13,6 +13,7 @@
 #ifndef VLMC_RUNTIME_TASKS_DECODER_H
 #define VLMC_RUNTIME_TASKS_DECODER_H
 
+#include "runtime/tasks/LongRotary.h"
 #include "runtime/tasks/Prompt.h"
 #include "runtime/tasks/Requests.h"
 
@@ -26,6 +27,9 @@ struct Slice {
   int32_t sequence = 0;
   int64_t first = 0;
   std::span<const int64_t> ids;
+  /// Of the sequence that transformers would run them in: the whole prompt, or
+  /// what is there with an answer's last token.
+  int64_t length = 0;
   /// Those of the whole sequence; their features are there.
   std::span<const Picture> pictures;
   /// Whether the logits behind each token are wanted, or behind the last alone.
@@ -62,6 +66,12 @@ public:
   int64_t words = 0;        ///< of the vocabulary
   int64_t featureWidth = 0; ///< 0: it takes no pictures
   int64_t mostTokens = 0;   ///< of one run
+  /// Whether keys of tokens that were run in a sequence of one length serve one
+  /// of another.
+  bool isSameLength(int64_t length, int64_t other) const {
+    return rotary.isSame(length, other);
+  }
+
 
 private:
   vlm_status_t *findInputs();
@@ -90,3 +100,4 @@ private:
 } // namespace vlmc::rt
 
 #endif // VLMC_RUNTIME_TASKS_DECODER_H
+  LongRotary rotary;

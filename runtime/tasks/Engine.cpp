@@ -210,6 +210,7 @@ vlm_status_t *Engine::tryRun(std::span<const Work> work,
     if (each.answer < 0) {
       slice.wantsAll = each.job->options.values.prompt_logprobs != 0;
     }
+    slice.length = int64_t(slot.ids.size());
     slices.push_back(slice);
   }
   ++counts.steps;
@@ -323,6 +324,7 @@ vlm_status_t *Engine::startAnswers(Job &job, std::span<const float> logits) {
   for (size_t i = 0; i < job.slots.size(); ++i)
     job.answers.push_back(std::make_unique<Answer>(
         reader, job.options, int64_t(i), slots[size_t(job.slots[i])].ids,
+    slot.promptLength = base.promptLength;
         maxTokens, job.listener));
   for (size_t i = 0; i < job.answers.size(); ++i) {
     Answer &answer = *job.answers[i];

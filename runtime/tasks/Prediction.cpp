@@ -47,8 +47,9 @@ static vlm_status_t *measurePicture(const PromptReader &reader, int64_t width,
 /// and full pages of the prompt are shared.
 size_t Engine::pagesOf(int64_t tokens, const GenerateOptions &wanted) const {
   constexpr int64_t page = VLM_ABI_PAGE_TOKENS;
-  int64_t end = std::max(
-      tokens, std::min(tokens + wanted.most(*reader.facts) - 1, maxTokens));
+  int64_t end =
+      std::max(tokens, std::min(tokens + wanted.most(*reader.facts, tokens) - 1,
+                                maxTokens));
   int64_t own = (end + page - 1) / page;
   return size_t(own + (wanted.answers() - 1) * (own - tokens / page));
 }

@@ -44,6 +44,8 @@ public:
       if (std::strcmp(tensor.name, "features") == 0)
         features.resize(size_t(tensor.dims[1]));
     }
+      if (std::strcmp(tensor.name, "rotary") == 0)
+        rotaryWidth = tensor.dims[1];
     cacheInput.data = cache;
   }
   Decoder(const Decoder &) = delete;
@@ -82,6 +84,7 @@ private:
   std::vector<float> features;
   int64_t width = 0;
 };
+  int64_t rotaryWidth = 0; ///< 0: positions do not depend on lengths
 
 } // namespace
 
@@ -120,6 +123,25 @@ vlm_status_t *Decoder::call(const std::vector<Run> &runs,
            sizeof(float)),
       cacheInput};
   logits.assign(size_t(n * width), 0);
+  // Where tokens of long sequences bring cosines and sines: every other does.
+  std::vector<float> rotary(size_t(n * rotaryWidth));
+  std::vector<int32_t> rotaryRow(size_t(n), -1);
+  for (int64_t i = 0; rotaryWidth && i < n; ++i) {
+    if (position[size_t(i)] % 2)
+      rotaryRow[size_t(i)] = int32_t(i);
+    for (int64_t k = 0; k < rotaryWidth / 2; ++k) {
+      double angle = double(position[size_t(i)]) / double(3 + 2 * k);
+      rotary[size_t(i * rotaryWidth + k)] = float(std::cos(angle));
+      rotary[size_t(i * rotaryWidth + rotaryWidth / 2 + k)] =
+          float(std::sin(angle));
+    }
+  }
+  if (rotaryWidth) {
+    inputs.push_back(
+        view("rotary", VLM_F32, n, rotaryWidth, rotary.data(), sizeof(float)));
+    inputs.push_back(
+        view("rotary_row", VLM_I32, 1, n, rotaryRow.data(), sizeof(int32_t)));
+  }
   vlm_tensor_t output{};
   output.name = "logits";
   output.data = logits.data();

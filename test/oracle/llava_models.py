@@ -122,6 +122,105 @@ CASES = {
         "top": dict(vision_feature_layer=-2, vision_feature_select_strategy="default"),
         "prompts": [[15]],
     },
+    # Answers that cross the length from which on frequencies are others, and
+    # prompts that begin beyond it.
+    "dynamic": {
+        "about": "rotary positions whose base grows with the length; v4 keys",
+        "fresh": True,
+        "layout": "v4",
+        "store": "f32",
+        "vision": dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+                       num_attention_heads=2, image_size=28, patch_size=14),
+        "text": dict(model_type="llama", hidden_size=32, intermediate_size=40,
+                     num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                     vocab_size=80, max_position_embeddings=32, rms_norm_eps=1e-5,
+                     rope_theta=20000.0, rope_scaling=dict(type="dynamic", factor=16.0)),
+        "top": dict(vision_feature_layer=-1),
+        "prompts": [[23], [47]],
+    },
+    "longrope": {
+        "about": "rotary positions with factors for short and for long sequences; v5 keys",
+        "fresh": True,
+        "layout": "v5",
+        "store": "f32",
+        "vision": dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+                       num_attention_heads=2, image_size=28, patch_size=14),
+        "text": dict(model_type="mistral", hidden_size=32, intermediate_size=40,
+                     num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1,
+                     head_dim=12, vocab_size=80, max_position_embeddings=512, rms_norm_eps=1e-6,
+                     sliding_window=None,
+                     rope_parameters=dict(
+                         rope_type="longrope", rope_theta=10000.0,
+                         original_max_position_embeddings=24,
+                         short_factor=[1.0, 1.05, 1.1, 1.3, 1.7, 2.0],
+                         long_factor=[1.2, 1.9, 3.0, 5.5, 8.0, 11.0])),
+        "top": dict(vision_feature_layer=-1),
+        "prompts": [[18], [52]],
+    },
+    "longrope-beside": {
+        "about": "the same with a factor of cosines, the original length beside the scaling",
+        "fresh": True,
+        "layout": "v4",
+        "store": "bf16",
+        "vision": dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+                       num_attention_heads=2, image_size=28, patch_size=14),
+        "text": dict(model_type="qwen2", hidden_size=48, intermediate_size=40,
+                     num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=3,
+                     vocab_size=80, max_position_embeddings=512, rms_norm_eps=1e-6,
+                     rope_theta=50000.0, original_max_position_embeddings=30,
+                     rope_scaling=dict(
+                         rope_type="longrope", factor=4.0, attention_factor=1.15,
+                         short_factor=[1.0, 1.0, 1.1, 1.2, 1.4, 1.5, 1.8, 2.0],
+                         long_factor=[1.1, 1.5, 2.0, 3.0, 4.0, 6.0, 7.0, 9.0])),
+        "top": dict(vision_feature_layer=-2),
+        "prompts": [[25], [40]],
+    },
+    "linear": {
+        "about": "the first LLaVA: the projector is one matrix with a bias",
+        "linear": True,
+        "layout": "v4",
+        "store": "f16",
+        "vision": dict(hidden_size=20, intermediate_size=32, num_hidden_layers=2,
+                       num_attention_heads=2, image_size=28, patch_size=14),
+        "text": dict(model_type="llama", hidden_size=24, intermediate_size=40,
+                     num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+                     vocab_size=80, max_position_embeddings=512, rms_norm_eps=1e-5),
+        "top": dict(vision_feature_layer=-2),
+        "prompts": [[12], [30]],
+    },
+    # What generation_config.json says of the choice of tokens.
+    "rules-repeats": {
+        "about": "penalties of tokens that are there, n-grams, suppressed tokens, the least length",
+        "generation": dict(max_new_tokens=14, eos_token_id=[46, 33], repetition_penalty=1.4,
+                           encoder_repetition_penalty=0.8, no_repeat_ngram_size=2,
+                           encoder_no_repeat_ngram_size=3, suppress_tokens=[41, 9, 23],
+                           begin_suppress_tokens=[8, 16, 34], min_length=30, min_new_tokens=8),
+        "layout": "v4",
+        "store": "f32",
+        "vision": dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+                       num_attention_heads=2, image_size=28, patch_size=14),
+        "text": dict(model_type="llama", hidden_size=32, intermediate_size=40,
+                     num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+                     vocab_size=60, max_position_embeddings=512, rms_norm_eps=1e-5),
+        "top": dict(vision_feature_layer=-1),
+        "prompts": [[9], [21]],
+    },
+    "rules-ends": {
+        "about": "forbidden and favoured words, a forced end, ends that grow likelier, max_length",
+        "generation": dict(max_length=34, eos_token_id=[55, 13], forced_eos_token_id=[57],
+                           bad_words_ids=[[31], [19, 39], [26, 29, 4], [55]],
+                           sequence_bias=[[[48], -3.0], [[19, 56], 4.0], [[50], 0.5]],
+                           exponential_decay_length_penalty=[6, 1.2]),
+        "layout": "v4",
+        "store": "f32",
+        "vision": dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+                       num_attention_heads=2, image_size=28, patch_size=14),
+        "text": dict(model_type="llama", hidden_size=32, intermediate_size=40,
+                     num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+                     vocab_size=60, max_position_embeddings=512, rms_norm_eps=1e-5),
+        "top": dict(vision_feature_layer=-1),
+        "prompts": [[9], [21]],
+    },
 }  # fmt: skip
 
 
@@ -170,7 +269,11 @@ def write_model(name, case, folder):
     write_json(folder / "config.json", config)
     write_json(
         folder / "generation_config.json",
-        {"eos_token_id": [2, 3], "pad_token_id": 0, "max_new_tokens": NEW_TOKENS},
+        {
+            "eos_token_id": [2, 3],
+            "pad_token_id": 0,
+            **case.get("generation", {"max_new_tokens": NEW_TOKENS}),
+        },
     )
     side = case["vision"]["image_size"]
     write_json(
@@ -190,6 +293,8 @@ def write_model(name, case, folder):
     for key, value in model.state_dict().items():
         if tied and key.startswith("lm_head"):
             continue
+        if "linear" in case and "linear_2" in key:
+            continue
         data = random_weight(key, tuple(value.shape), name).astype(np.float32)
         tensors[stored_name(key, case["layout"])] = torch.tensor(data).to(dtype[case["store"]])
     save_file(tensors, str(folder / "model.safetensors"), {"format": "pt"})
@@ -206,8 +311,15 @@ def load_model(folder):
         attn_implementation="eager",
         output_loading_info=True,
     )
+    # The first LLaVA's projector (arXiv:2304.08485) is one matrix and has no
+    # class: transformers' own is left with its first layer alone, and what
+    # stands behind that passes values on. Its file lacks the second layer.
+    missing = [k for k in info["missing_keys"] if "linear_2" not in k]
+    if missing != list(info["missing_keys"]):
+        model.model.multi_modal_projector.act = torch.nn.Identity()
+        model.model.multi_modal_projector.linear_2 = torch.nn.Identity()
     surplus = [k for k in info["unexpected_keys"] if not k.endswith("position_ids")]
-    if info["missing_keys"] or surplus or info["mismatched_keys"]:
+    if missing or surplus or info["mismatched_keys"]:
         raise SystemExit(f"{folder}: does not load: {info}")
     return model.eval()
 
@@ -227,7 +339,7 @@ def prompt(g, case, lengths, tokens):
     return ids, mask
 
 
-def run(model, inputs):
+def run(model, inputs, limit):
     """What `vlmc run` writes for the task `generate`, given the inputs."""
     torch = quiet_torch()
     given = {k: torch.from_numpy(v.astype(np.int64) if v.dtype == np.uint8 else v)
@@ -236,7 +348,7 @@ def run(model, inputs):
     position = (mask.cumsum(1) - 1).clamp(min=0)
     with torch.no_grad():
         got = model(**given, position_ids=position, output_hidden_states=True)
-        chosen = model.generate(**given, do_sample=False, max_new_tokens=NEW_TOKENS)
+        chosen = model.generate(**given, do_sample=False, **limit)
     out = {
         "logits": got.logits,
         "inputs_embeds": got.hidden_states[0],
@@ -265,8 +377,10 @@ def make_case(name, root):
         tokens -= 1  # no class token
     g = rng("llava-inputs", name)
     inputs, golden, cases = {}, {}, []
+    limit = {} if "generation" in case else {"max_new_tokens": NEW_TOKENS}
     plan = [(f"prompt{i}", p, tokens) for i, p in enumerate(case["prompts"])]
-    if len(case["prompts"]) > 1:
+    # A batch of transformers has the frequencies of its longest row.
+    if len(case["prompts"]) > 1 and "fresh" not in case:
         plan.append(("batch", [p[0] for p in case["prompts"]], tokens))
     if name == "qwen3":
         plan.append(("words", [11], 0))
@@ -277,9 +391,11 @@ def make_case(name, root):
             shape = (len(lengths), 3, *[case["vision"]["image_size"]] * 2)
             one["pixel_values"] = g.standard_normal(shape).astype(np.float32)
         inputs.update({f"{what}.{k}": v for k, v in one.items()})
-        golden.update({f"{what}.{k}": v for k, v in run(model, one).items()})
+        if "fresh" in case:  # its frequencies are those of the prompt before
+            model = load_model(out / "model")
+        golden.update({f"{what}.{k}": v for k, v in run(model, one, limit).items()})
         cases.append({"name": what, "task": "generate", "tensors": "inputs.safetensors",
-                      "prefix": f"{what}.", "max_new_tokens": NEW_TOKENS})  # fmt: skip
+                      "prefix": f"{what}.", **limit})  # fmt: skip
     write_safetensors(out / "inputs.safetensors", inputs)
     write_safetensors(out / "golden-tensors.safetensors", golden)
     write_json(

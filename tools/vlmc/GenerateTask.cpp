@@ -1,6 +1,8 @@
 //===- GenerateTask.cpp - Language models: prompts to text ----------------===//
 #include "tools/vlmc/GenerateTask.h"
 
+#include "runtime/tasks/LogitsProcessors.h"
+#include "runtime/tasks/LongRotary.h"
 #include "tools/vlmc/Entries.h"
 #include "tools/vlmc/MatchTask.h"
 #include "tools/vlmc/Tiles.h"
@@ -271,6 +273,17 @@ std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
   return check(
       vlm_entry_run(entry, in.data(), in.size(), out.data(), out.size()));
 }
+  rt::LongRotary rotary(facts.rotary);
+  for (int32_t place : places)
+    rotary.add(place, run.position + count);
+  if (rotary.isNeeded()) {
+    int64_t size = rotary.size();
+    std::vector<float> &values = rotary.rows();
+    inputs["rotary"] = HostTensor::of(
+        VLM_F32, {int64_t(values.size()) / size, size}, values.data());
+    inputs["rotary_row"] =
+        HostTensor::of(VLM_I32, {1, count}, rotary.row().data());
+  }
 
 /// Puts a prompt's rows into the tensor of the batch, at their columns.
 void GenerateTask::keepRows(const std::string &name, const HostTensor &rows,
@@ -282,6 +295,10 @@ void GenerateTask::keepRows(const std::string &name, const HostTensor &rows,
         HostTensor::zeros(rows.dtype, {shape[0], shape[1], rows.shape.back()});
   size_t bytes = size_t(rows.shape.back()) * elementBytes(rows.dtype);
   for (size_t i = 0; i < prompt.columns.size(); ++i)
+    // The placeholder of a picture may be no word of the vocabulary.
+    for (int64_t i = 0; i < count; ++i)
+      if (run.features[size_t(i)] >= 0)
+        inputs["input_ids"].data<int64_t>()[i] = 0;
     std::memcpy(it->second.bytes.data() +
                     (number * size_t(shape[1]) + size_t(prompt.columns[i])) *
                         bytes,
@@ -308,8 +325,11 @@ std::optional<Fault> GenerateTask::generate(size_t number, int64_t most) {
   Prompt &prompt = prompts[number];
   auto position = int64_t(prompt.ids.size());
   while (int64_t(prompt.generated.size()) < most) {
-    auto best = std::max_element(lastLogits.begin(), lastLogits.end());
-    prompt.generated.push_back(best - lastLogits.begin());
+    std::vector<float> scores = lastLogits;
+    processors.apply(all, scores);
+    auto best = std::max_element(scores.begin(), scores.end());
+    prompt.generated.push_back(best - scores.begin());
+    all.push_back(prompt.generated.back());
     if (isEnd(prompt.generated.back()) ||
         int64_t(prompt.generated.size()) == most)
       break;
@@ -345,6 +365,12 @@ void GenerateTask::keepGenerated() {
                  : facts.n_end_tokens > 0 ? facts.end_tokens[0]
                                           : 0;
   std::vector<int64_t> ids;
+  // With the padding before it.
+  const HostTensor &rows = tensors["input_ids"];
+  int64_t columns = rows.shape[1];
+  const int64_t *row = rows.data<int64_t>() + int64_t(number) * columns;
+  std::vector<int64_t> all(row, row + columns);
+  rt::LogitsProcessors processors(facts, columns, most, prompt.columns[0]);
   for (const Prompt &prompt : prompts) {
     ids.insert(ids.end(), prompt.generated.begin(), prompt.generated.end());
     ids.insert(ids.end(), longest - prompt.generated.size(), fill);
@@ -354,10 +380,6 @@ void GenerateTask::keepGenerated() {
 }
 
 std::optional<Fault> GenerateTask::run(int64_t maxNewTokens) {
-  constexpr int64_t usual = 20;
-  int64_t most = maxNewTokens           ? maxNewTokens
-                 : facts.max_new_tokens ? facts.max_new_tokens
-                                        : usual;
   if (std::optional<Fault> fault = encodePictures())
     return fault;
   if (std::optional<Fault> fault = readPrompts())
@@ -403,6 +425,10 @@ std::optional<Fault> GenerateTask::keepText() {
     if (std::optional<Fault> fault = decodeIds(
             tokenizer.get(), ids.data<int64_t>() + row * width, width, one))
       return fault;
+  // Padding counts for the length of a batch.
+  int64_t columns = tensors["input_ids"].shape[1];
+  int64_t most =
+      maxNewTokens ? maxNewTokens : rt::usualNewTokens(facts, columns);
     text.append(row ? 1 : 0, '\0').append(one);
   }
   tensors["text"] = HostTensor::of(VLM_U8, {int64_t(text.size())}, text.data());

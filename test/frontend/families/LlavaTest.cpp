@@ -96,6 +96,32 @@ TEST_F(LlavaConfig, TakesKeysOfVersions4And5) {
   EXPECT_EQ(decoder().rotary().SerializeAsString(), old.SerializeAsString());
 }
 
+TEST_F(LlavaConfig, TakesFrequenciesThatDependOnTheLength) {
+  Json &text = config["text_config"];
+  text["max_position_embeddings"] = 40;
+  text["rope_scaling"] = {{"type", "dynamic"}, {"factor", 2.5}};
+  EXPECT_EQ(decoder().rotary().kind(), spec::RotaryEmbedding::DYNAMIC);
+  EXPECT_EQ(decoder().rotary().original_max_tokens(), 40);
+  EXPECT_EQ(decoder().max_tokens(), 100);
+  text["rope_scaling"] = {{"rope_type", "longrope"},
+                          {"short_factor", {1, 2, 3}},
+                          {"long_factor", {4, 5, 6.5}},
+                          {"original_max_position_embeddings", 20}};
+  spec::RotaryEmbedding rotary = decoder().rotary();
+  EXPECT_EQ(rotary.kind(), spec::RotaryEmbedding::LONGROPE);
+  EXPECT_EQ(rotary.original_max_tokens(), 20);
+  EXPECT_EQ(rotary.factor(), 2);
+  EXPECT_EQ(rotary.long_factors(2), 6.5);
+  // sqrt(1 + ln 2 / ln 20)
+  EXPECT_NEAR(rotary.attention_scale(), 1.10967, 1e-5);
+  // Beside the scaling it goes first; the scaling before rope_parameters.
+  text["original_max_position_embeddings"] = 10;
+  text["rope_parameters"] = {{"rope_type", "default"}};
+  text["rope_scaling"]["attention_factor"] = 1.5;
+  EXPECT_EQ(decoder().rotary().original_max_tokens(), 10);
+  EXPECT_EQ(decoder().rotary().attention_scale(), 1.5);
+}
+
 TEST_F(LlavaConfig, TellsWhichLayersHaveTheWindow) {
   Json &text = config["text_config"];
   text["model_type"] = "qwen2";
@@ -121,19 +147,86 @@ TEST_F(LlavaConfig, TakesTokensOfTheGenerationConfig) {
   EXPECT_EQ(model->generation().image_token_id(), 99);
 }
 
+TEST_F(LlavaConfig, TakesRulesOfTheGenerationConfig) {
+  folder.write("generation_config.json", R"({
+    "eos_token_id": 2, "max_length": 50, "temperature": 0.3, "do_sample": true,
+    "repetition_penalty": 1.2, "no_repeat_ngram_size": 3, "min_length": 4,
+    "bad_words_ids": [[2], [5, 6]], "sequence_bias": [[[7], 1.5], [[7], -2]],
+    "forced_eos_token_id": [2], "forced_bos_token_id": 9,
+    "suppress_tokens": [11, 12], "exponential_decay_length_penalty": [6, 1.1]
+  })");
+  auto model = import();
+  ASSERT_TRUE(model) << model.message();
+  EXPECT_EQ(model->generation().max_length(), 50);
+  const spec::TokenRules &rules = model->generation().rules();
+  EXPECT_EQ(rules.repetition_penalty(), 1.2);
+  EXPECT_EQ(rules.ngram(), 3);
+  EXPECT_EQ(rules.min_tokens(), 4);
+  ASSERT_EQ(rules.forbidden_size(), 1); // an end token stays
+  EXPECT_EQ(rules.forbidden(0).ids(1), 6);
+  ASSERT_EQ(rules.biased_size(), 1); // the last one counts
+  EXPECT_EQ(rules.biased(0).bias(), -2);
+  EXPECT_EQ(rules.forced_begin(), 9);
+  EXPECT_EQ(rules.forced_end(0), 2);
+  EXPECT_EQ(rules.suppressed(1), 12);
+  EXPECT_EQ(rules.decay_start(), 6);
+  folder.write("generation_config.json", R"({"repetition_penalty": 1.0})");
+  model = import();
+  ASSERT_TRUE(model) << model.message();
+  EXPECT_FALSE(model->generation().has_rules());
+}
+
+TEST_F(LlavaConfig, TellsWhatTheGenerationConfigMayNotSay) {
+  auto messageFor = [&](const char *text) {
+    folder.write("generation_config.json", text);
+    return messageOf();
+  };
+  const std::string file = "DIR/generation_config.json: ";
+  EXPECT_EQ(messageFor(R"({"eos_token_id": [1,2,3,4,5,6,7,8,9]})"),
+            file + "eos_token_id: expected at most 8 tokens, found 9; leave "
+                   "those out that never end an answer");
+  EXPECT_EQ(messageFor(R"({"suppress_tokens": [1, "a"]})"),
+            file + "suppress_tokens: expected token ids, found \"a\"; mend the "
+                   "file");
+  EXPECT_EQ(messageFor(R"({"bad_words_ids": [3]})"),
+            file + "bad_words_ids: expected lists of token ids, found 3; mend "
+                   "the file");
+  EXPECT_EQ(messageFor(R"({"sequence_bias": [[[3], "x"]]})"),
+            file + "sequence_bias: expected pairs of a list of token ids and a "
+                   "number, found [[3],\"x\"]; mend the file");
+  EXPECT_EQ(messageFor(R"({"exponential_decay_length_penalty": [3]})"),
+            file + "exponential_decay_length_penalty: expected a number of "
+                   "tokens and a factor, found [3]; mend the file");
+  folder.write("generation_config.json", R"({"num_beams": 4})");
+  warnings.clear();
+  ASSERT_TRUE(import());
+  ASSERT_FALSE(warnings.empty());
+  EXPECT_EQ(folder.relative(warnings[0]),
+            file + "num_beams: found more than one beam; vlmc answers without "
+                   "beam search");
+}
+
 TEST_F(LlavaConfig, TellsWhatItDoesNotKnow) {
   config["text_config"]["model_type"] = "gpt9";
   EXPECT_EQ(messageOf(),
             "DIR/config.json: text_config.model_type: expected a decoder that "
-            "vlmc knows (\"llama\", \"mistral\", \"qwen2\", \"qwen3\"), found "
+            "vlmc knows (\"llama\", \"mistral\", \"qwen2\", \"qwen3\", "
+            "\"gemma\", \"gemma2\", \"persimmon\"), found "
             "\"gpt9\"; other decoders are not supported");
   SetUp();
-  config["text_config"]["rope_scaling"] = {{"rope_type", "dynamic"},
+  config["text_config"]["rope_scaling"] = {{"rope_type", "proportional"},
                                            {"factor", 2}};
   EXPECT_EQ(messageOf(),
             "DIR/config.json: text_config.rope_scaling.rope_type: expected "
-            "\"default\", \"linear\", \"llama3\" or \"yarn\", found "
-            "\"dynamic\"; others are not supported");
+            "\"default\", \"dynamic\", \"linear\", \"llama3\", \"longrope\" or "
+            "\"yarn\", found \"proportional\"; others are not supported");
+  config["text_config"]["rope_scaling"] = {{"rope_type", "longrope"},
+                                           {"short_factor", {1, 2, 3}},
+                                           {"long_factor", {1, 2}}};
+  EXPECT_EQ(messageOf(),
+            "DIR/config.json: text_config.rope_scaling.long_factor: expected 3 "
+            "positive numbers, half of what is turned of a head, found 2 "
+            "values; mend the file");
   SetUp();
   config["vision_config"]["num_hidden_layers"] = "3";
   EXPECT_EQ(messageOf(),
