@@ -16,6 +16,7 @@
 #include "tools/driver/CompileInput.h"
 #include "tools/driver/Explain.h"
 #include "tools/driver/OutputFile.h"
+#include "tools/driver/Predict.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -272,8 +273,10 @@ Compilation::generate(mlir::ModuleOp planned, const Target &target,
       planned, target, prefix + "_" + toIdentifier(target.name) + "_", kernels);
   if (failed(code))
     return takeErrors("generating code for " + target.name);
-  if (request.explain)
+  if (request.explain) {
     request.explain(describeCode(planned, **code, target, kernels.size()));
+    predictTimes(planned, target, request.explain);
+  }
   return std::move(*code);
 }
 

@@ -5,6 +5,7 @@
 // take, without making its weights.
 //
 //===----------------------------------------------------------------------===//
+#include "codegen/Codegen.h"
 #include "frontend/support/Json.h"
 #include "tools/driver/Outline.h"
 #include "tools/vlmc/Command.h"
@@ -133,6 +134,9 @@ static OrderedJson describeEntry(const vlm_model_t *model,
     kernels.insert(entry.steps[i].kernel);
   result["steps"] = entry.n_steps;
   result["flops_likely"] = costsOf(entry, likelySizes(entry)).flops;
+  if (const vlmc::Target *target = vlmc::findTarget(vlm_model_isa(model)))
+    result["core_seconds_at_least"] =
+        limitOf(entry, likelySizes(entry), vlmc::roofOf(*target));
   result["kernels"] = kernels.size();
   result["memory_likely_bytes"] =
       memoryAt(model, entry, &vlm_abi_symbol::likely);
@@ -306,8 +310,12 @@ static void printEntry(const OrderedJson &entry) {
   }
   std::printf("    %s steps over %s kernels\n", entry["steps"].dump().c_str(),
               entry["kernels"].dump().c_str());
-  std::printf("    work: %.3g GFLOP at %s\n",
+  std::printf("    work: %.3g GFLOP at %s",
               entry["flops_likely"].get<double>() * 1e-9, likely.c_str());
+  if (entry.contains("core_seconds_at_least"))
+    std::printf("; at least %.3g ms of a core",
+                entry["core_seconds_at_least"].get<double>() * 1e3);
+  std::printf("\n");
   std::printf("    memory: %s at %s; %s at most\n",
               mebibytes(entry["memory_likely_bytes"]).c_str(), likely.c_str(),
               mebibytes(entry["memory_max_bytes"]).c_str());

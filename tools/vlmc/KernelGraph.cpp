@@ -24,6 +24,15 @@ Costs costsOf(const vlm_abi_entry &entry, const std::vector<int64_t> &symbols) {
   return costs;
 }
 
+double limitOf(const vlm_abi_entry &entry, const std::vector<int64_t> &symbols,
+               const Roof &roof) {
+  double seconds = 0;
+  for (uint32_t i = 0; i < entry.n_steps; ++i)
+    seconds += roof.limit(evaluate(entry.steps[i].flops, symbols),
+                          evaluate(entry.steps[i].bytes, symbols));
+  return seconds;
+}
+
 namespace {
 
 /// A value that goes from a step to a later one; -1: from an input.

@@ -7,6 +7,7 @@
 #define VLMC_TOOLS_VLMC_KERNELGRAPH_H
 
 #include "runtime/abi/vlm_abi.h"
+#include "tools/driver/Predict.h"
 
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ struct Costs {
   double flops = 0, bytes = 0;
 };
 Costs costsOf(const vlm_abi_entry &entry, const std::vector<int64_t> &symbols);
+
+/// Seconds that the steps take at least, one behind the other, below a roof.
+double limitOf(const vlm_abi_entry &entry, const std::vector<int64_t> &symbols,
+               const Roof &roof);
 
 /// The steps from top to bottom as an SVG document, with the values that go
 /// from one to another, and for the given sizes the operations and bytes of
