@@ -79,15 +79,6 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
   return result;
 }
 
-static GenerationTable makeGeneration(const spec::Generation &generation) {
-  GenerationTable table;
-  table.endTokens.assign(generation.end_token_ids().begin(),
-                         generation.end_token_ids().end());
-  if (generation.has_pad_token_id())
-    table.padToken = generation.pad_token_id();
-  if (generation.has_image_token_id())
-    table.imageToken = generation.image_token_id();
-  table.maxNewTokens = generation.max_new_tokens();
 /// The frequencies of sequences that are longer than the library's code knows.
 static std::optional<RotaryTable> makeRotary(const spec::ModelSpec &model) {
   for (const spec::Component &component : model.components()) {
@@ -149,6 +140,16 @@ static RulesTable makeRules(const spec::TokenRules &rules) {
   return table;
 }
 
+static GenerationTable makeGeneration(const spec::Generation &generation) {
+  GenerationTable table;
+  table.endTokens.assign(generation.end_token_ids().begin(),
+                         generation.end_token_ids().end());
+  if (generation.has_pad_token_id())
+    table.padToken = generation.pad_token_id();
+  if (generation.has_image_token_id())
+    table.imageToken = generation.image_token_id();
+  table.maxNewTokens = generation.max_new_tokens();
+  table.maxLength = static_cast<uint32_t>(generation.max_length());
   if (generation.attended() == spec::Generation::LATEST)
     table.attended = VLM_ABI_ATTEND_LATEST;
   if (generation.attended() == spec::Generation::ALL)
@@ -158,7 +159,8 @@ static RulesTable makeRules(const spec::TokenRules &rules) {
   table.grid = makeGrid(generation.grid());
   table.tileSize = static_cast<int32_t>(generation.tile_size());
   table.tileFeatures = static_cast<int32_t>(generation.tile_features());
-  table.maxLength = static_cast<uint32_t>(generation.max_length());
+  if (generation.has_rules())
+    table.rules = makeRules(generation.rules());
   return table;
 }
 
@@ -168,8 +170,6 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
                                    const WeightsPlan &weights) {
   ModelTables tables;
   tables.name = inputs.name;
-  if (generation.has_rules())
-    table.rules = makeRules(generation.rules());
   tables.family = inputs.spec->family();
   tables.reference = inputs.reference;
   tables.weights = identity;
@@ -183,6 +183,8 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
       tables.head = VLM_ABI_HEAD_SIGMOID;
   if (inputs.spec->has_generation())
     tables.generation = makeGeneration(inputs.spec->generation());
+  if (tables.generation)
+    tables.generation->rotary = makeRotary(*inputs.spec);
   if (inputs.spec->has_text()) {
     tables.textMaxTokens =
         static_cast<uint32_t>(inputs.spec->text().max_tokens());
@@ -192,8 +194,6 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
     if (inputs.spec->text().unmasked_padding())
       tables.textFlags |= VLM_ABI_TEXT_UNMASKED;
   }
-  if (tables.generation)
-    tables.generation->rotary = makeRotary(*inputs.spec);
   return tables;
 }
 

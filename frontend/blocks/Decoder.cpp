@@ -233,6 +233,7 @@ private:
   Value buildMlp(const std::string &layer, Value value);
   Value buildLayer(const std::string &layer, int64_t number, Value value);
   Value addPositions(Value value);
+  Value longRows(Value shortTable);
   Value norm(Value value, const std::string &weight) {
     return decoder.layer_norm()
                ? builder.layerNorm(value, weight, decoder.norm_epsilon())
@@ -257,7 +258,6 @@ private:
 /// An input of numbers, one for each token or row.
 Value DecoderBuilder::column(llvm::StringRef what, llvm::StringRef size) {
   auto type =
-  Value longRows(Value shortTable);
       mlir::RankedTensorType::get({1, dynamic}, builder.types().getI32Type());
   return builder.argument(what, type, {"", size});
 }
@@ -354,6 +354,17 @@ Value DecoderBuilder::buildLayer(const std::string &layer, int64_t number,
   return value;
 }
 
+/// Puts the given rows in the place of those of tokens of long sequences.
+Value DecoderBuilder::longRows(Value shortTable) {
+  Value given = builder.argument(
+      "rotary", builder.floats({dynamic, decoder.rotary().size()}), {"L", ""});
+  Value row = column("rotary_row", "N");
+  builder.range(-1, INT32_MAX);
+  builder.below("L");
+  builder.fill(-1);
+  return builder.mergeTokens(shortTable, given, row, name + ".rotary.long");
+}
+
 /// Learned positions are a table; rotary ones work on queries and keys.
 Value DecoderBuilder::addPositions(Value value) {
   if (decoder.embedding_size())
@@ -362,6 +373,8 @@ Value DecoderBuilder::addPositions(Value value) {
     table =
         builder.ropeTable(tokens.position, rotaryFrequencies(decoder.rotary()),
                           rotaryScale(decoder.rotary()), name + ".rotary");
+    if (dependsOnLength(decoder.rotary()))
+      table = longRows(table);
     return value;
   }
   Value positions = builder.embedding(tokens.position, name + ".positions",
@@ -377,6 +390,8 @@ void DecoderBuilder::build() {
     symbols.push_back({"M", 0, 0, maxBatch});
   else if (!decoder.features().empty())
     symbols.push_back({"M", 1, std::min<int64_t>(576, most), maxBatch});
+  if (!decoder.has_position_offset() && dependsOnLength(decoder.rotary()))
+    symbols.push_back({"L", 1, 1, maxBatch});
   builder.beginEntry("decode", symbols);
   Value value = buildEmbeddings();
   Value rows = column("rows", "R");
@@ -394,17 +409,6 @@ void DecoderBuilder::build() {
     value = norm(value, name + ".final_norm");
   if (decoder.embedding_size())
     value = builder.linear(value, name + ".project_out", /*bias=*/false);
-/// Puts the given rows in the place of those of tokens of long sequences.
-Value DecoderBuilder::longRows(Value shortTable) {
-  Value given = builder.argument(
-      "rotary", builder.floats({dynamic, decoder.rotary().size()}), {"L", ""});
-  Value row = column("rotary_row", "N");
-  builder.range(-1, INT32_MAX);
-  builder.below("L");
-  builder.fill(-1);
-  return builder.mergeTokens(shortTable, given, row, name + ".rotary.long");
-}
-
   builder.tap("hidden_states", value);
   value = builder.takeTokens(value, rows, name + ".rows");
   builder.result(
@@ -413,8 +417,6 @@ Value DecoderBuilder::longRows(Value shortTable) {
                      /*bias=*/Value(),
                      name + (decoder.tied_head() ? ".tokens" : ".head")));
   builder.endEntry();
-    if (dependsOnLength(decoder.rotary()))
-      table = longRows(table);
 }
 
 static void build(const spec::ModelSpec &, const spec::Component &component,
@@ -426,5 +428,3 @@ extern const Block blockDecoder;
 const Block blockDecoder = {check, listWeights, listTaps, build};
 
 } // namespace vlmc
-  if (!decoder.has_position_offset() && dependsOnLength(decoder.rotary()))
-    symbols.push_back({"L", 1, 1, maxBatch});

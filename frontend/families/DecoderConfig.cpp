@@ -127,6 +127,43 @@ static void readYarn(ConfigSection &section, const Json &values,
   rotary.set_exact_range(truncate != values.end() && *truncate == false);
 }
 
+static void readFactors(ConfigSection &section, const std::string &key,
+                        int64_t count,
+                        google::protobuf::RepeatedField<double> &factors) {
+  const Json *given = section.find(key);
+  auto isPositive = [](const Json &each) {
+    return each.is_number() && each.get<double>() > 0;
+  };
+  if (!given || !given->is_array() ||
+      given->size() != static_cast<size_t>(count) ||
+      !std::ranges::all_of(*given, isPositive))
+    return section.error(
+        key,
+        "expected " + std::to_string(count) +
+            " positive numbers, half of what is turned of a head, found " +
+            (!given              ? "nothing"
+             : given->is_array() ? std::to_string(given->size()) + " values"
+                                 : describe(*given)) +
+            "; mend the file");
+  for (const Json &each : *given)
+    factors.Add(each.get<double>());
+}
+
+/// cos and sin are scaled by how much longer the context has become.
+static void readLongRope(ConfigSection &section,
+                         spec::RotaryEmbedding &rotary) {
+  readFactors(section, "short_factor", rotary.size() / 2,
+              *rotary.mutable_short_factors());
+  readFactors(section, "long_factor", rotary.size() / 2,
+              *rotary.mutable_long_factors());
+  double factor = rotary.factor();
+  auto original = static_cast<double>(rotary.original_max_tokens());
+  double usual =
+      factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original));
+  double given = section.number("attention_factor", 0, 0, 1e6);
+  rotary.set_attention_scale(given > 0 ? given : usual);
+}
+
 /// rope_parameters of version 5, rope_scaling of version 4.
 static void readRotary(ConfigSection &decoder, const Json &values,
                        int64_t headSize, int64_t maxTokens,
@@ -177,6 +214,11 @@ static void readRotary(ConfigSection &decoder, const Json &values,
   } else if (kind == "yarn") {
     rotary.set_kind(spec::RotaryEmbedding::YARN);
     readYarn(section, found, rotary);
+  } else if (kind == "dynamic") {
+    rotary.set_kind(spec::RotaryEmbedding::DYNAMIC);
+  } else if (kind == "longrope") {
+    rotary.set_kind(spec::RotaryEmbedding::LONGROPE);
+    readLongRope(section, rotary);
   } else if (kind != "default")
     section.error("rope_type",
                   "expected \"default\", \"dynamic\", \"linear\", \"llama3\", "
@@ -195,43 +237,6 @@ static void readSizes(ConfigSection &section, spec::Decoder &decoder) {
       section.integer("intermediate_size", 1, 1, maxFeatures));
   decoder.set_layers(section.integer("num_hidden_layers", 1, 1, 4096));
   decoder.set_heads(section.integer("num_attention_heads", 1, 1, maxFeatures));
-static void readFactors(ConfigSection &section, const std::string &key,
-                        int64_t count,
-                        google::protobuf::RepeatedField<double> &factors) {
-  const Json *given = section.find(key);
-  auto isPositive = [](const Json &each) {
-    return each.is_number() && each.get<double>() > 0;
-  };
-  if (!given || !given->is_array() ||
-      given->size() != static_cast<size_t>(count) ||
-      !std::ranges::all_of(*given, isPositive))
-    return section.error(
-        key,
-        "expected " + std::to_string(count) +
-            " positive numbers, half of what is turned of a head, found " +
-            (!given              ? "nothing"
-             : given->is_array() ? std::to_string(given->size()) + " values"
-                                 : describe(*given)) +
-            "; mend the file");
-  for (const Json &each : *given)
-    factors.Add(each.get<double>());
-}
-
-/// cos and sin are scaled by how much longer the context has become.
-static void readLongRope(ConfigSection &section,
-                         spec::RotaryEmbedding &rotary) {
-  readFactors(section, "short_factor", rotary.size() / 2,
-              *rotary.mutable_short_factors());
-  readFactors(section, "long_factor", rotary.size() / 2,
-              *rotary.mutable_long_factors());
-  double factor = rotary.factor();
-  auto original = static_cast<double>(rotary.original_max_tokens());
-  double usual =
-      factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original));
-  double given = section.number("attention_factor", 0, 0, 1e6);
-  rotary.set_attention_scale(given > 0 ? given : usual);
-}
-
   decoder.set_kv_heads(
       section.optionalInteger("num_key_value_heads", 1, maxFeatures)
           .value_or(decoder.heads()));
@@ -264,11 +269,6 @@ static bool readFlag(ConfigSection &section, const Json &values,
 
 /// Which layers have the window, by layer_types or by their number.
 static void readWindow(ConfigSection &section, const Json &values,
-  } else if (kind == "dynamic") {
-    rotary.set_kind(spec::RotaryEmbedding::DYNAMIC);
-  } else if (kind == "longrope") {
-    rotary.set_kind(spec::RotaryEmbedding::LONGROPE);
-    readLongRope(section, rotary);
                        const DecoderClass &decoderClass,
                        spec::Decoder &decoder) {
   int64_t window =

@@ -215,8 +215,6 @@ enum { VLM_ABI_TEXT_PAD_TO_MAX = 1, VLM_ABI_TEXT_UNMASKED = 2 };
  * rows of a picture stand one behind the other in `feature_cache`, in the order of the pictures. */
 enum { VLM_ABI_ATTEND_LATEST = 1, VLM_ABI_ATTEND_ALL = 2, VLM_ABI_ATTEND_UNTIL_END = 4 };
 
-/* What a model that generates text says of its tokens. */
-enum { VLM_ABI_MAX_END_TOKENS = 8 };
 /* Rotary positions whose frequencies depend on how long a sequence is. The library has those of sequences of up to `limit` tokens; a longer one's
  * cosines and sines are the rows of the entry's input `rotary` that `rotary_row` names, computed by the runtime. */
 enum { VLM_ABI_ROTARY_THETA = 0, VLM_ABI_ROTARY_FACTOR = 1, VLM_ABI_ROTARY_SCALE = 2 };
@@ -252,6 +250,8 @@ typedef struct vlm_abi_rules {
   int64_t decay_start; /* -1: never */
 } vlm_abi_rules;
 
+/* What a model that generates text says of its tokens. */
+enum { VLM_ABI_MAX_END_TOKENS = 8 };
 typedef struct vlm_abi_generation {
   int64_t end_tokens[VLM_ABI_MAX_END_TOKENS];
   uint32_t n_end_tokens;

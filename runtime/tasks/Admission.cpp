@@ -231,10 +231,10 @@ bool Engine::admit(Job &job) {
   slot.ids = std::move(job.prompt.ids);
   slot.pictures = std::move(job.prompt.pictures);
   slot.computed = same;
+  slot.promptLength = int64_t(slot.ids.size());
   if (!keepsLogits)
     giveUp(slot.logits);
   slot.isBusy = true;
-  slot.promptLength = int64_t(slot.ids.size());
   job.slots = {base};
   while (job.slots.size() < count) {
     int32_t next = oldestIdle(base);

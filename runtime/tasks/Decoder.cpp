@@ -206,6 +206,7 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
   featureRow.clear();
   rows.clear();
   features.clear();
+  rotary.clear();
   for (std::vector<int32_t> *column :
        {&featureSequence, &featurePosition, &first, &last})
     column->clear();
@@ -219,7 +220,6 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
       int64_t id = slice.ids[size_t(i)];
       ids.push_back(id == facts->image_token && id >= words ? 0 : id);
       rotary.add(slice.first + i, slice.length);
-  rotary.clear();
       sequence.push_back(slice.sequence);
       position.push_back(int32_t(slice.first + i));
     }
@@ -239,6 +239,13 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
       denseTensor("rows", VLM_I32, rows.data(), 2, wanted)};
   if (featureWidth > 0)
     addFeatures(in, tokens);
+  if (rotary.isNeeded()) {
+    std::vector<float> &values = rotary.rows();
+    int64_t dims[] = {int64_t(values.size()) / rotary.size(), rotary.size()};
+    in.push_back(denseTensor("rotary", VLM_F32, values.data(), 2, dims));
+    in.push_back(
+        denseTensor("rotary_row", VLM_I32, rotary.row().data(), 2, tokens));
+  }
   in.push_back(cacheInput);
   in.back().data = cache;
   results.resize(rows.size() * size_t(words));
@@ -255,13 +262,6 @@ vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, size_t &work,
       denseTensor("sequence", VLM_I32, nullptr, 2, all),
       denseTensor("position", VLM_I32, nullptr, 2, all),
       denseTensor("rows", VLM_I32, nullptr, 2, wanted)};
-  if (rotary.isNeeded()) {
-    std::vector<float> &values = rotary.rows();
-    int64_t dims[] = {int64_t(values.size()) / rotary.size(), rotary.size()};
-    in.push_back(denseTensor("rotary", VLM_F32, values.data(), 2, dims));
-    in.push_back(
-        denseTensor("rotary_row", VLM_I32, rotary.row().data(), 2, tokens));
-  }
   if (pictureCache) {
     // As if every token were a picture would be far too much: one is counted.
     int64_t dims[] = {1, pictureRows, featureWidth};
@@ -276,6 +276,11 @@ vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, size_t &work,
     in.push_back(denseTensor("features", VLM_F32, nullptr, 2, dims));
     in.push_back(denseTensor("feature_row", VLM_I32, nullptr, 2, all));
   }
+  if (rotary.isNeeded()) {
+    int64_t dims[] = {tokens, rotary.size()};
+    in.push_back(denseTensor("rotary", VLM_F32, nullptr, 2, dims));
+    in.push_back(denseTensor("rotary_row", VLM_I32, nullptr, 2, all));
+  }
   in.push_back(cacheInput);
   tensors = size_t(rowCount * words) * sizeof(float);
   for (const vlm_tensor_t &tensor : in)
@@ -285,8 +290,3 @@ vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, size_t &work,
 }
 
 } // namespace vlmc::rt
-  if (rotary.isNeeded()) {
-    int64_t dims[] = {tokens, rotary.size()};
-    in.push_back(denseTensor("rotary", VLM_F32, nullptr, 2, dims));
-    in.push_back(denseTensor("rotary_row", VLM_I32, nullptr, 2, all));
-  }

@@ -63,15 +63,15 @@ public:
   vlm_status_t *memory(int64_t tokens, int64_t rows, size_t &work,
                        size_t &tensors) const;
 
-  int64_t words = 0;        ///< of the vocabulary
-  int64_t featureWidth = 0; ///< 0: it takes no pictures
-  int64_t mostTokens = 0;   ///< of one run
   /// Whether keys of tokens that were run in a sequence of one length serve one
   /// of another.
   bool isSameLength(int64_t length, int64_t other) const {
     return rotary.isSame(length, other);
   }
 
+  int64_t words = 0;        ///< of the vocabulary
+  int64_t featureWidth = 0; ///< 0: it takes no pictures
+  int64_t mostTokens = 0;   ///< of one run
 
 private:
   vlm_status_t *findInputs();
@@ -95,9 +95,9 @@ private:
   std::vector<int32_t> sequence, position, featureRow, rows;
   std::vector<int32_t> featureSequence, featurePosition, first, last;
   Floats features, results;
+  LongRotary rotary;
 };
 
 } // namespace vlmc::rt
 
 #endif // VLMC_RUNTIME_TASKS_DECODER_H
-  LongRotary rotary;

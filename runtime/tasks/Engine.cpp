@@ -207,10 +207,10 @@ vlm_status_t *Engine::tryRun(std::span<const Work> work,
     slice.ids =
         std::span(slot.ids).subspan(size_t(slot.computed), size_t(each.count));
     slice.pictures = slot.pictures;
+    slice.length = int64_t(slot.ids.size());
     if (each.answer < 0) {
       slice.wantsAll = each.job->options.values.prompt_logprobs != 0;
     }
-    slice.length = int64_t(slot.ids.size());
     slices.push_back(slice);
   }
   ++counts.steps;
@@ -320,11 +320,11 @@ vlm_status_t *Engine::startAnswers(Job &job, std::span<const float> logits) {
     slot.ids = base.ids;
     slot.pictures = base.pictures;
     slot.computed = base.computed;
+    slot.promptLength = base.promptLength;
   }
   for (size_t i = 0; i < job.slots.size(); ++i)
     job.answers.push_back(std::make_unique<Answer>(
         reader, job.options, int64_t(i), slots[size_t(job.slots[i])].ids,
-    slot.promptLength = base.promptLength;
         maxTokens, job.listener));
   for (size_t i = 0; i < job.answers.size(); ++i) {
     Answer &answer = *job.answers[i];

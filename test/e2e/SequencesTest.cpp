@@ -43,9 +43,9 @@ public:
         cacheInput = tensor;
       if (std::strcmp(tensor.name, "features") == 0)
         features.resize(size_t(tensor.dims[1]));
-    }
       if (std::strcmp(tensor.name, "rotary") == 0)
         rotaryWidth = tensor.dims[1];
+    }
     cacheInput.data = cache;
   }
   Decoder(const Decoder &) = delete;
@@ -83,8 +83,8 @@ private:
   vlm_tensor_t cacheInput{};
   std::vector<float> features;
   int64_t width = 0;
-};
   int64_t rotaryWidth = 0; ///< 0: positions do not depend on lengths
+};
 
 } // namespace
 
@@ -122,7 +122,6 @@ vlm_status_t *Decoder::call(const std::vector<Run> &runs,
       view("features", VLM_F32, 1, int64_t(features.size()), features.data(),
            sizeof(float)),
       cacheInput};
-  logits.assign(size_t(n * width), 0);
   // Where tokens of long sequences bring cosines and sines: every other does.
   std::vector<float> rotary(size_t(n * rotaryWidth));
   std::vector<int32_t> rotaryRow(size_t(n), -1);
@@ -142,6 +141,7 @@ vlm_status_t *Decoder::call(const std::vector<Run> &runs,
     inputs.push_back(
         view("rotary_row", VLM_I32, 1, n, rotaryRow.data(), sizeof(int32_t)));
   }
+  logits.assign(size_t(n * width), 0);
   vlm_tensor_t output{};
   output.name = "logits";
   output.data = logits.data();

@@ -243,6 +243,17 @@ std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
   std::iota(rows.begin(), rows.end(), allRows ? 0 : int32_t(count - 1));
   TensorMap inputs;
   inputs["input_ids"] = HostTensor::of(VLM_I64, {1, count}, run.ids.data());
+  rt::LongRotary rotary(facts.rotary);
+  for (int32_t place : places)
+    rotary.add(place, run.position + count);
+  if (rotary.isNeeded()) {
+    int64_t size = rotary.size();
+    std::vector<float> &values = rotary.rows();
+    inputs["rotary"] = HostTensor::of(
+        VLM_F32, {int64_t(values.size()) / size, size}, values.data());
+    inputs["rotary_row"] =
+        HostTensor::of(VLM_I32, {1, count}, rotary.row().data());
+  }
   inputs["sequence"] = HostTensor::of(VLM_I32, {1, count}, sequences.data());
   inputs["position"] = HostTensor::of(VLM_I32, {1, count}, places.data());
   inputs["rows"] =
@@ -254,6 +265,10 @@ std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
     inputs["features"] = features;
     inputs["feature_row"] =
         HostTensor::of(VLM_I32, {1, count}, run.features.data());
+    // The placeholder of a picture may be no word of the vocabulary.
+    for (int64_t i = 0; i < count; ++i)
+      if (run.features[size_t(i)] >= 0)
+        inputs["input_ids"].data<int64_t>()[i] = 0;
   }
   std::vector<vlm_tensor_t> in, out;
   for (auto &[name, tensor] : inputs)
@@ -273,17 +288,6 @@ std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
   return check(
       vlm_entry_run(entry, in.data(), in.size(), out.data(), out.size()));
 }
-  rt::LongRotary rotary(facts.rotary);
-  for (int32_t place : places)
-    rotary.add(place, run.position + count);
-  if (rotary.isNeeded()) {
-    int64_t size = rotary.size();
-    std::vector<float> &values = rotary.rows();
-    inputs["rotary"] = HostTensor::of(
-        VLM_F32, {int64_t(values.size()) / size, size}, values.data());
-    inputs["rotary_row"] =
-        HostTensor::of(VLM_I32, {1, count}, rotary.row().data());
-  }
 
 /// Puts a prompt's rows into the tensor of the batch, at their columns.
 void GenerateTask::keepRows(const std::string &name, const HostTensor &rows,
@@ -295,10 +299,6 @@ void GenerateTask::keepRows(const std::string &name, const HostTensor &rows,
         HostTensor::zeros(rows.dtype, {shape[0], shape[1], rows.shape.back()});
   size_t bytes = size_t(rows.shape.back()) * elementBytes(rows.dtype);
   for (size_t i = 0; i < prompt.columns.size(); ++i)
-    // The placeholder of a picture may be no word of the vocabulary.
-    for (int64_t i = 0; i < count; ++i)
-      if (run.features[size_t(i)] >= 0)
-        inputs["input_ids"].data<int64_t>()[i] = 0;
     std::memcpy(it->second.bytes.data() +
                     (number * size_t(shape[1]) + size_t(prompt.columns[i])) *
                         bytes,
@@ -324,6 +324,12 @@ std::optional<Fault> GenerateTask::prefill(size_t number) {
 std::optional<Fault> GenerateTask::generate(size_t number, int64_t most) {
   Prompt &prompt = prompts[number];
   auto position = int64_t(prompt.ids.size());
+  // With the padding before it.
+  const HostTensor &rows = tensors["input_ids"];
+  int64_t columns = rows.shape[1];
+  const int64_t *row = rows.data<int64_t>() + int64_t(number) * columns;
+  std::vector<int64_t> all(row, row + columns);
+  rt::LogitsProcessors processors(facts, columns, most, prompt.columns[0]);
   while (int64_t(prompt.generated.size()) < most) {
     std::vector<float> scores = lastLogits;
     processors.apply(all, scores);
@@ -365,12 +371,6 @@ void GenerateTask::keepGenerated() {
                  : facts.n_end_tokens > 0 ? facts.end_tokens[0]
                                           : 0;
   std::vector<int64_t> ids;
-  // With the padding before it.
-  const HostTensor &rows = tensors["input_ids"];
-  int64_t columns = rows.shape[1];
-  const int64_t *row = rows.data<int64_t>() + int64_t(number) * columns;
-  std::vector<int64_t> all(row, row + columns);
-  rt::LogitsProcessors processors(facts, columns, most, prompt.columns[0]);
   for (const Prompt &prompt : prompts) {
     ids.insert(ids.end(), prompt.generated.begin(), prompt.generated.end());
     ids.insert(ids.end(), longest - prompt.generated.size(), fill);
@@ -387,6 +387,10 @@ std::optional<Fault> GenerateTask::run(int64_t maxNewTokens) {
   int64_t longest = 0;
   for (const Prompt &prompt : prompts)
     longest = std::max(longest, int64_t(prompt.ids.size()));
+  // Padding counts for the length of a batch.
+  int64_t columns = tensors["input_ids"].shape[1];
+  int64_t most =
+      maxNewTokens ? maxNewTokens : rt::usualNewTokens(facts, columns);
   vlm_cache_t *made = nullptr;
   if (std::optional<Fault> fault =
           check(vlm_cache_create(model, 1, longest + most, &made)))
@@ -425,10 +429,6 @@ std::optional<Fault> GenerateTask::keepText() {
     if (std::optional<Fault> fault = decodeIds(
             tokenizer.get(), ids.data<int64_t>() + row * width, width, one))
       return fault;
-  // Padding counts for the length of a batch.
-  int64_t columns = tensors["input_ids"].shape[1];
-  int64_t most =
-      maxNewTokens ? maxNewTokens : rt::usualNewTokens(facts, columns);
     text.append(row ? 1 : 0, '\0').append(one);
   }
   tensors["text"] = HostTensor::of(VLM_U8, {int64_t(text.size())}, text.data());

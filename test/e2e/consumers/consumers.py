@@ -50,16 +50,29 @@ def build_program(project, folder, *options):
     run(CMAKE, "--build", folder)
 
 
-def read_tensor(path, name):
-    """A tensor of a safetensors file as rows of floats."""
+def read_bytes(path, name):
+    """A tensor of a safetensors file: its header and its bytes."""
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     tensor = json.loads(data[8 : 8 + length])[name]
+    begin, end = tensor["data_offsets"]
+    return tensor, data[8 + length + begin : 8 + length + end]
+
+
+def read_tensor(path, name):
+    """A tensor of a safetensors file as rows of floats."""
+    tensor, data = read_bytes(path, name)
     assert tensor["dtype"] == "F32", tensor
     rows, columns = tensor["shape"]
-    begin = 8 + length + tensor["data_offsets"][0]
-    values = struct.unpack(f"<{rows * columns}f", data[begin : begin + 4 * rows * columns])
+    values = struct.unpack(f"<{rows * columns}f", data)
     return [values[row * columns : (row + 1) * columns] for row in range(rows)]
+
+
+def read_text(path, name):
+    """A tensor of a safetensors file that holds UTF-8."""
+    tensor, data = read_bytes(path, name)
+    assert tensor["dtype"] == "U8", tensor
+    return data.decode()
 
 
 class Golden:

@@ -1,16 +1,20 @@
 """runtime/examples over the compiled demo checkpoint: the answer of transformers, from a program that needs little."""
 
+import json
 import re
+import subprocess
 import unittest
 
 from consumers import (
     BUILD,
+    GOLDENS,
     SOURCE,
     ConsumerTest,
     Demo,
     build_program,
     compile_model,
     loaded_libraries,
+    read_text,
     run,
 )
 
@@ -79,6 +83,74 @@ class ExampleTest(ConsumerTest):
             self.assertEqual([name for name in functions(library) if KERNEL.search(name)], [])
             self.assertEqual(instructions(library, VECTOR_FLOATS), [], library)
         self.assertEqual(instructions(RUNTIME[0], FLOATS), [])
+
+
+class ConverseTest(ConsumerTest):
+    """runtime/examples/converse.c, with the runtime's shared libraries and with its archives."""
+
+    questions = ("What is in it?", 'And "this" one?')
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.picture = GOLDENS / "pictures/rgb-200x150.png"
+        checkpoint = GOLDENS.parent / "llava/files-mistral/model"
+        cls.package = compile_model(checkpoint, cls.work / "talk.vlm", "--reference")
+        for kind, static in (("static", "ON"), ("shared", "OFF")):
+            options = (f"-DMODEL={cls.package}", f"-Dvlmc_DIR={BUILD}")
+            static = f"-DVLMC_STATIC_RUNTIME={static}"
+            build_program(SOURCE / "runtime/examples", cls.work / kind, *options, static)
+
+    def expected(self, first):
+        """What `vlmc run` answers to both questions, given the answer to the first."""
+
+        def user(*parts):
+            return {"role": "user", "content": parts}
+
+        texts = [{"type": "text", "text": question} for question in self.questions]
+        answer = {"role": "assistant", "content": [{"type": "text", "text": first}]}
+        begin = user({"type": "image"}, texts[0])
+        talks = {"one": [begin], "two": [begin, answer, user(texts[1])]}
+        cases = [
+            {"name": name, "messages": talk, "images": [str(self.picture)]}
+            for name, talk in talks.items()
+        ]
+        requests, out = self.work / "requests.json", self.work / "out.safetensors"
+        requests.write_text(json.dumps({"mode": "files", "cases": cases}))
+        command = (BUILD / "bin/vlmc", "run", "--model", self.package)
+        run(*command, "--inputs", requests, "--outputs", out)
+        return [read_text(out, f"{name}.text") for name in talks]
+
+    def test_converses_as_vlmc_run(self):
+        printed = {}
+        for kind in ("shared", "static"):
+            program = self.work / kind / "converse"
+            printed[kind] = run(program, self.package, self.picture, *self.questions)
+        self.assertEqual(printed["shared"], printed["static"])
+        (first, _) = self.expected("")
+        self.assertTrue(printed["shared"].startswith(first + "\n"), printed["shared"])
+        self.assertEqual(printed["shared"], "\n".join(self.expected(first)) + "\n")
+
+    def test_what_is_loaded(self):
+        names = {
+            kind: loaded_libraries(self.work / kind / "converse") for kind in ("shared", "static")
+        }
+        self.assertIn("libvlm_tasks.so.0", names["shared"])
+        self.assertFalse([name for name in names["static"] if name.startswith("libvlm")])
+
+    def test_tells_what_is_wrong(self):
+        program = self.work / "shared/converse"
+        self.assertIn("usage: ", self.failure(2, program, self.package))
+        self.assertIn("there.png", self.failure(1, program, self.package, "not/there.png", "?"))
+
+    def failure(self, code, *command):
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stderr
+
+    def test_example_is_short(self):
+        lines = (SOURCE / "runtime/examples/converse.c").read_text().splitlines()
+        self.assertLess(len(lines), 80)
 
 
 if __name__ == "__main__":
