@@ -84,7 +84,7 @@ static int64_t countFront(PrependTokensOp prepend) {
 static std::string operandsToTake(Operation *op, TakeTokensOp take,
                                   SmallVectorImpl<unsigned> &operands) {
   if (isa<LayerNormOp, RmsNormOp, L2NormalizeOp, ActivationOp, LinearOp,
-          SliceFeaturesOp>(op)) {
+          ScaleOp, SliceFeaturesOp>(op)) {
     operands.assign({0});
     return "";
   }

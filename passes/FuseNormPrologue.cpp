@@ -79,6 +79,15 @@ private:
           describe(op), describeReaders(op->getResult(0)));
       return;
     }
+    // A sum that several compute brings its operands' sums with it: of a
+    // residual stream each product would compute all of it anew.
+    if (isa<AddOp>(op) && takers.size() > 1) {
+      reportMissed(op, passName) << remark::reason(
+          "{0} is not computed by the products that read it: they are {1}, and "
+          "each would compute what is added too",
+          describe(op), static_cast<int64_t>(takers.size()));
+      return;
+    }
     if (rules.canFuse(AnchorKind::Gemm, op, FusionPlace::Epilogue) &&
         llvm::any_of(op->getOperands(), [&](Value operand) {
           return endsProduct(operand, rules);

@@ -13,7 +13,7 @@ bool vlmc::isRowWise(Operation *op) {
   return isView(op) ||
          isa<LayerNormOp, L2NormalizeOp, ActivationOp, AddOp, EmbeddingOp,
              PrependTokensOp, RmsNormOp, MultiplyOp, RopeOp, MergeTokensOp,
-             ReplaceTokensOp, GatedAddOp, AveragePoolOp>(op);
+             ReplaceTokensOp, GatedAddOp, AveragePoolOp, ScaleOp>(op);
 }
 
 bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
@@ -26,7 +26,7 @@ bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
   switch (anchor) {
   case AnchorKind::Gemm:
     if (place == FusionPlace::Epilogue)
-      return isa<ActivationOp, AddOp, SqueezeOp, GatedAddOp>(op);
+      return isa<ActivationOp, AddOp, SqueezeOp, GatedAddOp, ScaleOp>(op);
     // The CPU kernels pack the rows of their input, and normalise them on the
     // way; where the hardware copies tiles by itself there is no such moment.
     if (arch == "cuda")

@@ -79,7 +79,7 @@ struct GroupRows : vlmc::impl::GroupRowsPassBase<GroupRows> {
       Operation *op = &entry.getBody().front().back();
       while (op) {
         Operation *before = op->getPrevNode();
-        if (isRowWise(op) || isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp>(op)) {
+        if (isRowWise(op) || isAlone(op)) {
           GroupOp group = wrapInGroup(op, AnchorKind::Rows);
           if (!eachOp && !standsAlone(group)) {
             growUp(group);
@@ -93,8 +93,12 @@ struct GroupRows : vlmc::impl::GroupRowsPassBase<GroupRows> {
   }
 
 private:
+  static bool isAlone(Operation *op) {
+    return isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp,
+               PixelUnshuffleOp>(op);
+  }
   /// Whether the group's op is no part of a larger kernel.
   static bool standsAlone(GroupOp group) {
-    return isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp>(group.getBody().front().front());
+    return isAlone(&group.getBody().front().front());
   }
 };

@@ -74,10 +74,10 @@ static LogicalResult checkEpilogue(Operation *anchor,
     if (isa<YieldOp>(reader))
       return success();
     seen.insert(reader);
-    if (!isa<ActivationOp, SqueezeOp, AddOp, GatedAddOp>(reader))
+    if (!isa<ActivationOp, SqueezeOp, AddOp, GatedAddOp, ScaleOp>(reader))
       return reader->emitOpError()
              << "cannot be in the epilogue of a product; activation, add, "
-                "gated_add and squeeze can";
+                "gated_add, scale and squeeze can";
     if (auto gated = dyn_cast<GatedAddOp>(reader))
       for (Value side : gated->getOperands()) {
         if (side == gated.getBranch())
@@ -191,8 +191,8 @@ static LogicalResult checkRows(KernelOp kernel) {
   if (ops.empty())
     return kernel.emitOpError() << "computes nothing";
   if (llvm::hasSingleElement(ops) &&
-      isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp>(
-          *ops.begin()))
+      isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp,
+          PixelUnshuffleOp>(*ops.begin()))
     return success();
   for (Operation &op : ops)
     if (!isRowWise(&op))

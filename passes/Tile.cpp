@@ -102,7 +102,8 @@ private:
     case vlm::AnchorKind::Rows: {
       Operation *last = kernel.getYielded()[0].getDefiningOp();
       // Few rows; the plain form does.
-      if (isa<vlm::ConcatFeaturesOp, vlm::MeanTokensOp>(last))
+      if (isa<vlm::ConcatFeaturesOp, vlm::MeanTokensOp, vlm::PixelUnshuffleOp>(
+              last))
         return planReference(kernel);
       Plan plan;
       plan.strategy = isa<vlm::TokenIndexOp>(last)  ? "token_index"

@@ -164,20 +164,28 @@ private:
                : query;
   }
   Value sequenceOf(KernelFrame &frame, Value query) {
-    Value column = op.getFirst() ? op.getQuerySequence() : op.getSequence();
+    Value column =
+        op.hasOwnQueries() ? op.getQuerySequence() : op.getSequence();
     return loadColumn(frame.operand(column), tokenOf(frame, query));
   }
   /// The first key that a query may see, and the one behind the last.
   std::pair<Value, Value> rangeOf(KernelFrame &frame, Value query) {
     Value token = tokenOf(frame, query);
-    if (op.getFirst())
+    if (op.hasOwnQueries())
       return {loadColumn(frame.operand(op.getFirst()), token),
               loadColumn(frame.operand(op.getLast()), token)};
     Value position = loadColumn(frame.operand(op.getPosition()), token);
     Value first = e.constant(0);
     if (int64_t window = op.getWindow())
       first = e.max(e.sub(position, e.constant(window - 1)), first);
-    return {first, e.add(position, 1)};
+    Value last = e.add(position, 1);
+    if (!op.getFirst())
+      return {first, last};
+    Value from = loadColumn(frame.operand(op.getFirst()), token);
+    Value to = loadColumn(frame.operand(op.getLast()), token);
+    Value adds = e.less(from, to);
+    return {e.select(adds, e.min(first, from), first),
+            e.select(adds, e.max(last, to), last)};
   }
 
   /// One block of queries and one key head: run by run.
@@ -220,7 +228,7 @@ private:
                [&](Value query, ValueRange carried) {
                  auto [from, to] = rangeOf(frame, query);
                  packQueries(frame, s, head, query, e.sub(query, first));
-                 if (op.getFirst()) {
+                 if (op.hasOwnQueries()) {
                    Value any = e.less(from, to);
                    from = e.select(any, from, e.constant(INT64_MAX));
                    to = e.select(any, to, e.constant(0));
@@ -300,7 +308,7 @@ private:
       Value to = e.at(frame.result(0), e.add(e.mul(query, features), feature));
       Value total = e.load(e.f32, e.at(s.total, row));
       // A query that sees no key has a total and sums of 0.
-      if (op.getFirst()) {
+      if (op.hasOwnQueries()) {
         Value none =
             arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, total,
                                   e.fconstant(e.f32, 0));
@@ -463,7 +471,7 @@ private:
     };
     Value allowed = arith::CmpIOp::create(
         e.b, e.loc, arith::CmpIPredicate::slt, places, wide(last));
-    if (op.getWindow() || op.getFirst())
+    if (op.getWindow() || op.hasOwnQueries())
       allowed = arith::AndIOp::create(
           e.b, e.loc, allowed,
           arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sge, places,

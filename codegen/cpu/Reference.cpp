@@ -121,6 +121,12 @@ private:
           return e.fmul(get(multiply.getLhs(), m, n),
                         get(multiply.getRhs(), m, n));
         })
+        .Case([&](vlm::ScaleOp scale) {
+          return e.fmul(get(scale.getInput(), m, n),
+                        e.fconstant(e.f32,
+                                    scale.getFactor().convertToDouble()));
+        })
+        .Case([&](vlm::PixelUnshuffleOp op) { return unshuffled(op, m, n); })
         .Case([&](vlm::GatedAddOp add) { return gated(add, m, n); })
         .Case([&](vlm::RopeOp rope) { return rotated(rope, m, n); })
         .Case([&](vlm::MergeTokensOp merge) { return merged(merge, m, n); })
@@ -192,6 +198,23 @@ private:
     Value inFront = get(prepend.getTokens(), row, n);
     Value behind = get(prepend.getInput(), e.add(e.mul(batch, rest), e.max(e.sub(token, e.constant(front)), zero())), n);
     return e.select(e.less(token, e.constant(front)), inFront, behind);
+  }
+
+  Value unshuffled(vlm::PixelUnshuffleOp op, Value m, Value n) {
+    int64_t size = op.getSize(), width = op.getWidth(), height = op.getHeight();
+    int64_t channels = vlm::getFeatures(op.getInput());
+    int64_t down = height / size, across = width / size;
+    Value batch = e.div(m, down * across), square = e.rem(m, down * across);
+    int64_t line = op.getTransposed() ? down : across;
+    Value row = e.div(square, line), column = e.rem(square, line);
+    if (op.getTransposed())
+      std::swap(row, column);
+    Value pixel = e.div(n, channels);
+    Value y = e.add(e.mul(row, size), e.div(pixel, size));
+    Value x = e.add(e.mul(column, size), e.rem(pixel, size));
+    Value token = e.add(e.mul(y, width), x);
+    return get(op.getInput(), e.add(e.mul(batch, height * width), token),
+               e.rem(n, channels));
   }
 
   Value averaged(vlm::AveragePoolOp pool, Value m, Value n) {
@@ -537,14 +560,22 @@ private:
     int64_t heads = a.getNumHeads(), group = heads / cache.heads;
     Value token = a.getQueryToken() ? getIndex(a.getQueryToken(), m) : m;
     Value sequence = getIndex(
-        a.getFirst() ? a.getQuerySequence() : a.getSequence(), token);
+        a.hasOwnQueries() ? a.getQuerySequence() : a.getSequence(), token);
     Value begin = zero();
-    Value end = a.getFirst() ? getIndex(a.getLast(), token)
-                             : e.add(getIndex(a.getPosition(), token), 1);
-    if (a.getFirst())
+    Value end = a.hasOwnQueries()
+                    ? getIndex(a.getLast(), token)
+                    : e.add(getIndex(a.getPosition(), token), 1);
+    if (a.hasOwnQueries())
       begin = getIndex(a.getFirst(), token);
     if (int64_t window = a.getWindow())
       begin = e.max(e.sub(end, e.constant(window)), zero());
+    if (a.getFirst() && !a.hasOwnQueries()) {
+      Value first = getIndex(a.getFirst(), token);
+      Value last = getIndex(a.getLast(), token);
+      Value adds = e.less(first, last);
+      begin = e.select(adds, e.min(begin, first), begin);
+      end = e.select(adds, e.max(end, last), end);
+    }
     double cap = a.getSoftcap().convertToDouble();
     auto score = [&](Value head, Value j) {
       Value s = sum(e.constant(cache.size), [&](Value d) {
@@ -580,7 +611,7 @@ private:
             });
             return SmallVector<Value>{e.fadd(carried[0], weight)};
           })[0];
-      if (a.getFirst()) // where there is no key, the sums are 0
+      if (a.hasOwnQueries()) // where there is no key, the sums are 0
         total = e.select(e.less(begin, end), total, wide(1));
       e.loop(zero(), e.constant(cache.size), 1, [&](Value d) {
         set(m, e.add(e.mul(head, cache.size), d),

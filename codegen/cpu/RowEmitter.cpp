@@ -134,6 +134,11 @@ Row RowEmitter::prepare(Value value, Value m) {
       .Case([&](vlm::AveragePoolOp op) { return prepareAveragePool(op, m); })
       .Case([&](vlm::GatedAddOp op) { return prepareGatedAdd(op, m); })
       .Case([&](vlm::MultiplyOp op) { return prepareMultiply(op, m); })
+      .Case([&](vlm::ScaleOp op) -> Row {
+        Row input = prepare(op.getInput(), m);
+        double factor = op.getFactor().convertToDouble();
+        return [this, input, factor](Value k, Type type, int64_t valid) { return e.fmul(input(k, type, valid), e.fconstant(type, factor)); };
+      })
       .Case([&](vlm::MergeTokensOp op) { return prepareMergeTokens(op, m); })
       .Case([&](vlm::RmsNormOp op) { return prepareRmsNorm(op, m); })
       .Case([&](vlm::RopeOp op) { return prepareRope(op, m); })

@@ -216,6 +216,23 @@ LogicalResult AveragePoolOp::verify() {
                     {input[0], (height / size) * (width / size), input[2]});
 }
 
+LogicalResult PixelUnshuffleOp::verify() {
+  int64_t height = getHeight(), width = getWidth(), size = getSize();
+  if (height < 1 || width < 1 || size < 1 || height % size || width % size)
+    return emitOpError() << "'size' must divide 'height' and 'width', but they "
+                            "are "
+                         << size << ", " << height << " and " << width;
+  if (failed(checkRank(*this, "input", getInput(), 3)))
+    return failure();
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  if (failed(checkShape(*this, "input", getInput(),
+                        {input[0], height * width, input[2]})))
+    return failure();
+  return checkShape(
+      *this, "result", getResult(),
+      {input[0], (height / size) * (width / size), size * size * input[2]});
+}
+
 LogicalResult AttentionOp::verify() {
   if (failed(checkRank(*this, "query", getQuery(), 3)) ||
       failed(checkRank(*this, "key", getKey(), 3)))
@@ -402,9 +419,8 @@ LogicalResult PrependTokensOp::verify() {
     return emitOpError() << "'tokens' must have the " << input[2]
                          << " features of 'input', but is "
                          << getTokens().getType();
-  return checkShape(
-      *this, "result", getResult(),
-      {input[0], input[1] + tokens[tokens.size() - 2], input[2]});
+  return checkShape(*this, "result", getResult(),
+                    {input[0], input[1] + tokens[tokens.size() - 2], input[2]});
 }
 
 std::pair<unsigned, unsigned> PrependTokensOp::getDimSource(unsigned,
@@ -451,7 +467,8 @@ LogicalResult SliceTokensOp::verify() {
     return failure();
   ArrayRef<int64_t> input = typeOf(getInput()).getShape();
   int64_t begin = getBegin(), end = getEnd();
-  if (begin < 0 || begin >= end || (!ShapedType::isDynamic(input[1]) && end > input[1]))
+  if (begin < 0 || begin >= end ||
+      (!ShapedType::isDynamic(input[1]) && end > input[1]))
     return emitOpError() << "[" << begin << ", " << end << "] must lie within the " << input[1] << " tokens of 'input'";
   return checkShape(*this, "result", getResult(), {input[0], end - begin, input[2]});
 }
@@ -594,10 +611,13 @@ LogicalResult CachedAttentionOp::verify() {
       failed(checkShape(*this, "position", getPosition(), key.take_front(2))) ||
       failed(checkShape(*this, "result", getResult(), query)))
     return failure();
-  if (getQueryToken() && failed(checkShape(*this, "query_token",
-                                           getQueryToken(),
-                                           query.take_front(2))))
+  if (getQueryToken() &&
+      failed(checkShape(*this, "query_token", getQueryToken(),
+                        query.take_front(2))))
     return failure();
+  if (hasOwnQueries() && !getFirst())
+    return emitOpError() << "'query_sequence' must have 'first' and 'last' "
+                            "beside it, which are not there";
   if (getFirst())
     return checkRanges();
   return getQueryToken() ? success()
@@ -607,6 +627,16 @@ LogicalResult CachedAttentionOp::verify() {
 
 /// The columns of queries that are not those of the keys' tokens.
 LogicalResult CachedAttentionOp::checkRanges() {
+  if (!hasOwnQueries()) {
+    ArrayRef<int64_t> tokens = typeOf(getPosition()).getShape();
+    if (failed(checkShape(*this, "first", getFirst(), tokens)) ||
+        failed(checkShape(*this, "last", getLast(), tokens)))
+      return failure();
+    return getQueryToken()
+               ? success()
+               : checkShape(*this, "position", getPosition(),
+                            typeOf(getQuery()).getShape().take_front(2));
+  }
   if (getWindow())
     return emitOpError() << "'window' must be 0 beside 'first' and 'last', but "
                             "is "

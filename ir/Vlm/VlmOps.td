@@ -261,6 +261,20 @@ def Vlm_MultiplyOp : Vlm_TensorOp<"multiply", [AllTypesMatch<["lhs", "rhs", "res
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs)";
 }
 
+def Vlm_ScaleOp : Vlm_TensorOp<"scale", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "input * factor, element by element";
+  let description = [{
+    - Shapes: `input`, `result` alike; `factor` is rounded to f32.
+    - Source: GemmaTextScaledWordEmbedding and the soft-capping of logits (arXiv:2408.00118) in transformers.
+    ```mlir
+    %y = vlm.scale %x {factor = 8.000000e+00 : f64} : tensor<1x?x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, F64Attr:$factor);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input)";
+}
+
 def Vlm_GatedAddOp : Vlm_TensorOp<"gated_add", [AllTypesMatch<["residual", "branch", "result"]>]> {
   let summary = "residual + tanh(gate) * branch";
   let description = [{
@@ -391,6 +405,23 @@ def Vlm_AveragePoolOp : Vlm_TensorOp<"average_pool"> {
     ```
   }];
   let arguments = (ins Vlm_Float:$input, I64Attr:$height, I64Attr:$width, I64Attr:$size);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_PixelUnshuffleOp : Vlm_TensorOp<"pixel_unshuffle"> {
+  let summary = "squares of tokens side by side as one token's features";
+  let description = [{
+    Tokens are those of a grid, row by row. A square of `size` x `size` of them becomes one, whose features are theirs, row by row; with `transposed`
+    the squares are taken column by column.
+    - Shapes: `input` `[B, height*width, C]`, `result` `[B, (height/size)*(width/size), size*size*C]`; `size` divides both sides.
+    - Source: InternVLModel.pixel_shuffle in transformers; `ps_version` v1 of InternVL's own code is `transposed`.
+    ```mlir
+    %y = vlm.pixel_unshuffle %x {height = 4 : i64, width = 4 : i64, size = 2 : i64} : (tensor<?x16x64xf32>) -> tensor<?x4x256xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, I64Attr:$height, I64Attr:$width, I64Attr:$size, UnitAttr:$transposed);
   let results = (outs Vlm_Float:$result);
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
@@ -532,11 +563,16 @@ def Vlm_CachedAttentionOp : Vlm_Op<"cached_attention", [AttrSizedOperandSegments
     With `query_sequence`, `first` and `last` the queries are those of other tokens than the keys, as in attention to the features of pictures or to an
     encoder's output, which are written once: a query attends to the keys at places `first` to `last - 1` of its sequence, whatever stands around
     them, and where there is none its result is zero. The keys of a call may then be none at all (T = 0).
+
+    With `first` and `last` alone a query sees the places `first` to `last - 1` of its sequence as well, behind its own and outside of the window, with
+    all between them and its own; where `first` is not less than `last`, they add nothing. So the tokens of a prefix, or of a picture, see each other.
+    Keys up to `last - 1` have to be of this call or of calls before.
     - Shapes: `query` `[1, R, num_heads*Dh]`, `key`, `value` `[1, T, Hkv*Dh]`, `cache` `[2, Hkv, Dh]` (`#vlm.cache`), `sequence`, `position`
       `[1, T]` i32, `query_token` `[1, R]` i32 (the token that each query belongs to; absent: R = T), `query_sequence`, `first`, `last` `[1, Q]`
-      i32 (the tokens are then these; without `query_token` R = Q), `result` `[1, R, num_heads*Dh]`.
+      i32 (the tokens are then these; without `query_token` R = Q; without `query_sequence` Q = T), `result` `[1, R, num_heads*Dh]`.
     - Types: f32; scores, softmax and sums in f32. `softcap` C makes a score s into `C tanh(s / C)`; 0 leaves it.
-    - Source: LlamaAttention and MistralAttention in transformers; with ranges IdeficsAttention; online softmax, arXiv:1805.02867.
+    - Source: LlamaAttention and MistralAttention in transformers; with ranges IdeficsAttention, with `first` and `last` alone
+      PaliGemmaModel (`blockwise_overlay`); online softmax, arXiv:1805.02867.
     ```mlir
     %y = vlm.cached_attention %q, %k, %v, %c sequence %s position %p {num_heads = 4 : i64, scale = 2.500000e-01 : f64}
         : (tensor<1x?x64xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x?xi32>, tensor<1x?xi32>) -> tensor<1x?x64xf32>
@@ -548,9 +584,11 @@ def Vlm_CachedAttentionOp : Vlm_Op<"cached_attention", [AttrSizedOperandSegments
       DefaultValuedAttr<I64Attr, "0">:$window, DefaultValuedAttr<F64Attr, "0.0">:$softcap);
   let results = (outs Vlm_Float:$result);
   let assemblyFormat = [{ $query `,` $key `,` $value `,` $cache `sequence` $sequence `position` $position (`query_token` $query_token^)?
-      (`query_sequence` $query_sequence^ `first` $first `last` $last)? attr-dict `:` functional-type(operands, results) }];
+      (`query_sequence` $query_sequence^)? (`first` $first^ `last` $last)? attr-dict `:` functional-type(operands, results) }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
+    /// Whether queries are of other tokens than keys, and see ranges alone.
+    bool hasOwnQueries() { return getQuerySequence() != nullptr; }
     /// Verifies what a query attends to where that is told by ranges.
     ::llvm::LogicalResult checkRanges();
   }];

@@ -21,6 +21,32 @@ func.func @ranges(%q: tensor<1x?x64xf32>, %k: tensor<1x5x32xf32>, %c: tensor<2x2
   return %y : tensor<1x?x64xf32>
 }
 
+// CHECK-LABEL: func.func @spans
+func.func @spans(%q: tensor<1x?x64xf32>, %k: tensor<1x?x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>, %s: tensor<1x?xi32>, %p: tensor<1x?xi32>,
+    %f: tensor<1x?xi32>, %l: tensor<1x?xi32>) -> tensor<1x?x64xf32> {
+  // CHECK: vlm.cached_attention {{.*}} position %{{[a-z0-9]+}} first %{{.*}} last %{{.*}} {num_heads = 4 : i64, scale = 2.500000e-01 : f64, window = 7 : i64}
+  %y = vlm.cached_attention %q, %k, %k, %c sequence %s position %p first %f last %l {num_heads = 4 : i64, scale = 2.500000e-01 : f64, window = 7 : i64}
+      : (tensor<1x?x64xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x?xi32>, tensor<1x?xi32>,
+         tensor<1x?xi32>, tensor<1x?xi32>) -> tensor<1x?x64xf32>
+  return %y : tensor<1x?x64xf32>
+}
+
+// CHECK-LABEL: func.func @scale
+func.func @scale(%x: tensor<1x?x64xf32>) -> tensor<1x?x64xf32> {
+  // CHECK: vlm.scale %{{.*}} {factor = 8.000000e+00 : f64} : tensor<1x?x64xf32>
+  %y = vlm.scale %x {factor = 8.000000e+00 : f64} : tensor<1x?x64xf32>
+  return %y : tensor<1x?x64xf32>
+}
+
+// CHECK-LABEL: func.func @pixel_unshuffle
+func.func @pixel_unshuffle(%x: tensor<?x16x64xf32>) -> (tensor<?x4x256xf32>, tensor<?x4x256xf32>) {
+  // CHECK: vlm.pixel_unshuffle %{{.*}} {height = 4 : i64, size = 2 : i64, width = 4 : i64} : (tensor<?x16x64xf32>) -> tensor<?x4x256xf32>
+  %y = vlm.pixel_unshuffle %x {height = 4 : i64, width = 4 : i64, size = 2 : i64} : (tensor<?x16x64xf32>) -> tensor<?x4x256xf32>
+  // CHECK: vlm.pixel_unshuffle %{{.*}} {height = 2 : i64, size = 2 : i64, transposed, width = 8 : i64} : (tensor<?x16x64xf32>) -> tensor<?x4x256xf32>
+  %z = vlm.pixel_unshuffle %x {height = 2 : i64, width = 8 : i64, size = 2 : i64, transposed} : (tensor<?x16x64xf32>) -> tensor<?x4x256xf32>
+  return %y, %z : tensor<?x4x256xf32>, tensor<?x4x256xf32>
+}
+
 // CHECK-LABEL: func.func @gated_add
 func.func @gated_add(%x: tensor<1x?x64xf32>, %a: tensor<1x?x64xf32>, %g: tensor<1xf32>, %v: tensor<64xf32>, %s: tensor<1x?xi32>) -> tensor<1x?x64xf32> {
   // CHECK: vlm.gated_add %{{.*}}, %{{.*}}, %{{.*}} : tensor<1x?x64xf32>, tensor<1xf32>

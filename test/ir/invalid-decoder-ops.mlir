@@ -151,6 +151,42 @@ func.func @cached_attention(%q: tensor<1x3x32xf32>, %c: tensor<2x2x16xf32, #vlm.
 
 // -----
 
+func.func @cached_attention(%q: tensor<1x3x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>, %s: tensor<1x3xi32>, %t: tensor<1x4xi32>) {
+  // expected-error@+1 {{'last' must have shape [1, 3], but is 'tensor<1x4xi32>'}}
+  %y = vlm.cached_attention %q, %q, %q, %c sequence %s position %s first %s last %t {num_heads = 2 : i64, scale = 1.0 : f64}
+      : (tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x3xi32>, tensor<1x3xi32>,
+         tensor<1x3xi32>, tensor<1x4xi32>) -> tensor<1x3x32xf32>
+  return
+}
+
+// -----
+
+func.func @cached_attention(%q: tensor<1x3x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>, %s: tensor<1x3xi32>) {
+  // expected-error@+1 {{'query_sequence' must have 'first' and 'last' beside it, which are not there}}
+  %y = vlm.cached_attention %q, %q, %q, %c sequence %s position %s query_sequence %s {num_heads = 2 : i64, scale = 1.0 : f64}
+      : (tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x3xi32>, tensor<1x3xi32>,
+         tensor<1x3xi32>) -> tensor<1x3x32xf32>
+  return
+}
+
+// -----
+
+func.func @pixel_unshuffle(%x: tensor<?x15x64xf32>) -> tensor<?x4x256xf32> {
+  // expected-error@+1 {{'size' must divide 'height' and 'width', but they are 2, 3 and 5}}
+  %y = vlm.pixel_unshuffle %x {height = 3 : i64, width = 5 : i64, size = 2 : i64} : (tensor<?x15x64xf32>) -> tensor<?x4x256xf32>
+  return %y : tensor<?x4x256xf32>
+}
+
+// -----
+
+func.func @pixel_unshuffle(%x: tensor<?x16x64xf32>) -> tensor<?x4x64xf32> {
+  // expected-error@+1 {{'result' must have shape [?, 4, 256], but is 'tensor<?x4x64xf32>'}}
+  %y = vlm.pixel_unshuffle %x {height = 4 : i64, width = 4 : i64, size = 2 : i64} : (tensor<?x16x64xf32>) -> tensor<?x4x64xf32>
+  return %y : tensor<?x4x64xf32>
+}
+
+// -----
+
 func.func @gated_add(%x: tensor<1x?x64xf32>, %g: tensor<4xf32>) -> tensor<1x?x64xf32> {
   // expected-error@+1 {{'gate' must have 1 element or the 64 features of 'residual', but has 4}}
   %y = vlm.gated_add %x, %x, %g : tensor<1x?x64xf32>, tensor<4xf32>

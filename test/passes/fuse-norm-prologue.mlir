@@ -63,3 +63,16 @@ func.func @activations(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x
   %3 = vlm.linear %2, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
   return %3 : tensor<?x64xf32>
 }
+
+// A residual stream whose branches end in norms: the sum is computed once, not by each product that reads it.
+// CHECK-LABEL: func.func @sums
+// CHECK-NEXT:    vlm.add
+// CHECK-NEXT:    vlm.group gemm
+// CHECK:         vlm.group gemm
+func.func @sums(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  // expected-remark@+1 {{add is not computed by the products that read it: they are 2, and each would compute what is added too}}
+  %0 = vlm.add %x, %x : tensor<?x64xf32>, tensor<?x64xf32>
+  %1 = vlm.linear %0, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+  %2 = vlm.linear %0, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+  return %1, %2 : tensor<?x64xf32>, tensor<?x64xf32>
+}

@@ -111,7 +111,7 @@ vlm.kernel @two_readers(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?
 }
 vlm.kernel @epilogue(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x64xf32> attributes {anchor = #vlm<anchor_kind gemm>} {
   %0 = vlm.linear %x, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
-  // expected-error@+1 {{cannot be in the epilogue of a product; activation, add, gated_add and squeeze can}}
+  // expected-error@+1 {{cannot be in the epilogue of a product; activation, add, gated_add, scale and squeeze can}}
   %1 = vlm.l2_normalize %0 : tensor<?x64xf32>
   vlm.yield %1 : tensor<?x64xf32>
 }

@@ -133,6 +133,13 @@ private:
             v *= values[o.getRhs()].data[i];
           return x;
         })
+        .Case([&](vlm::ScaleOp o) {
+          Tensor x = values[o.getInput()];
+          for (double &v : x.data)
+            v *= double(float(o.getFactor().convertToDouble()));
+          return x;
+        })
+        .Case([&](vlm::PixelUnshuffleOp o) { return unshuffle(o); })
         .Case([&](vlm::RopeTableOp o) { return ropeTable(o); })
         .Case([&](vlm::RopeOp o) { return rope(o); })
         .Case([&](vlm::MergeTokensOp o) {
@@ -254,6 +261,24 @@ private:
                        w.data[((n * w.shape[1] + i) * w.shape[2] + j) * c + k];
           return sum;
         });
+  }
+
+  Tensor unshuffle(vlm::PixelUnshuffleOp o) {
+    const Tensor &x = values[o.getInput()];
+    int64_t height = o.getHeight(), width = o.getWidth(), size = o.getSize();
+    int64_t down = height / size, across = width / size, places = down * across;
+    return make({x.shape[0], places, size * size * x.width()},
+                [&](int64_t r, int64_t c) {
+                  int64_t square = r % places, pixel = c / x.width();
+                  int64_t row = o.getTransposed() ? square % down
+                                                  : square / across;
+                  int64_t column = o.getTransposed() ? square / down
+                                                     : square % across;
+                  return x.at(r / places * height * width +
+                                  (row * size + pixel / size) * width +
+                                  column * size + pixel % size,
+                              c % x.width());
+                });
   }
 
   Tensor averagePool(vlm::AveragePoolOp o) {

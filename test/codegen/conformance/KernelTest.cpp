@@ -784,6 +784,37 @@ TEST_P(DecoderConformance, RowsMeanTokens) {
         {{random({3, 1, 21}, 1)}, {random({2, 33, 21}, 1)}});
 }
 
+TEST_P(DecoderConformance, RowsPixelUnshuffle) {
+  for (auto [height, width, size, channels] :
+       std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>>{
+           {4, 4, 2, 16}, {6, 4, 2, 5}, {3, 6, 3, 33}}) {
+    std::string x = type({0, height * width, channels}),
+                y = type({0, height * width / size / size,
+                          size * size * channels});
+    for (const char *order : {"", ", transposed"})
+      check(kernelText("rows", "%x: " + x, y,
+                       "%y = vlm.pixel_unshuffle %x {height = " +
+                           std::to_string(height) + " : i64, width = " +
+                           std::to_string(width) + " : i64, size = " +
+                           std::to_string(size) + " : i64" + order + "} : (" +
+                           x + ") -> " + y),
+            {{random({2, height * width, channels}, 1)}});
+  }
+}
+
+TEST_P(DecoderConformance, RowsAndProductsScale) {
+  std::string x = type({1, 0, 21}), w = type({33, 21}), y = type({1, 0, 33});
+  check(kernelText("rows", "%x: " + x, x,
+                   "%y = vlm.scale %x {factor = 3.3 : f64} : " + x),
+        {{random({1, 5, 21}, 1)}});
+  check(kernelText("gemm", "%x: " + x + ", %w: " + w, y,
+                   "%0 = vlm.linear %x, %w : (" + x + ", " + w + ") -> " + y +
+                       "\n%1 = vlm.scale %0 {factor = 0.25 : f64} : " + y +
+                       "\n%2 = vlm.activation tanh %1 : " + y +
+                       "\n%y = vlm.scale %2 {factor = 4.0 : f64} : " + y),
+        {{random({1, 5, 21}, 1), random({33, 21}, 2)}});
+}
+
 TEST_P(DecoderConformance, RowsSqueezedSequence) {
   std::string x = type({1, 0, 21}), y = type({0, 21});
   check(kernelText("rows", "%x: " + x, y,
