@@ -68,7 +68,8 @@ public:
       for (const KernelCode::Phase &phase : code.phases) {
         auto call = find<vlm_phase_fn>(phase.run);
         int64_t tasks = find<vlm_tasks_fn>(phase.tasks)(job.dims.data());
-        EXPECT_GT(tasks, 0);
+        // Of no rows there is nothing to do.
+        EXPECT_EQ(tasks > 0, !llvm::is_contained(job.dims, 0));
         for (int64_t begin = 0; begin < tasks; begin += job.grain)
           call(&args, begin, std::min(begin + job.grain, tasks));
       }
