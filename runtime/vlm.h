@@ -303,7 +303,8 @@ VLM_API int vlm_tokenizer_is_byte(const vlm_tokenizer_t *tokenizer, int32_t id);
  * (0 where the checkpoint does not say). */
 VLM_API const char *vlm_tokenizer_picture_token(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
 VLM_API int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer, int64_t height, int64_t width);
-/* Whether the tokens of pictures stand in front of the prompt, before its special tokens (1), or where it has placeholders (0). */
+/* Where the tokens of pictures stand: where the prompt has placeholders (0); in front of it, before its special tokens (1); or at its placeholders, in
+ * front of it where it has none (2). */
 VLM_API int vlm_tokenizer_pictures_first(const vlm_tokenizer_t *tokenizer);
 /* Token ids of a prompt whose placeholders for pictures stand for picture_tokens[0 .. picture_count - 1] tokens each.
  * Errors: VLM_INVALID_ARGUMENT if there are more placeholders than pictures or fewer, or any where pictures stand in front. */

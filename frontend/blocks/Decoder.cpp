@@ -89,6 +89,22 @@ static void checkFeatures(const spec::ModelSpec &model, const Message &decoder,
   }
 }
 
+/// Factors and caps are 0, for none, or finite and positive.
+static void checkScales(const Message &decoder, const FaultSink &fault) {
+  for (auto [field, value] :
+       {std::pair("embedding_scale", decoder.embedding_scale()),
+        std::pair("attention_scale", decoder.attention_scale()),
+        std::pair("attention_softcap", decoder.attention_softcap()),
+        std::pair("logit_softcap", decoder.logit_softcap())})
+    if (!(value == 0 || (value >= 1e-6 && value <= 1e6)))
+      fault(field, "expected 0, for none, or 1e-6 to 1e6, found " +
+                       std::to_string(value));
+  if (decoder.branch_norm() && decoder.post_norm())
+    fault("branch_norm", "expected one of branch_norm and post_norm");
+  if (decoder.sees_prompt() && decoder.has_cross_attention())
+    fault("sees_prompt", "expected false beside cross_attention");
+}
+
 static bool hasComponent(const spec::ModelSpec &model, const std::string &name,
                          spec::Component::KindCase kind) {
   return std::ranges::any_of(model.components(), [&](const auto &component) {
@@ -125,6 +141,7 @@ static void check(const spec::ModelSpec &model,
                       "or vision transformer, found '" +
                           decoder.features() + "'");
   checkFeatures(model, decoder, fault);
+  checkScales(decoder, fault);
   if (!decoder.has_cross_attention())
     return;
   if (decoder.features().empty())
@@ -161,6 +178,9 @@ static void listLayerWeights(const std::string &layer, const Message &decoder,
     for (const char *part : {"query_norm", "key_norm"})
       weights.add(attention + part + ".weight", {head});
   addNorm(weights, layer + "norm2", decoder, hidden);
+  if (decoder.branch_norm())
+    for (const char *part : {"attention.norm", "mlp.norm"})
+      addNorm(weights, layer + part, decoder, hidden);
   if (!decoder.plain_mlp())
     weights.addLinear(layer + "mlp.gate", inner, hidden, decoder.mlp_bias());
   weights.addLinear(layer + "mlp.up", inner, hidden, decoder.mlp_bias());
@@ -284,12 +304,21 @@ Value DecoderBuilder::buildEmbeddings() {
   builder.range(0, INT32_MAX);
   tokens.position = column("position", "N");
   builder.range(0, decoder.max_tokens() - 1);
+  if (decoder.sees_prompt()) {
+    tokens.first = column("first_seen", "N");
+    builder.range(0, decoder.max_tokens());
+    tokens.last = column("last_seen", "N");
+    builder.range(0, decoder.max_tokens());
+  }
   cache =
       builder.argument("cache",
                        builder.cacheType(decoder.layers(), decoder.kv_heads(),
                                          decoder.head_size()),
                        {"", "", "", ""});
   Value value = builder.embedding(ids, vocabulary("tokens"), name + ".tokens");
+  if (decoder.embedding_scale() != 0)
+    value =
+        builder.scale(value, decoder.embedding_scale(), name + ".tokens.scale");
   return features ? builder.mergeTokens(value, features, row, name + ".merge")
                   : value;
 }
@@ -315,8 +344,11 @@ Value DecoderBuilder::buildAttention(const std::string &layer, int64_t number,
   tokens.cache = builder.cacheLayer(cache, number);
   Value mixed = builder.cachedAttention(
       query, key, values, tokens, decoder.heads(),
-      1 / std::sqrt(static_cast<double>(decoder.head_size())),
-      hasWindow(number) ? decoder.window() : 0, /*softcap=*/0, attention);
+      decoder.attention_scale() != 0
+          ? decoder.attention_scale()
+          : 1 / std::sqrt(static_cast<double>(decoder.head_size())),
+      hasWindow(number) ? decoder.window() : 0, decoder.attention_softcap(),
+      attention);
   return builder.linear(mixed, attention + ".output", decoder.output_bias());
 }
 
@@ -345,10 +377,14 @@ Value DecoderBuilder::buildLayer(const std::string &layer, int64_t number,
     if (isPost)
       value = norm(value, layer + weight);
   };
-  Value mixed = buildAttention(layer, number, before(".norm1"));
+  auto branch = [&](Value made, const char *weight) {
+    return decoder.branch_norm() ? norm(made, layer + weight) : made;
+  };
+  Value mixed = branch(buildAttention(layer, number, before(".norm1")),
+                       ".attention.norm");
   value = builder.add(mixed, value, layer + ".attention.residual");
   behind(".norm1");
-  Value inner = buildMlp(layer, before(".norm2"));
+  Value inner = branch(buildMlp(layer, before(".norm2")), ".mlp.norm");
   value = builder.add(inner, value, layer + ".mlp.residual");
   behind(".norm2");
   return value;
@@ -411,11 +447,12 @@ void DecoderBuilder::build() {
     value = builder.linear(value, name + ".project_out", /*bias=*/false);
   builder.tap("hidden_states", value);
   value = builder.takeTokens(value, rows, name + ".rows");
-  builder.result(
-      "logits",
-      builder.linear(value, vocabulary(decoder.tied_head() ? "tokens" : "head"),
-                     /*bias=*/Value(),
-                     name + (decoder.tied_head() ? ".tokens" : ".head")));
+  value = builder.linear(
+      value, vocabulary(decoder.tied_head() ? "tokens" : "head"),
+      /*bias=*/Value(), name + (decoder.tied_head() ? ".tokens" : ".head"));
+  if (decoder.logit_softcap() != 0)
+    value = builder.softcap(value, decoder.logit_softcap(), name + ".softcap");
+  builder.result("logits", value);
   builder.endEntry();
 }
 

@@ -45,16 +45,31 @@ static void listMlpWeights(const std::string &name,
   weights.addLinear(name + ".fc2", hidden(blocks), inner);
 }
 
+static void listNorm(const std::string &name,
+                     const spec::TransformerBlocks &blocks,
+                     WeightList &weights) {
+  if (blocks.rms_norm())
+    weights.add(name + ".weight", {hidden(blocks)});
+  else
+    weights.addNorm(name, hidden(blocks));
+}
+
 void listEncoderWeights(const spec::TransformerBlocks &blocks,
                         WeightList &weights) {
   WeightDim features = hidden(blocks);
   for (int64_t i = 0; i < blocks.layers(); ++i) {
     std::string layer = "layers." + std::to_string(i) + ".";
-    weights.addNorm(layer + "norm1", features);
+    listNorm(layer + "norm1", blocks, weights);
     listAttentionWeights(layer + "attention", features, weights,
                          !blocks.unbiased_attention());
-    weights.addNorm(layer + "norm2", features);
+    if (blocks.query_norm())
+      for (const char *part : {"attention.query_norm", "attention.key_norm"})
+        weights.add(layer + part + ".weight", {features});
+    listNorm(layer + "norm2", blocks, weights);
     listMlpWeights(layer + "mlp", blocks, weights);
+    if (blocks.layer_scale())
+      for (const char *part : {"attention.scale", "mlp.scale"})
+        weights.add(layer + part, {features});
   }
 }
 
@@ -76,6 +91,27 @@ void listEncoderTaps(const std::string &component,
     taps.push_back(component + ".layers." + std::to_string(i));
 }
 
+/// Of InternVLVisionRMSNorm in transformers, whatever the other norms have.
+static constexpr double queryNormEpsilon = 1e-6;
+
+/// A linear layer that ends a branch, with the branch's learned factors.
+static mlir::Value buildLast(GraphBuilder &builder, const std::string &name,
+                             const std::string &branch,
+                             const spec::TransformerBlocks &blocks,
+                             mlir::Value value) {
+  return blocks.layer_scale()
+             ? builder.scaledLinear(value, name, branch + ".scale")
+             : builder.linear(value, name);
+}
+
+static mlir::Value buildNorm(GraphBuilder &builder, const std::string &name,
+                             const spec::TransformerBlocks &blocks,
+                             mlir::Value value) {
+  return blocks.rms_norm()
+             ? builder.rmsNorm(value, name, blocks.norm_epsilon(), 0)
+             : builder.layerNorm(value, name, blocks.norm_epsilon());
+}
+
 /// Attention of the tokens of `asking` to those of `value`.
 static mlir::Value buildAttention(GraphBuilder &builder,
                                   const std::string &name,
@@ -85,12 +121,16 @@ static mlir::Value buildAttention(GraphBuilder &builder,
   const bool bias = !blocks.unbiased_attention();
   mlir::Value query = builder.linear(asking, name + ".query", bias);
   mlir::Value key = builder.linear(value, name + ".key", bias);
+  if (blocks.query_norm()) {
+    query = builder.rmsNorm(query, name + ".query_norm", queryNormEpsilon, 0);
+    key = builder.rmsNorm(key, name + ".key_norm", queryNormEpsilon, 0);
+  }
   mlir::Value values = builder.linear(value, name + ".value", bias);
   int64_t headSize = blocks.hidden_size() / blocks.heads();
   mlir::Value mixed = builder.attention(
       query, key, values, mask.keyValid, mask.causal, blocks.heads(),
       1.0 / std::sqrt(static_cast<double>(headSize)), name);
-  return builder.linear(mixed, name + ".output");
+  return buildLast(builder, name + ".output", name, blocks, mixed);
 }
 
 /// x + MLP(LayerNorm(x)).
@@ -98,11 +138,11 @@ static mlir::Value buildMlp(GraphBuilder &builder, const std::string &norm,
                             const std::string &mlp,
                             const spec::TransformerBlocks &blocks,
                             mlir::Value value) {
-  mlir::Value normed = builder.layerNorm(value, norm, blocks.norm_epsilon());
+  mlir::Value normed = buildNorm(builder, norm, blocks, value);
   mlir::Value inner =
       builder.activation(builder.linear(normed, mlp + ".fc1"),
                          blocks.activation(), mlp + ".activation");
-  mlir::Value outer = builder.linear(inner, mlp + ".fc2");
+  mlir::Value outer = buildLast(builder, mlp + ".fc2", mlp, blocks, inner);
   return builder.add(outer, value, mlp + ".residual");
 }
 
@@ -125,8 +165,7 @@ mlir::Value buildEncoderBlocks(GraphBuilder &builder,
     states->push_back(value);
   for (int64_t i = 0; i < blocks.layers(); ++i) {
     std::string layer = component + ".layers." + std::to_string(i);
-    mlir::Value normed =
-        builder.layerNorm(value, layer + ".norm1", blocks.norm_epsilon());
+    mlir::Value normed = buildNorm(builder, layer + ".norm1", blocks, value);
     mlir::Value mixed = buildAttention(builder, layer + ".attention", blocks,
                                        normed, normed, mask);
     value = builder.add(mixed, value, layer + ".attention.residual");

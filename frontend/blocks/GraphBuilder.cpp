@@ -2,6 +2,7 @@
 #include "frontend/blocks/GraphBuilder.h"
 
 #include <cassert>
+#include <cmath>
 
 using namespace mlir;
 
@@ -213,6 +214,20 @@ Value GraphBuilder::linear(Value input, Value matrix, Value bias,
                                bias);
 }
 
+Value GraphBuilder::scaledLinear(Value input, const std::string &name,
+                                 const std::string &factors) {
+  const BoundWeight &scale = *weights.at(factors);
+  auto folded = [&](const char *part) {
+    const BoundWeight &bound = *weights.at(name + part);
+    return madeWeight(name + part + ".scaled",
+                      vlm::RecipeAttr::scaleRows(
+                          recipeOf(bound, bound.info.shape),
+                          recipeOf(scale, scale.info.shape)));
+  };
+  Value matrix = folded(".weight");
+  return linear(input, matrix, folded(".bias"), name);
+}
+
 Value GraphBuilder::patchEmbed(Value pixels, const std::string &name,
                                bool bias) {
   Value matrix = weight(name + ".weight");
@@ -240,6 +255,30 @@ Value GraphBuilder::rmsNorm(Value input, const std::string &name,
 
 Value GraphBuilder::multiply(Value lhs, Value rhs, const std::string &label) {
   return create<vlm::MultiplyOp>(label, lhs.getType(), lhs, rhs);
+}
+
+Value GraphBuilder::scale(Value input, double factor,
+                          const std::string &label) {
+  return create<vlm::ScaleOp>(label, input.getType(), input,
+                              builder.getF64FloatAttr(factor));
+}
+
+Value GraphBuilder::softcap(Value input, double cap, const std::string &label) {
+  Value inner = scale(input, 1 / cap, label + ".inner");
+  return scale(activation(inner, spec::TANH, label + ".tanh"), cap, label);
+}
+
+Value GraphBuilder::pixelUnshuffle(Value input, int64_t size, bool transposed,
+                                   const std::string &label) {
+  ArrayRef<int64_t> shape = shapeOf(input);
+  int64_t side = std::llround(std::sqrt(static_cast<double>(shape[1])));
+  auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+  return create<vlm::PixelUnshuffleOp>(
+      label,
+      withShape(input,
+                {shape[0], shape[1] / size / size, shape[2] * size * size}),
+      input, number(side), number(side), number(size),
+      transposed ? builder.getUnitAttr() : UnitAttr());
 }
 
 Value GraphBuilder::ropeTable(Value position, ArrayRef<float> frequencies,

@@ -76,6 +76,10 @@ public:
                      bool bias = true);
   mlir::Value linear(mlir::Value input, mlir::Value matrix, mlir::Value bias,
                      const std::string &label);
+  /// A linear layer whose results are multiplied by a weight for each feature,
+  /// which is folded in.
+  mlir::Value scaledLinear(mlir::Value input, const std::string &name,
+                           const std::string &factors);
   mlir::Value patchEmbed(mlir::Value pixels, const std::string &name,
                          bool bias);
   mlir::Value layerNorm(mlir::Value input, const std::string &name,
@@ -99,7 +103,7 @@ public:
   struct CachedTokens {
     mlir::Value cache, sequence, position;
     /// Where queries are of other tokens than keys: their sequence, and the
-    /// range of places that each sees.
+    /// range of places that each sees; else the places that each sees as well.
     mlir::Value querySequence, first, last;
   };
   mlir::Value cachedAttention(mlir::Value query, mlir::Value key,
@@ -117,6 +121,13 @@ public:
   mlir::Value activation(mlir::Value input, spec::Activation kind,
                          const std::string &label);
   mlir::Value add(mlir::Value lhs, mlir::Value rhs, const std::string &label);
+  /// input * factor.
+  mlir::Value scale(mlir::Value input, double factor, const std::string &label);
+  /// cap * tanh(input / cap).
+  mlir::Value softcap(mlir::Value input, double cap, const std::string &label);
+  /// Squares of size x size tokens of a square grid as one token each.
+  mlir::Value pixelUnshuffle(mlir::Value input, int64_t size, bool transposed,
+                             const std::string &label);
   /// Rows of a table by id; row 0 is number `firstRow` of the weight.
   mlir::Value embedding(mlir::Value ids, const std::string &name,
                         int64_t firstRow = 0);

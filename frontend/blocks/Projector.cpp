@@ -30,6 +30,20 @@ static int64_t countFeatures(const spec::VisionTransformer &vision) {
          std::max(1, vision.feature_layers_size());
 }
 
+/// Squares of tokens must fill the tower's grid.
+static void checkSquares(const spec::VisionTransformer &vision, int64_t size,
+                         const FaultSink &fault) {
+  int64_t side =
+      vision.image_size() / std::max<int64_t>(1, vision.patch_size());
+  if (vision.class_token() && !vision.drop_class_token())
+    fault("unshuffle", "expected 0, as the tower keeps its class token, found " +
+                           std::to_string(size));
+  else if (side % size)
+    fault("unshuffle", "expected a divisor of " + std::to_string(side) +
+                           ", the patches along a side, found " +
+                           std::to_string(size));
+}
+
 static void check(const spec::ModelSpec &model,
                   const spec::Component &component, const FaultSink &fault) {
   const Message &projector = component.projector();
@@ -40,12 +54,18 @@ static void check(const spec::ModelSpec &model,
   else if (tower->vision_transformer().pool() !=
            spec::VisionTransformer::TOKENS)
     fault("tower", "expected a vision transformer with pool TOKENS");
-  else if (int64_t width = countFeatures(tower->vision_transformer());
+  else if (int64_t width =
+               countFeatures(tower->vision_transformer()) *
+               std::max<int64_t>(1, projector.unshuffle()) *
+               std::max<int64_t>(1, projector.unshuffle());
            projector.input_size() != width)
     fault("input_size", "expected " + std::to_string(width) +
                             ", the features of '" + projector.tower() +
                             "', found " +
                             std::to_string(projector.input_size()));
+  checkRange(fault, "unshuffle", projector.unshuffle(), 0, 64);
+  if (tower && projector.unshuffle() > 1)
+    checkSquares(tower->vision_transformer(), projector.unshuffle(), fault);
   checkRange(fault, "layers", projector.layers(), 1, 64);
   checkRange(fault, "output_size", projector.output_size(), 1, 1 << 20);
   if (projector.layers() == 1)
@@ -86,6 +106,10 @@ static void build(const spec::ModelSpec &model,
   builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
   Value pixels = addPixels(builder, tower.vision_transformer());
   Value value = buildVisionTokens(builder, tower, pixels);
+  if (projector.unshuffle() > 1)
+    value = builder.pixelUnshuffle(value, projector.unshuffle(),
+                                   projector.transposed_unshuffle(),
+                                   component.name() + ".unshuffle");
   if (projector.has_norm_epsilon())
     value = builder.layerNorm(value, component.name() + ".norm",
                               projector.norm_epsilon());

@@ -60,7 +60,8 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
   weights.add("patch_embed.weight", {hidden, channels, patch, patch});
   if (vision.patch_bias())
     weights.add("patch_embed.bias", {hidden});
-  weights.add("positions.weight",
+  if (!vision.no_positions())
+    weights.add("positions.weight",
               {{countTokens(vision), {"image_size", "patch_size"}}, hidden});
   if (vision.pre_norm())
     weights.addNorm("pre_norm", hidden);
@@ -91,8 +92,9 @@ static Value buildEmbeddings(GraphBuilder &builder, const std::string &name,
       builder.patchEmbed(pixels, name + ".patch_embed", vision.patch_bias());
   if (vision.class_token())
     value = builder.prependTokens(value, name + ".class_token", 1);
-  value = builder.add(value, builder.weight(name + ".positions.weight"),
-                      name + ".positions");
+  if (!vision.no_positions())
+    value = builder.add(value, builder.weight(name + ".positions.weight"),
+                        name + ".positions");
   if (vision.pre_norm())
     value = builder.layerNorm(value, name + ".pre_norm",
                               vision.blocks().norm_epsilon());

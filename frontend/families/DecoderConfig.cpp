@@ -21,8 +21,17 @@ struct DecoderClass {
   Json defaults;
   bool queryBias = false; ///< always
   bool headNorm = false;
-  bool hasBiasKeys = false;   ///< attention_bias, mlp_bias
-  bool hasWindowKeys = false; ///< use_sliding_window, max_window_layers
+  bool hasBiasKeys = false;      ///< attention_bias, mlp_bias
+  bool hasAttentionBias = false; ///< attention_bias alone
+  bool hasWindowKeys = false;    ///< use_sliding_window, max_window_layers
+  /// LayerNorm and biases everywhere, an MLP without a gate; norms of heads by
+  /// qk_layernorm.
+  bool isBiased = false;
+  /// Scaled embeddings, norms with 1 + w, GELU in its tanh form.
+  bool isScaled = false;
+  /// And norms behind the branches too, caps of scores and logits, a scale of
+  /// scores by a key, a window in every other layer.
+  bool isCapped = false;
 };
 } // namespace
 
@@ -71,6 +80,46 @@ static const std::vector<DecoderClass> &decoderClasses() {
                                       {"sliding_window", 4096}})};
     qwen3.headNorm = qwen3.hasBiasKeys = qwen3.hasWindowKeys = true;
     list.push_back(qwen3);
+    Json gemma = {{"vocab_size", 256000},
+                  {"head_dim", 256},
+                  {"hidden_act", "gelu_pytorch_tanh"},
+                  {"max_position_embeddings", 8192},
+                  {"tie_word_embeddings", true},
+                  {"eos_token_id", 1},
+                  {"pad_token_id", 0}};
+    DecoderClass gemma1{"gemma", with(gemma)};
+    gemma1.defaults.update({{"hidden_size", 3072},
+                            {"intermediate_size", 24576},
+                            {"num_hidden_layers", 28},
+                            {"num_attention_heads", 16},
+                            {"num_key_value_heads", 16}});
+    gemma1.hasAttentionBias = gemma1.isScaled = true;
+    list.push_back(gemma1);
+    DecoderClass gemma2{"gemma2", with(gemma)};
+    gemma2.defaults.update({{"hidden_size", 2304},
+                            {"intermediate_size", 9216},
+                            {"num_hidden_layers", 26},
+                            {"num_attention_heads", 8},
+                            {"num_key_value_heads", 4},
+                            {"hidden_activation", "gelu_pytorch_tanh"},
+                            {"sliding_window", 4096},
+                            {"query_pre_attn_scalar", 256},
+                            {"attn_logit_softcapping", 50},
+                            {"final_logit_softcapping", 30}});
+    gemma2.hasAttentionBias = gemma2.isScaled = gemma2.isCapped = true;
+    list.push_back(gemma2);
+    DecoderClass persimmon{"persimmon",
+                           with({{"vocab_size", 262144},
+                                 {"intermediate_size", 16384},
+                                 {"num_hidden_layers", 36},
+                                 {"num_attention_heads", 64},
+                                 {"hidden_act", "relu2"},
+                                 {"max_position_embeddings", 16384},
+                                 {"layer_norm_eps", 1e-5},
+                                 {"qk_layernorm", true},
+                                 {"eos_token_id", 2}})};
+    persimmon.isBiased = true;
+    list.push_back(persimmon);
     return list;
   }();
   return classes;
@@ -254,6 +303,33 @@ static void readSizes(ConfigSection &section, spec::Decoder &decoder) {
                       std::to_string(decoder.kv_heads()) + "; mend the file");
 }
 
+/// Gemma's arithmetic.
+static void readScales(ConfigSection &section, const Json &values,
+                       const DecoderClass &found, spec::Decoder &decoder) {
+  decoder.set_norm_offset(1);
+  decoder.set_embedding_scale(
+      std::sqrt(static_cast<double>(decoder.hidden_size())));
+  // Of version 4, and without effect in 5; and what only texts without pictures
+  // could show.
+  for (const char *key : {"hidden_activation", "use_bidirectional_attention",
+                          "cache_implementation", "num_image_tokens"})
+    section.ignore(key);
+  if (!found.isCapped)
+    return;
+  decoder.set_branch_norm(true);
+  decoder.set_attention_scale(
+      1 / std::sqrt(section.number("query_pre_attn_scalar", 256, 1e-6, 1e9)));
+  auto cap = [&](const char *key) {
+    section.ignore(key);
+    // null is no cap.
+    return values.contains(key) && values[key].is_null()
+               ? 0
+               : section.number(key, 0, 1e-6, 1e6);
+  };
+  decoder.set_attention_softcap(cap("attn_logit_softcapping"));
+  decoder.set_logit_softcap(cap("final_logit_softcapping"));
+}
+
 static bool readFlag(ConfigSection &section, const Json &values,
                      const std::string &key, bool fallback) {
   section.ignore(key);
@@ -281,7 +357,7 @@ static void readWindow(ConfigSection &section, const Json &values,
       window = 0;
   }
   for (int64_t i = 0; i < decoder.layers() && window; ++i) {
-    bool slides = i >= first;
+    bool slides = i >= first && !(decoderClass.isCapped && i % 2 == 1);
     if (static_cast<size_t>(i) < types.size())
       slides = types[static_cast<size_t>(i)] == "sliding_attention";
     if (slides)
@@ -313,8 +389,15 @@ DecoderFacts readDecoder(const Json &config, const std::string &file,
     return facts;
   Json values = found->defaults;
   values.update(config);
+  // Files of old versions say "gelu", and mean its tanh form.
+  if (found->isCapped)
+    values["hidden_act"] = values["hidden_activation"];
+  else if (found->isScaled && values["hidden_act"] == "gelu")
+    values["hidden_act"] = "gelu_pytorch_tanh";
   ConfigSection section(values, file, path, log);
   readSizes(section, decoder);
+  if (found->isScaled)
+    readScales(section, values, *found, decoder);
   readRotary(section, values, decoder.head_size(), decoder.max_tokens(), file,
              path, log, *decoder.mutable_rotary());
   // `dynamic` is made for sequences that are so many times as long.
@@ -329,6 +412,17 @@ DecoderFacts readDecoder(const Json &config, const std::string &file,
   decoder.set_mlp_bias(found->hasBiasKeys &&
                        readFlag(section, values, "mlp_bias", false));
   decoder.set_head_norm(found->headNorm);
+  if (found->isBiased) {
+    decoder.set_query_bias(true);
+    decoder.set_output_bias(true);
+    decoder.set_mlp_bias(true);
+    decoder.set_layer_norm(true);
+    decoder.set_plain_mlp(true);
+    decoder.set_norm_epsilon(section.number("layer_norm_eps", 1e-5, 0, 1));
+    decoder.set_head_norm(readFlag(section, values, "qk_layernorm", true));
+    for (const char *key : {"hidden_dropout", "attention_dropout"})
+      section.ignore(key);
+  }
   decoder.set_tied_head(
       tied || readFlag(section, values, "tie_word_embeddings", false));
   readWindow(section, values, *found, decoder);
@@ -349,6 +443,13 @@ void addDecoderRules(spec::ModelSpec &model,
   if (layers.empty())
     for (const std::string &body : bodies)
       layers.push_back(body + "layers.{}.");
+  for (const spec::Component &component : model.components())
+    if (component.name() == "text" && component.decoder().branch_norm())
+      for (auto [ours, theirs] :
+           {std::pair("attention.norm", "post_attention_layernorm"),
+            std::pair("norm2", "pre_feedforward_layernorm"),
+            std::pair("mlp.norm", "post_feedforward_layernorm")})
+        addRule(model, std::string("text.layers.{}.") + ours, layers, theirs);
   addRule(model, "text.tokens", bodies, "embed_tokens");
   addRule(model, "text.final_norm", bodies, "norm");
   const char *parts[][2] = {{"norm1", "input_layernorm"},

@@ -85,11 +85,14 @@ struct PromptDescription {
   std::string pictureToken; ///< "": prompts have no pictures
   uint32_t picturePatch = 0;
   int32_t pictureExtra = 0; ///< tokens beside those of the patches
-  bool picturesFirst = false; ///< before the special tokens of a prompt
   std::string pictureFrame; ///< before and behind a picture; "": nothing
   std::string begin;        ///< of prompts, instead of special tokens
   std::string partEnd;      ///< between two texts of a prompt in parts
   bool stripsParts = false;
+  uint32_t picturesFirst = VLM_TEXT_PICTURES_INSIDE;
+  /// With pictures first: what ends each of their lines, what is behind them,
+  /// and what ends a prompt with pictures. These are its only special tokens.
+  std::string pictureLine, pictureEnd, promptEnd;
 };
 
 struct TokenizerDescription {
@@ -100,12 +103,12 @@ struct TokenizerDescription {
   uint32_t modelKind = VLM_TEXT_MODEL_BPE;
   BpeDescription model;
   UnigramDescription unigram;
+  uint32_t maxWordChars = 0; ///< of word pieces
   /// By id, and the ids of those that were once added as normalised: they
   /// decode to their normalised form.
   std::map<uint32_t, AddedToken> added;
   std::map<uint32_t, bool> decodesNormalized;
   int32_t padId = -1;
-  uint32_t maxWordChars = 0; ///< of word pieces
   uint32_t maxTokens = 0;
   uint32_t paddingSide = VLM_TEXT_RIGHT;
   uint32_t truncationSide = VLM_TEXT_RIGHT;

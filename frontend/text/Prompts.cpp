@@ -133,6 +133,32 @@ static bool marksPictures(const Fields *model) {
   return false;
 }
 
+/// Whether pictures of the model stand between two tokens of the tokenizer's.
+static bool wrapsPictures(const Fields *model) {
+  std::string type =
+      model ? model->optionalString("model_type").value_or("") : "";
+#define PROMPT_WRAPS_PICTURES(MODEL_TYPE)                                      \
+  if (type == (MODEL_TYPE))                                                    \
+    return true;
+#include "frontend/families/TokenizerClasses.def"
+  return false;
+}
+
+/// Whether the begin token of the model's prompts stands behind the pictures;
+/// what ends the prompts.
+static bool beginsBehindPictures(const Fields *model, PromptDescription &out) {
+  std::string type =
+      model ? model->optionalString("model_type").value_or("") : "";
+#define PROMPT_BEGINS_BEHIND_PICTURES(MODEL_TYPE, PROMPT_END)                  \
+  if (type == (MODEL_TYPE)) {                                                  \
+    out.picturesFirst = VLM_TEXT_PICTURES_BEFORE_BEGIN;                        \
+    out.promptEnd = (PROMPT_END);                                              \
+    return true;                                                               \
+  }
+#include "frontend/families/TokenizerClasses.def"
+  return false;
+}
+
 /// As IdeficsProcessor of transformers does, which writes the begin token
 /// itself.
 void PromptReader::readFrames(const SpecialTokens &special,
@@ -157,7 +183,7 @@ bool PromptReader::readQueries(const Fields *processor,
     queries = integer(files.model, "num_query_tokens", 1).value_or(32);
   if (!queries)
     return false;
-  out.picturesFirst = true;
+  out.picturesFirst = VLM_TEXT_PICTURES_FIRST;
   out.picturePatch = 0;
   out.pictureExtra = static_cast<int32_t>(*queries);
   return true;
@@ -179,6 +205,30 @@ void PromptReader::readPictures(const Fields *processor,
   for (const auto &[name, token] : special.named)
     if (name == "image_token")
       out.pictureToken = token.token.content;
+  if (wrapsPictures(files.model)) {
+    for (const auto &[name, token] : special.named) {
+      if (name == "context_image_token")
+        out.pictureToken = token.token.content;
+      if (name == "start_image_token")
+        out.pictureFrame = token.token.content;
+      if (name == "end_image_token")
+        out.pictureEnd = token.token.content;
+    }
+    return; // the model tells how many tokens a picture has
+  }
+  if (beginsBehindPictures(files.model, out)) {
+    if (auto found = out.roles.find("bos_token"); found != out.roles.end())
+      out.begin = found->second;
+    // Defaults are those of the tower's class and, without a tower's config, of
+    // the model's.
+    out.picturePatch = 14;
+    if (files.model->find("vision_config")) {
+      Fields vision = files.model->inside("vision_config");
+      out.picturePatch =
+          static_cast<uint32_t>(integer(&vision, "patch_size", 1).value_or(16));
+    }
+    return;
+  }
   if (readQueries(processor, out))
     return;
   if (auto patch = integer(processor, "patch_size", 1)) {

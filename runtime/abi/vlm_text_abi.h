@@ -184,6 +184,16 @@ enum {
 
 enum { VLM_TEXT_RIGHT = 0, VLM_TEXT_LEFT = 1 };
 
+/* Where pictures stand: at the placeholders of a prompt; in front of it, before
+   the special tokens, without placeholders; or at the placeholders, in front of
+   a prompt that has none, and then prompt_begin behind the last one and
+   prompt_end behind the prompt. */
+enum {
+  VLM_TEXT_PICTURES_INSIDE = 0,
+  VLM_TEXT_PICTURES_FIRST = 1,
+  VLM_TEXT_PICTURES_BEFORE_BEGIN = 2
+};
+
 /* The token of a role, such as "bos_token", as chat templates know it. */
 typedef struct vlm_text_role {
   vlm_text_string name;
@@ -227,10 +237,10 @@ typedef struct vlm_text_header {
   vlm_text_section charsmap_text; /* what it leads to, zero-terminated bytes */
   vlm_text_section fixed; /* uint32_t: ids of tokens whose text a SentencePiece
                              model leaves as it is */
-  vlm_text_section roles;         /* vlm_text_role */
-  vlm_text_string chat_template;  /* Jinja; empty: none */
-  vlm_text_string picture_token;  /* stands for a picture in prompts; empty:
-                                     prompts have no pictures */
+  vlm_text_section roles; /* vlm_text_role */
+  vlm_text_string chat_template; /* Jinja; empty: none */
+  vlm_text_string picture_token; /* stands for a picture in prompts; empty:
+                                    prompts have no pictures */
   uint32_t picture_patch; /* a picture of H x W pixels takes H / picture_patch
                              times W / picture_patch + picture_extra of them;
                              0: picture_extra alone */
@@ -242,8 +252,13 @@ typedef struct vlm_text_header {
   vlm_text_string part_end;      /* between two texts of a prompt that is given
                                     in parts; empty: nothing is */
   uint32_t strips_parts;         /* 1: parts have no blanks around them */
-  uint32_t pictures_first; /* 1: pictures are in front of the prompt, before the
-                              special tokens; it has no placeholders */
+  uint32_t pictures_first; /* VLM_TEXT_PICTURES_*: where pictures stand */
+  vlm_text_string picture_line; /* with pictures_first: ends each line of a
+                                   picture; empty: pictures have no lines */
+  vlm_text_string picture_end;  /* stands behind the pictures of a prompt; behind
+                                   each, in the place of picture_frame, where
+                                   they are at placeholders */
+  vlm_text_string prompt_end;   /* and behind a prompt with pictures */
 } vlm_text_header;
 
 /* Where probing for a token begins, modulo the number of slots. */
@@ -270,7 +285,7 @@ static_assert(sizeof(vlm_text_added) == 16, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_stage) == 32, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_piece) == 8, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_role) == 16, "frontend/text writes this layout");
-static_assert(sizeof(vlm_text_header) == 360,
+static_assert(sizeof(vlm_text_header) == 384,
               "frontend/text writes this layout");
 #endif
 

@@ -301,7 +301,10 @@ vlm_status_t *Binding::checkCache(const vlm_abi_tensor &expected,
                         : ", for which no room was made; call "
                           "vlm_cache_resize before"));
   }
-  return kind.empty() ? nullptr : checkRanges(expected, *cache, kind);
+  if (kind.empty())
+    return givenInput("last_seen") ? checkRanges(expected, *cache, "seen_")
+                                   : nullptr;
+  return checkRanges(expected, *cache, kind);
 }
 
 const vlm_tensor_t *Binding::givenInput(const std::string &name) const {

@@ -109,6 +109,8 @@ int64_t Engine::common(const Slot &slot, const Prompt &next) const {
   if (!decoder.isSameLength(int64_t(slot.ids.size()), next.size()))
     same = std::min(same, slot.promptLength);
   // Tokens that see each other are the same only where all of them are.
+  if (std::max(slot.mutual, next.mutual) > 0 &&
+      (slot.mutual != next.mutual || same < next.mutual))
     same = 0;
   // The logits behind the last token are wanted.
   bool hasLogits = same == next.size() && same == int64_t(slot.ids.size()) &&
@@ -156,6 +158,7 @@ void Engine::clear(int32_t number) {
   slot.pictures.clear();
   giveUp(slot.logits);
   slot.computed = 0;
+  slot.mutual = 0;
   slot.lastUse = 0;
 }
 
@@ -231,6 +234,7 @@ bool Engine::admit(Job &job) {
   slot.ids = std::move(job.prompt.ids);
   slot.pictures = std::move(job.prompt.pictures);
   slot.computed = same;
+  slot.mutual = job.prompt.mutual;
   slot.promptLength = int64_t(slot.ids.size());
   if (!keepsLogits)
     giveUp(slot.logits);

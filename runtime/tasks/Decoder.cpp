@@ -9,6 +9,7 @@ namespace vlmc::rt {
 vlm_status_t *Decoder::open(const PromptReader &reader, int64_t sequences,
                             int64_t maxTokens) {
   facts = reader.facts;
+  seesPrompt = reader.seesPrompt;
   rotary = LongRotary(facts->rotary);
   if (vlm_status_t *status =
           entry.find(reader.model, "decode", "generate text"))
@@ -63,6 +64,15 @@ vlm_status_t *Decoder::findInputs() {
   return nullptr;
 }
 
+/// Tokens that see each other see all of them; the others add nothing.
+void Decoder::tellSeen(const Slice &slice) {
+  for (size_t i = 0; i < slice.ids.size(); ++i) {
+    bool isMutual = slice.first + int64_t(i) < slice.mutual;
+    first.push_back(0);
+    last.push_back(isMutual ? int32_t(slice.mutual) : 0);
+  }
+}
+
 /// Gives each token of a picture its row of features. Only the rows that are
 /// read go into the run.
 void Decoder::gather(const Slice &slice) {
@@ -112,7 +122,7 @@ vlm_status_t *Decoder::gatherSeen(const Slice &slice) {
             pictureCache.get(), slice.sequence, count * pictureRows))
       return status;
   for (int64_t i = known; i < all; ++i) {
-    const auto &rows = *slice.pictures[size_t(i)].features;
+    const Floats &rows = *slice.pictures[size_t(i)].features;
     features.insert(features.end(), rows.begin(), rows.end());
     for (int64_t row = 0; row < pictureRows; ++row) {
       featureSequence.push_back(slice.sequence);
@@ -223,6 +233,8 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
       sequence.push_back(slice.sequence);
       position.push_back(int32_t(slice.first + i));
     }
+    if (seesPrompt)
+      tellSeen(slice);
     if (pictureCache) {
       if (vlm_status_t *status = gatherSeen(slice))
         return status;
@@ -237,6 +249,10 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
       denseTensor("sequence", VLM_I32, sequence.data(), 2, tokens),
       denseTensor("position", VLM_I32, position.data(), 2, tokens),
       denseTensor("rows", VLM_I32, rows.data(), 2, wanted)};
+  if (seesPrompt) {
+    in.push_back(denseTensor("first_seen", VLM_I32, first.data(), 2, tokens));
+    in.push_back(denseTensor("last_seen", VLM_I32, last.data(), 2, tokens));
+  }
   if (featureWidth > 0)
     addFeatures(in, tokens);
   if (rotary.isNeeded()) {
@@ -262,6 +278,9 @@ vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, size_t &work,
       denseTensor("sequence", VLM_I32, nullptr, 2, all),
       denseTensor("position", VLM_I32, nullptr, 2, all),
       denseTensor("rows", VLM_I32, nullptr, 2, wanted)};
+  if (seesPrompt)
+    for (const char *column : {"first_seen", "last_seen"})
+      in.push_back(denseTensor(column, VLM_I32, nullptr, 2, all));
   if (pictureCache) {
     // As if every token were a picture would be far too much: one is counted.
     int64_t dims[] = {1, pictureRows, featureWidth};

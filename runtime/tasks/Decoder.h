@@ -32,6 +32,9 @@ struct Slice {
   int64_t length = 0;
   /// Those of the whole sequence; their features are there.
   std::span<const Picture> pictures;
+  /// So many tokens of the sequence see each other; those of the slice that are
+  /// among them are all of them that are not in the cache yet.
+  int64_t mutual = 0;
   /// Whether the logits behind each token are wanted, or behind the last alone.
   bool wantsAll = false;
   /// Set by the run: the row of the first logits.
@@ -80,9 +83,11 @@ private:
   void gather(const Slice &slice);
   vlm_status_t *gatherSeen(const Slice &slice);
   void tellRanges(const Slice &slice);
+  void tellSeen(const Slice &slice);
   void addFeatures(std::vector<vlm_tensor_t> &in, int64_t *tokens);
 
   const vlm_abi_generation *facts = nullptr;
+  bool seesPrompt = false;
   Encoder entry;
   vlm_tensor_t cacheInput{};
   // Where layers attend to pictures: each has so many rows of keys and values.

@@ -114,6 +114,7 @@ vlm_status_t *Engine::continueJob(int32_t number, const GenerateOptions &wanted,
   job->isContinued = true;
   job->prompt.ids = slot.ids;
   job->prompt.pictures = slot.pictures;
+  job->prompt.mutual = slot.mutual;
   job->pages = pagesOf(job->prompt.size(), wanted);
   out = std::move(job);
   return nullptr;
@@ -188,6 +189,8 @@ std::vector<Engine::Work> Engine::plan() {
     int64_t count = std::min(left, int64_t(slot.ids.size()) - slot.computed);
     if (job->options.values.prompt_logprobs)
       count = std::min(count, mostPromptRows());
+    // Tokens that see each other are computed in one run, however many.
+    count = std::max(count, slot.mutual - slot.computed);
     work.push_back({job.get(), job->slots[0], -1, count});
     left -= count;
   }
@@ -207,6 +210,7 @@ vlm_status_t *Engine::tryRun(std::span<const Work> work,
     slice.ids =
         std::span(slot.ids).subspan(size_t(slot.computed), size_t(each.count));
     slice.pictures = slot.pictures;
+    slice.mutual = slot.mutual;
     slice.length = int64_t(slot.ids.size());
     if (each.answer < 0) {
       slice.wantsAll = each.job->options.values.prompt_logprobs != 0;
@@ -320,6 +324,7 @@ vlm_status_t *Engine::startAnswers(Job &job, std::span<const float> logits) {
     slot.ids = base.ids;
     slot.pictures = base.pictures;
     slot.computed = base.computed;
+    slot.mutual = base.mutual;
     slot.promptLength = base.promptLength;
   }
   for (size_t i = 0; i < job.slots.size(); ++i)

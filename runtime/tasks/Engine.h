@@ -33,6 +33,7 @@ struct Slot {
   std::vector<int64_t> ids;
   std::vector<Picture> pictures; ///< without pixels, once they are computed
   int64_t computed = 0;          ///< of the ids, those that lie in the cache
+  int64_t mutual = 0;            ///< of the ids, those that see each other
   int64_t promptLength = 0;      ///< behind it stand an answer's
   std::vector<float> logits;     ///< behind all of them, where they are kept
   bool isBusy = false;

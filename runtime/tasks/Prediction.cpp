@@ -85,6 +85,8 @@ vlm_status_t *Engine::predictFor(const Prompt &prompt,
   int64_t rows = 1;
   if (wanted.values.prompt_logprobs)
     rows = tokens = std::min(tokens, mostPromptRows());
+  tokens = std::max(tokens, prompt.mutual); // which run at once
+  rows = rows > 1 ? tokens : 1;
   struct Run {
     int64_t tokens, rows;
   };

@@ -30,6 +30,7 @@ vlm_status_t *PromptReader::open(const vlm_model_t *opened) {
   if (vlm_status_t *status = decoder.find(model, "decode", "generate text"))
     return status;
   facts = vlm_model_abi(model)->generation;
+  seesPrompt = decoder.hasInput("last_seen");
   if (!facts)
     return makeStatus(VLM_UNSUPPORTED, std::string("model '") +
                                            vlm_model_abi(model)->name +
@@ -158,6 +159,7 @@ vlm_status_t *PromptReader::read(std::string_view text,
     return status;
   out.ids.assign(ids.ids, ids.ids + ids.count);
   vlm_ids_destroy(&ids);
+  out.mutual = seesPrompt ? out.size() : 0;
   return place(sizes, out);
 }
 

@@ -57,6 +57,8 @@ struct Picture {
 
 struct Prompt {
   std::vector<int64_t> ids;
+  /// So many tokens from the first on see each other, before and behind.
+  int64_t mutual = 0;
   std::vector<Picture> pictures;
 
   int64_t size() const { return int64_t(ids.size()); }
@@ -85,6 +87,7 @@ public:
 
   const vlm_model_t *model = nullptr;
   const vlm_abi_generation *facts = nullptr;
+  bool seesPrompt = false; ///< whether the tokens of a prompt see each other
   std::unique_ptr<vlm_tokenizer_t, decltype(&vlm_tokenizer_destroy)> tokenizer{
       nullptr, vlm_tokenizer_destroy};
   /// Of words that the tower reads beside a picture; may be null.

@@ -88,7 +88,7 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
     const vlm_text_header &header = tokenizer->tokenizer->header();
     const Tables &tables = tokenizer->tokenizer->tables();
     std::string_view prompt(text, bytes), token(name, length);
-    if (vlm_tokenizer_pictures_first(tokenizer))
+    if (vlm_tokenizer_pictures_first(tokenizer) == VLM_TEXT_PICTURES_FIRST)
       return encodeBehindPictures(
           tokenizer, prompt, token,
           std::accumulate(picture_tokens, picture_tokens + picture_count,
@@ -96,24 +96,38 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
           special, out_ids);
     std::string_view frame = tables.string(header.picture_frame);
     std::string_view begin = tables.string(header.prompt_begin);
-    std::string expanded;
-    if (special && !prompt.starts_with(begin))
+    std::string_view end = tables.string(header.picture_end);
+    const bool beginsBehind =
+        header.pictures_first == VLM_TEXT_PICTURES_BEFORE_BEGIN;
+    std::string expanded, whole;
+    if (beginsBehind && prompt.find(token) == prompt.npos) {
+      for (size_t i = 0; i < picture_count; ++i)
+        whole.append(token);
+      prompt = whole.append(prompt);
+    }
+    if (!beginsBehind && special && !prompt.starts_with(begin))
       expanded = begin;
     size_t last = 0, found = 0;
     for (size_t at; (at = prompt.find(token, last)) != prompt.npos; ++found) {
       expanded.append(prompt.substr(last, at - last));
       last = at + token.size();
-      if (!expanded.ends_with(frame))
+      if (!end.empty() || !expanded.ends_with(frame))
         expanded.append(frame);
       for (int64_t i = 0; found < picture_count && i < picture_tokens[found];
            ++i)
         expanded.append(token);
-      if (!prompt.substr(last).starts_with(frame))
+      if (!end.empty())
+        expanded.append(end);
+      else if (!prompt.substr(last).starts_with(frame))
         expanded.append(frame);
     }
     if (found != picture_count)
       return mismatch(token, found, picture_count);
+    if (beginsBehind && special)
+      expanded.append(begin);
     expanded.append(prompt.substr(last));
+    if (beginsBehind && special)
+      expanded.append(tables.string(header.prompt_end));
     return vlm_tokenizer_encode(tokenizer, expanded.data(), expanded.size(),
                                 special && begin.empty(), 0, out_ids);
   });
@@ -137,7 +151,7 @@ vlm_status_t *vlm_tokenizer_join(const vlm_tokenizer_t *tokenizer,
             VLM_INVALID_ARGUMENT,
             "expected a prompt without pictures: the checkpoint names no token "
             "that stands for a picture");
-      if (!parts[i] && header.pictures_first)
+      if (!parts[i] && header.pictures_first == VLM_TEXT_PICTURES_FIRST)
         continue;
       std::string_view part = parts[i] ? parts[i] : picture;
       while (parts[i] && header.strips_parts && part.starts_with(' '))

@@ -187,7 +187,7 @@ int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer,
 }
 
 int vlm_tokenizer_pictures_first(const vlm_tokenizer_t *tokenizer) {
-  return tokenizer->tokenizer->header().pictures_first != 0;
+  return int(tokenizer->tokenizer->header().pictures_first);
 }
 
 const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer,

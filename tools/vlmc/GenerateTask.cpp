@@ -156,6 +156,8 @@ std::optional<Fault> GenerateTask::readPrompts() {
       return Fault("input_ids: row " + std::to_string(row) +
                    " has no token; expected at least one");
   }
+  if (std::optional<Fault> fault = readMutual())
+    return fault;
   if (!facts.attended)
     return placeFeatures();
   for (size_t row = 0; row < prompts.size(); ++row) {
@@ -164,6 +166,32 @@ std::optional<Fault> GenerateTask::readPrompts() {
     if (!seen)
       return seen.takeFault();
     prompts[row].seen = std::move(*seen);
+  }
+  return std::nullopt;
+}
+
+/// The tokens of a prompt see each other, where the model has it so; with
+/// token_type_ids those of type 0, which come first.
+std::optional<Fault> GenerateTask::readMutual() {
+  auto types = tensors.find("token_type_ids");
+  if (types != tensors.end() &&
+      types->second.shape != tensors["input_ids"].shape)
+    return Fault("token_type_ids: expected the shape of input_ids, found "
+                 "another; mend the file of tensors");
+  int64_t width = tensors["input_ids"].shape[1];
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    Prompt &prompt = prompts[row];
+    prompt.mutual = int64_t(prompt.ids.size());
+    if (types == tensors.end())
+      continue;
+    const int64_t *own = types->second.data<int64_t>() + int64_t(row) * width;
+    auto isLast = [&](int64_t column) { return own[column] != 0; };
+    auto last = std::ranges::find_if(prompt.columns, isLast);
+    prompt.mutual = last - prompt.columns.begin();
+    if (!std::all_of(last, prompt.columns.end(), isLast))
+      return Fault("token_type_ids: expected zeros before ones in row " +
+                   std::to_string(row) + ", found a zero behind a one; mend "
+                                         "the file of tensors");
   }
   return std::nullopt;
 }
@@ -270,6 +298,13 @@ std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
       if (run.features[size_t(i)] >= 0)
         inputs["input_ids"].data<int64_t>()[i] = 0;
   }
+  if (hasInput(entry, "last_seen")) {
+    std::vector<int32_t> first(run.ids.size(), 0), last(run.ids.size(), 0);
+    for (int64_t i = run.position; i < mutual && i - run.position < count; ++i)
+      last[size_t(i - run.position)] = int32_t(mutual);
+    inputs["first_seen"] = HostTensor::of(VLM_I32, {1, count}, first.data());
+    inputs["last_seen"] = HostTensor::of(VLM_I32, {1, count}, last.data());
+  }
   std::vector<vlm_tensor_t> in, out;
   for (auto &[name, tensor] : inputs)
     in.push_back(viewOf(name, tensor));
@@ -307,6 +342,7 @@ void GenerateTask::keepRows(const std::string &name, const HostTensor &rows,
 
 std::optional<Fault> GenerateTask::prefill(size_t number) {
   Prompt &prompt = prompts[number];
+  mutual = prompt.mutual;
   TensorMap results;
   Run run{prompt.ids, prompt.features, prompt.seen, 0, featuresOf(number)};
   if (std::optional<Fault> fault = decode(run, /*allRows=*/true, results))

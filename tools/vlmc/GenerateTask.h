@@ -56,6 +56,7 @@ private:
     std::vector<int64_t> columns; ///< where they stand in input_ids
     std::vector<int32_t> features;
     SeenRows seen; ///< where layers attend to pictures
+    int64_t mutual = 0; ///< so many tokens see each other
     std::vector<int64_t> generated;
   };
   /// Tokens of a run that stand one behind the other in a sequence.
@@ -71,6 +72,7 @@ private:
   std::optional<Fault> encodeSeen();
   void keepPlaced();
   std::optional<Fault> readPrompts();
+  std::optional<Fault> readMutual();
   std::optional<Fault> placeFeatures();
   std::optional<Fault> prefill(size_t number);
   std::optional<Fault> generate(size_t number, int64_t most);
@@ -93,6 +95,7 @@ private:
   std::vector<Prompt> prompts;
   std::vector<float> lastLogits; ///< of the prompt in work
   using Cache = std::unique_ptr<vlm_cache_t, decltype(&vlm_cache_destroy)>;
+  int64_t mutual = 0; ///< of the prompt in work, where tokens see each other
   Cache cache{nullptr, vlm_cache_destroy};
   Cache featureCache{nullptr, vlm_cache_destroy};
   int64_t rowsPerPicture = 0; ///< where layers attend to pictures

@@ -57,6 +57,14 @@ static size_t countOf(const std::string &text, const std::string &word) {
   return count;
 }
 
+static size_t countOf(const std::vector<std::string> &texts,
+                      const std::string &word) {
+  size_t count = 0;
+  for (const std::string &text : texts)
+    count += countOf(text, word);
+  return count;
+}
+
 static std::string plural(size_t count, const char *what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
@@ -64,8 +72,15 @@ static std::string plural(size_t count, const char *what) {
 /// That each picture has its placeholder.
 static std::optional<Fault> checkPlaceholders(const PromptRequest &request,
                                               const std::string &token,
-                                              bool areFirst) {
+                                              int placement) {
   const size_t pictures = request.images.size();
+  // Without placeholders all are the only prompt's, or each is of a prompt.
+  if (placement == 2 && countOf(request.prompts, token) == 0 &&
+      request.prompts.size() == 1)
+    return std::nullopt;
+  const bool areFirst =
+      placement == 1 ||
+      (placement == 2 && countOf(request.prompts, token) == 0);
   if (areFirst && (!pictures || pictures == request.prompts.size()))
     return std::nullopt;
   if (areFirst)
@@ -215,8 +230,10 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
                                     const PromptRequest &request) {
   TensorMap out;
   std::string token = pictureToken(tokenizer);
-  const bool areFirst = vlm_tokenizer_pictures_first(tokenizer) != 0;
-  if (std::optional<Fault> fault = checkPlaceholders(request, token, areFirst))
+  const int placement = vlm_tokenizer_pictures_first(tokenizer);
+  const bool areFirst = placement == 1;
+  const bool isPlain = placement == 2 && countOf(request.prompts, token) == 0;
+  if (std::optional<Fault> fault = checkPlaceholders(request, token, placement))
     return *fault;
   std::vector<int64_t> counts;
   if (!request.images.empty())
@@ -231,6 +248,8 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
     prompts.append(rows.empty() ? 0 : 1, '\0').append(prompt);
     // Pictures in front come when the prompts are padded.
     size_t own = token.empty() || areFirst ? 0 : countOf(prompt, token);
+    if (isPlain)
+      own = request.images.size() / request.prompts.size();
     Outcome<std::vector<int64_t>> ids =
         encode(tokenizer, prompt, std::span(counts).subspan(picture, own),
                request.addsSpecial);

@@ -68,7 +68,8 @@ static std::optional<Fault> readInputs(const RequestCase &request, Task &task) {
     bool isPixels = name == "pixel_values";
     static const std::set<std::string> integers = {
         "attention_mask", "image_attention_mask", "image_sizes",
-        "input_ids",      "qformer_input_ids",    "qformer_attention_mask"};
+        "input_ids",      "qformer_input_ids",    "qformer_attention_mask",
+        "token_type_ids"};
     if (!isPixels && !integers.count(name)) {
       // Without a prefix, the tensors of other cases are in the same file.
       if (name.find('.') == name.npos)
