@@ -49,6 +49,25 @@ static Result<const Family *> chooseFamily(const std::string &file,
   return family;
 }
 
+bool isCheckpoint(const std::string &folder) {
+  std::error_code ignored;
+  return fs::exists(fs::path(folder) / "config.json", ignored) ||
+         findFamilyByFile(folder);
+}
+
+/// The family whose own files are to be read: where there are also those of
+/// transformers, these count if their weights are there.
+static const Family *chooseOwnFiles(const std::string &folder) {
+  std::error_code ignored;
+  const Family *family = findFamilyByFile(folder);
+  if (!family || !fs::exists(fs::path(folder) / "config.json", ignored))
+    return family;
+  return !Checkpoint::hasWeights(folder) &&
+                 Checkpoint::hasWeights(folder, family->weightsFile)
+             ? family
+             : nullptr;
+}
+
 static std::optional<Failure> checkFolder(const std::string &folder) {
   std::error_code ignored;
   if (!fs::exists(folder, ignored))
@@ -57,7 +76,7 @@ static std::optional<Failure> checkFolder(const std::string &folder) {
   if (!fs::is_directory(folder, ignored))
     return Failure{folder + ": expected a checkpoint folder, found a file; "
                             "give the folder that config.json is in"};
-  if (!fs::exists(fs::path(folder) / "config.json", ignored))
+  if (!isCheckpoint(folder))
     return Failure{folder + ": expected config.json, found none; give a "
                             "checkpoint folder of transformers"};
   return std::nullopt;
@@ -77,11 +96,14 @@ Result<spec::ModelSpec> importCheckpoint(const std::string &folder,
                                          std::vector<std::string> &warnings) {
   if (std::optional<Failure> fault = checkFolder(folder))
     return *fault;
-  std::string file = (fs::path(folder) / "config.json").string();
+  const Family *own = chooseOwnFiles(folder);
+  std::string file =
+      (fs::path(folder) / (own ? own->configFile : "config.json")).string();
   Result<Json> config = readJsonFile(file);
   if (!config)
     return config.takeFailure();
-  Result<const Family *> family = chooseFamily(file, *config);
+  Result<const Family *> family =
+      own && config->is_object() ? own : chooseFamily(file, *config);
   if (!family)
     return family.takeFailure();
   ConfigLog log;
@@ -90,7 +112,7 @@ Result<spec::ModelSpec> importCheckpoint(const std::string &folder,
   if (!log.errors.empty())
     return log.failure();
   model.set_name(nameOf(folder));
-  if (!Checkpoint::hasWeights(folder))
+  if (!Checkpoint::hasWeights(folder, (*family)->weightsFile))
     return model;
   Result<std::unique_ptr<WeightSource>> weights =
       openWeights(model, folder, warnings);
@@ -104,8 +126,9 @@ openWeights(const spec::ModelSpec &model, const std::string &folder,
             std::vector<std::string> &warnings) {
   if (std::optional<Failure> fault = checkSpec(model))
     return *fault;
-  Result<std::unique_ptr<Checkpoint>> weights =
-      Checkpoint::open(folder, warnings);
+  const Family *family = findFamily(model.family());
+  Result<std::unique_ptr<Checkpoint>> weights = Checkpoint::open(
+      folder, warnings, family ? family->weightsFile : nullptr);
   if (!weights)
     return weights.takeFailure();
   if (std::optional<Failure> fault =
@@ -123,7 +146,9 @@ static RandomTensor describeRandom(const BoundWeight &weight) {
     tensor.mean = weight.info.name.ends_with("bias") ? -10 : 2.6592F;
     tensor.deviation = 0;
   } else if (weight.shape.size() == 1) {
-    bool isNorm = weight.info.name.ends_with(".weight");
+    // Variances are such as a norm leaves behind it, too.
+    bool isNorm = weight.info.name.ends_with(".weight") ||
+                  weight.info.name.ends_with(".running_var");
     tensor.mean = isNorm ? 1 : 0;
     tensor.deviation = 0.1F;
   } else {

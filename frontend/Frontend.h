@@ -24,6 +24,9 @@
 
 namespace vlmc {
 
+/// Whether a folder holds the config of a checkpoint.
+bool isCheckpoint(const std::string &folder);
+
 /// Reads config.json and its like into a ModelSpec named after the folder.
 /// Where the folder has weights, they are checked against it: a missing tensor,
 /// one of another shape or a surplus one inside a modelled part is an error;

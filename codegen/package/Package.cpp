@@ -193,6 +193,8 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
       tables.textFlags |= VLM_ABI_TEXT_PAD_TO_MAX;
     if (inputs.spec->text().unmasked_padding())
       tables.textFlags |= VLM_ABI_TEXT_UNMASKED;
+    if (inputs.spec->text().own_pad_token())
+      tables.textFlags |= VLM_ABI_TEXT_OWN_PAD;
   }
   return tables;
 }

@@ -50,6 +50,8 @@ struct Place {
   std::vector<std::string> names;
   int64_t part = 0;
   int64_t parts = 0;
+  int64_t groups = 0;
+  bool isTransposed = false;
 };
 } // namespace
 
@@ -65,7 +67,8 @@ static Place findPlace(const spec::ModelSpec &model,
     for (const std::string &name : rule.names())
       names.push_back(fillName(name, number) + std::string(rest));
     if (!names.empty())
-      return {std::move(names), rule.part(), rule.parts()};
+      return {std::move(names), rule.part(), rule.parts(), rule.groups(),
+              rule.transposed()};
   }
   return {{canonical}};
 }
@@ -175,9 +178,13 @@ BoundWeight Binder::bind(WeightInfo info, const Place &place) {
   bound.tensor = place.names.front();
   bound.part = place.part;
   bound.parts = place.parts;
+  bound.groups = place.groups;
+  bound.isTransposed = place.isTransposed && bound.info.shape.size() == 2;
   std::vector<int64_t> expected = bound.info.shape;
   if (bound.parts && !expected.empty())
     expected.front() *= bound.parts;
+  if (bound.isTransposed)
+    std::swap(expected.front(), expected.back());
   bound.shape = expected;
   if (!source)
     return bound;

@@ -31,6 +31,10 @@ struct BoundWeight {
   /// first dimension the weight is.
   int64_t part = 0;
   int64_t parts = 0;
+  /// Where groups is not 0: the parts are those of each of so many groups.
+  int64_t groups = 0;
+  /// The tensor is the weight, a matrix, transposed.
+  bool isTransposed = false;
 };
 
 /// What messages are about.

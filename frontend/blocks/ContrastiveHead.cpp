@@ -22,6 +22,8 @@ static const spec::Component *findComponent(const spec::ModelSpec &model,
 
 /// The size of the rows that a tower gives.
 static int64_t embeddingSize(const spec::Component &component) {
+  if (component.has_residual_network())
+    return component.residual_network().projection_size();
   auto size = [](const auto &tower) {
     return tower.has_projection_size() ? tower.projection_size()
                                        : tower.blocks().hidden_size();
@@ -36,14 +38,17 @@ static void check(const spec::ModelSpec &model,
   const spec::ContrastiveHead &head = component.contrastive_head();
   const spec::Component *image = findComponent(model, head.image());
   const spec::Component *text = findComponent(model, head.text());
-  if (!image || !image->has_vision_transformer())
-    fault("image", "expected the name of a vision_transformer, found '" +
-                       head.image() + "'");
+  const bool isPictures = image && (image->has_vision_transformer() ||
+                                    image->has_residual_network());
+  if (!isPictures)
+    fault("image",
+          "expected the name of a vision_transformer or residual_network, "
+          "found '" +
+              head.image() + "'");
   if (!text || !text->has_text_transformer())
     fault("text", "expected the name of a text_transformer, found '" +
                       head.text() + "'");
-  if (image && text && image->has_vision_transformer() &&
-      text->has_text_transformer() &&
+  if (isPictures && text && text->has_text_transformer() &&
       embeddingSize(*image) != embeddingSize(*text))
     fault("image", "expected embeddings of one size, found " +
                        std::to_string(embeddingSize(*image)) + " of '" +

@@ -136,7 +136,15 @@ vlm::RecipeAttr GraphBuilder::recipeOf(const BoundWeight &weight,
   auto recipe = vlm::RecipeAttr::convert(
       builder.getF32Type(),
       vlm::RecipeAttr::read(builder.getStringAttr(weight.tensor), stored));
-  if (weight.parts) {
+  if (weight.isTransposed)
+    recipe = vlm::RecipeAttr::transpose({1, 0}, recipe);
+  if (weight.parts && weight.groups) {
+    SmallVector<int64_t> grouped(recipe.getType().getShape().drop_front());
+    int64_t size = weight.shape.front() / weight.parts / weight.groups;
+    grouped.insert(grouped.begin(), {weight.groups, weight.parts, size});
+    recipe = vlm::RecipeAttr::slice(1, weight.part, weight.part + 1,
+                                    vlm::RecipeAttr::reshape(grouped, recipe));
+  } else if (weight.parts) {
     int64_t size = weight.shape.front() / weight.parts;
     recipe = vlm::RecipeAttr::slice(0, weight.part * size,
                                     (weight.part + 1) * size, recipe);
@@ -237,6 +245,59 @@ Value GraphBuilder::patchEmbed(Value pixels, const std::string &name,
   return create<vlm::PatchEmbedOp>(
       name, withShape(pixels, {picture[0], patches, patch[0]}), pixels, matrix,
       optionalBias(name, bias));
+}
+
+/// One over the deviation of each channel, times the learned factor.
+vlm::RecipeAttr GraphBuilder::normFactors(const std::string &norm,
+                                          double epsilon) {
+  auto part = [&](const char *what) {
+    const BoundWeight &bound = *weights.at(norm + what);
+    return recipeOf(bound, bound.info.shape);
+  };
+  return vlm::RecipeAttr::scaleRows(
+      part(".weight"),
+      vlm::RecipeAttr::inverseRoot(epsilon, part(".running_var")));
+}
+
+Value GraphBuilder::convolution(Value input, const std::string &name,
+                                const std::string &norm, double epsilon,
+                                int64_t side, int64_t stride) {
+  const BoundWeight &bound = *weights.at(name + ".weight");
+  ArrayRef<int64_t> shape = bound.info.shape;
+  int64_t outer = shape[0], inner = shape[1], kernel = shape[2];
+  auto part = [&](const char *what) {
+    return recipeOf(*weights.at(norm + what), {outer});
+  };
+  vlm::RecipeAttr factors = normFactors(norm, epsilon);
+  vlm::RecipeAttr shift = vlm::RecipeAttr::scale(
+      -1, vlm::RecipeAttr::scaleRows(part(".running_mean"), factors));
+  Value bias = madeWeight(name + ".folded_bias",
+                          vlm::RecipeAttr::add(part(".bias"), shift));
+  vlm::RecipeAttr matrix = recipeOf(bound, shape);
+  bool isLinear = kernel == 1 && stride == 1 && shapeOf(input).size() == 3;
+  matrix = isLinear ? vlm::RecipeAttr::reshape({outer, inner}, matrix)
+                    : vlm::RecipeAttr::transpose({0, 2, 3, 1}, matrix);
+  Value folded =
+      madeWeight(name + ".folded", vlm::RecipeAttr::scaleRows(matrix, factors));
+  if (isLinear)
+    return linear(input, folded, bias, name);
+  int64_t around = kernel / 2;
+  int64_t places = (side + 2 * around - kernel) / stride + 1;
+  auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+  return create<vlm::Conv2dOp>(
+      name, withShape(input, {shapeOf(input)[0], places * places, outer}),
+      input, folded, bias, number(side), number(side), number(stride),
+      builder.getDenseI64ArrayAttr({around, around, around, around}));
+}
+
+Value GraphBuilder::averagePool(Value input, int64_t side, int64_t size,
+                                const std::string &label) {
+  ArrayRef<int64_t> shape = shapeOf(input);
+  int64_t places = side / size;
+  auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+  return create<vlm::AveragePoolOp>(
+      label, withShape(input, {shape[0], places * places, shape[2]}), input,
+      number(side), number(side), number(size));
 }
 
 Value GraphBuilder::layerNorm(Value input, const std::string &name,

@@ -82,6 +82,14 @@ public:
                            const std::string &factors);
   mlir::Value patchEmbed(mlir::Value pixels, const std::string &name,
                          bool bias);
+  /// A convolution over square pictures of `side`, planes or rows of pixels,
+  /// half of the kernel around them, with the batch norm behind it folded in.
+  mlir::Value convolution(mlir::Value input, const std::string &name,
+                          const std::string &norm, double epsilon, int64_t side,
+                          int64_t stride);
+  /// The mean of each square of `size` pixels of pictures of `side`.
+  mlir::Value averagePool(mlir::Value input, int64_t side, int64_t size,
+                          const std::string &label);
   mlir::Value layerNorm(mlir::Value input, const std::string &name,
                         double epsilon);
   /// `weight` is stored less `offset`; as long as a head, it norms each head.
@@ -173,6 +181,7 @@ private:
   vlm::RecipeAttr recipeOf(const BoundWeight &weight,
                            llvm::ArrayRef<int64_t> shape);
   void defineWeight(const BoundWeight &weight, llvm::ArrayRef<int64_t> shape);
+  vlm::RecipeAttr normFactors(const std::string &norm, double epsilon);
   mlir::Value madeWeight(const std::string &name, vlm::RecipeAttr recipe);
 
   mlir::ModuleOp module;

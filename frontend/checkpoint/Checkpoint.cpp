@@ -19,13 +19,14 @@ static bool isThere(const fs::path &path) {
   return fs::exists(path, ignored);
 }
 
-bool Checkpoint::hasWeights(const std::string &folder) {
+bool Checkpoint::hasWeights(const std::string &folder, const char *ownName) {
   return isThere(fs::path(folder) / singleName) ||
-         isThere(fs::path(folder) / indexName);
+         isThere(fs::path(folder) / indexName) ||
+         (ownName && isThere(fs::path(folder) / ownName));
 }
 
 /// Why a folder has no weights, and what to do.
-static Failure noWeights(const std::string &folder) {
+static Failure noWeights(const std::string &folder, const char *ownName) {
   std::error_code ignored;
   if (!isThere(folder))
     return Failure{folder +
@@ -42,20 +43,25 @@ static Failure noWeights(const std::string &folder) {
       return Failure{folder + ": expected " + singleName + ", found " + old +
                      " only; save it as safetensors (transformers: "
                      "model.save_pretrained(DIR))"};
+  if (ownName)
+    return Failure{folder + ": expected " + ownName + " or " + singleName +
+                   ", found neither; complete the folder"};
   return Failure{folder + ": expected " + singleName + " or " + indexName +
                  ", found neither; complete the folder"};
 }
 
 Result<std::unique_ptr<Checkpoint>>
-Checkpoint::open(const std::string &folder,
-                 std::vector<std::string> &warnings) {
-  if (!hasWeights(folder))
-    return noWeights(folder);
+Checkpoint::open(const std::string &folder, std::vector<std::string> &warnings,
+                 const char *ownName) {
+  if (!hasWeights(folder, ownName))
+    return noWeights(folder, ownName);
   std::unique_ptr<Checkpoint> result(new Checkpoint());
   std::string single = (fs::path(folder) / singleName).string();
   std::string index = (fs::path(folder) / indexName).string();
   std::optional<Failure> fault;
-  if (isThere(single)) {
+  if (ownName && isThere(fs::path(folder) / ownName)) {
+    fault = result->addFile((fs::path(folder) / ownName).string());
+  } else if (isThere(single)) {
     if (isThere(index))
       warnings.push_back(index + ": ignored, as " + singleName + " is there");
     fault = result->addFile(single);

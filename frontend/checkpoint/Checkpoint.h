@@ -26,13 +26,16 @@ class Checkpoint : public WeightSource {
 public:
   /// Opens model.safetensors or, where it is absent, the shards that
   /// model.safetensors.index.json names; what is ignored is told in `warnings`.
+  /// A file of the name `ownName`, where one is given, comes before either.
   /// Errors: no such folder or no weights in it; a damaged file; a shard that
   /// is missing or lacks a tensor of the index; a name in two shards.
   static Result<std::unique_ptr<Checkpoint>>
-  open(const std::string &folder, std::vector<std::string> &warnings);
+  open(const std::string &folder, std::vector<std::string> &warnings,
+       const char *ownName = nullptr);
 
   /// Whether the folder has weights that open() would take.
-  static bool hasWeights(const std::string &folder);
+  static bool hasWeights(const std::string &folder,
+                         const char *ownName = nullptr);
 
   const WeightTensor *find(std::string_view name) const override;
   /// All names, also those of tensors that vlmc cannot read.

@@ -1,6 +1,8 @@
 //===- Families.cpp - The list of families --------------------------------===//
 #include "frontend/families/Family.h"
 
+#include <filesystem>
+
 namespace vlmc {
 
 #define FAMILY(name) extern const Family family##name;
@@ -14,6 +16,16 @@ static constexpr const Family *families[] = {
 const Family *findFamily(std::string_view name) {
   for (const Family *family : families)
     if (family->name == name)
+      return family;
+  return nullptr;
+}
+
+const Family *findFamilyByFile(const std::string &folder) {
+  std::error_code ignored;
+  for (const Family *family : families)
+    if (family->configFile &&
+        std::filesystem::exists(
+            std::filesystem::path(folder) / family->configFile, ignored))
       return family;
   return nullptr;
 }

@@ -42,10 +42,17 @@ struct Family {
   /// Of a family that is known by name only: why it is refused and what to do.
   /// Then there are no functions.
   const char *refusal = nullptr;
+  /// The file that holds the config, and that of the weights, where they have
+  /// names of their own.
+  const char *configFile = nullptr;
+  const char *weightsFile = nullptr;
 };
 
 /// The family of that name, or null.
 const Family *findFamily(std::string_view name);
+
+/// The family whose config lies in the folder under a name of its own, or null.
+const Family *findFamilyByFile(const std::string &folder);
 
 /// The names of all families that are not refused, sorted.
 std::vector<std::string_view> familyNames();

@@ -208,8 +208,9 @@ typedef struct vlm_abi_image {
 
 enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };
 
-/* How texts are padded: to text_max_tokens and not to the longest of a batch; with padding that the model attends to. */
-enum { VLM_ABI_TEXT_PAD_TO_MAX = 1, VLM_ABI_TEXT_UNMASKED = 2 };
+/* How texts are padded: to text_max_tokens and not to the longest of a batch; with padding that the model attends to; with pad_token_id even where
+ * the tokenizer names another pad token. */
+enum { VLM_ABI_TEXT_PAD_TO_MAX = 1, VLM_ABI_TEXT_UNMASKED = 2, VLM_ABI_TEXT_OWN_PAD = 4 };
 
 /* Which pictures before it a token attends to, by layers of their own: the last one, or all; and none behind end_tokens[0] until the next one. The
  * rows of a picture stand one behind the other in `feature_cache`, in the order of the pictures. */

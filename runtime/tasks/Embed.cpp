@@ -120,7 +120,7 @@ vlm_status_t *TextBatch::open(const vlm_model_t *model,
   padToMax = vlm_model_abi(model)->text_flags & VLM_ABI_TEXT_PAD_TO_MAX;
   unmasked = vlm_model_abi(model)->text_flags & VLM_ABI_TEXT_UNMASKED;
   padId = vlm_tokenizer_pad_id(opened);
-  if (padId < 0)
+  if (padId < 0 || vlm_model_abi(model)->text_flags & VLM_ABI_TEXT_OWN_PAD)
     padId = vlm_model_abi(model)->pad_token_id;
   return nullptr;
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import common  # noqa: F401  (first: sets the environment that torch reads)
 
-PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava", "flamingo", "blip2", "paligemma"]
+PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava", "flamingo", "blip2", "paligemma", "open_clip"]
 
 
 def main():
@@ -56,6 +56,11 @@ def main():
             import paligemma_models
 
             paligemma_models.make_all(Path(args.out) / "paligemma")
+            continue
+        if part == "open_clip":
+            import open_clip_models
+
+            open_clip_models.make_all(Path(args.out) / "open_clip")
             continue
         if part == "pictures":
             import pictures as module

@@ -138,7 +138,9 @@ EmbedTask::addTexts(const std::vector<std::string> &texts) {
   }
   if (abi.text_flags & VLM_ABI_TEXT_PAD_TO_MAX)
     longest = std::max<size_t>(longest, abi.text_max_tokens);
-  int32_t pad = vlm_tokenizer_pad_id(tokenizer.get());
+  int32_t pad = abi.text_flags & VLM_ABI_TEXT_OWN_PAD
+                    ? -1
+                    : vlm_tokenizer_pad_id(tokenizer.get());
   bool padsLeft = vlm_tokenizer_pads_left(tokenizer.get());
   bool unmasked = abi.text_flags & VLM_ABI_TEXT_UNMASKED;
   std::vector<int64_t> ids(rows.size() * longest,

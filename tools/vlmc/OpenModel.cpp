@@ -1,6 +1,7 @@
 //===- OpenModel.cpp - A model on the command line ------------------------===//
 #include "tools/vlmc/OpenModel.h"
 
+#include "frontend/Frontend.h"
 #include "runtime/abi/vlm_abi.h"
 
 #include <CLI/CLI.hpp>
@@ -82,7 +83,7 @@ bool isPackage(const std::string &path) {
   if (!folder.has_filename())
     folder = folder.parent_path(); // "NAME.vlm/"
   return fs::is_directory(folder, ignored) &&
-         !fs::exists(folder / "config.json", ignored) &&
+         !isCheckpoint(folder.string()) &&
          (fs::exists(folder / "manifest.textproto", ignored) ||
           folder.extension() == ".vlm");
 }
@@ -97,7 +98,7 @@ static std::optional<Fault> checkCheckpoint(const std::string &path) {
     return Fault(path + ": expected a compiled model (NAME.vlm) or a "
                         "checkpoint folder, found a file; compile it with "
                         "'vlmc compile' first");
-  if (!fs::exists(fs::path(path) / "config.json", ignored))
+  if (!isCheckpoint(path))
     return Fault(path + ": expected a compiled model (with "
                         "manifest.textproto) or a checkpoint folder (with "
                         "config.json), found neither file in it; give "

@@ -308,7 +308,8 @@ TEST_F(Graph, TellsFaultsOfAHead) {
   EXPECT_FALSE(build());
   EXPECT_EQ(errors, (std::vector<std::string>{
                         "model spec: component 'similarity': image: expected "
-                        "the name of a vision_transformer, found 'x'",
+                        "the name of a vision_transformer or "
+                        "residual_network, found 'x'",
                         "model spec: component 'similarity': text: expected "
                         "the name of a text_transformer, found 'vision'"}));
 }
