@@ -244,6 +244,7 @@ SAMPLES = {
         [
             ({"passes/fuse_qkv.cpp": ""}, "passes/fuse_qkv.cpp: expected a name in CamelCase"),
             ({"test/passes/FuseQKV.mlir": ""}, "expected a name in kebab-case"),
+            ({"models/a.b-2.textproto": ""}, "expected a name in kebab-case"),
             ({"tools/scripts/a-b.py": ""}, "expected a name in snake_case"),
         ],
     ),

@@ -87,7 +87,8 @@ def file_names(tree):
         (("*.py",), re.compile(r"[a-z][a-z0-9_]*|__init__"), "snake_case"),
         (
             ("*.mlir", "*.test", "*.textproto"),
-            re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.spec)?"),
+            # A dot stands between the digits of a version or a size: llava-1.5-7b.
+            re.compile(r"[a-z0-9]+((-|(?<=[0-9])\.(?=[0-9]))[a-z0-9]+)*(\.spec)?"),
             "kebab-case",
         ),
         (
