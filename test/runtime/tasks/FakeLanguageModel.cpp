@@ -246,6 +246,12 @@ vlm_status_t *vlm_model_preprocess(const vlm_model_t *,
   std::fill_n(pixels, 3 * image->tokens, float(image->digest[0]));
   return nullptr;
 }
+extern "C" vlm_status_t *vlm_model_picture_lines(const vlm_model_t *, int64_t,
+                                                 int64_t, int64_t *lines,
+                                                 int64_t *columns) {
+  *lines = *columns = 0;
+  return nullptr;
+}
 static vlm_ids_t makeIds(size_t count) {
   return {static_cast<int32_t *>(std::calloc(count + 1, sizeof(int32_t))),
           count, 0};

@@ -49,6 +49,12 @@ vlm_status_t *vlm_model_tile_count(const vlm_model_t *, int64_t, int64_t,
                                    int64_t *) {
   return vlmc::rt::makeStatus(VLM_UNSUPPORTED, "no tiles");
 }
+extern "C" vlm_status_t *vlm_model_picture_lines(const vlm_model_t *, int64_t,
+                                                 int64_t, int64_t *lines,
+                                                 int64_t *columns) {
+  *lines = *columns = 0;
+  return nullptr;
+}
 vlm_status_t *vlm_model_picture_rows(const vlm_model_t *, int64_t, int64_t,
                                      vlm_ids_t *) {
   return vlmc::rt::makeStatus(VLM_UNSUPPORTED, "no rows");
