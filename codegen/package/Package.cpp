@@ -67,6 +67,10 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
                                             : VLM_ABI_CROP_CENTER;
   result.cropHeight = static_cast<int32_t>(image.crop_height());
   result.cropWidth = static_cast<int32_t>(image.crop_width());
+  if (image.stretch_tiles()) {
+    result.crop = VLM_ABI_CROP_STRETCHED;
+    result.cropHeight = result.cropWidth = result.height;
+  }
   result.resizeRows = code.resizeRows;
   result.resizeColumns = code.resizeColumns;
   result.finish = code.finish;

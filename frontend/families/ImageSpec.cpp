@@ -36,6 +36,7 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
   result.set_round_size(image.roundsSize);
   result.set_only_shrink(image.onlyShrinks);
   result.set_crop_half_to_even(image.cropsHalfToEven);
+  result.set_stretch_tiles(image.stretchesTiles);
   for (auto [height, width] : image.grid) {
     spec::Resolution *resolution = result.add_grid();
     resolution->set_height(height);
@@ -126,8 +127,13 @@ static std::optional<Failure> checkNumbers(const spec::ImageProcessing &image) {
 
 /// Tiles are square, of the crop's side, and make up each resolution.
 static std::optional<Failure> checkGrid(const spec::ImageProcessing &image) {
-  int64_t tile =
-      image.do_center_crop() ? image.crop_height() : image.shortest_edge();
+  int64_t tile = image.stretch_tiles()    ? image.height()
+                 : image.do_center_crop() ? image.crop_height()
+                                          : image.shortest_edge();
+  if (image.stretch_tiles() &&
+      (image.do_center_crop() || image.height() != image.width()))
+    return wrong("stretch_tiles", "false beside a crop or sides that differ",
+                 "true");
   for (const spec::Resolution &resolution : image.grid())
     if (tile < 1 || resolution.height() < 1 || resolution.width() < 1 ||
         resolution.height() > 65536 || resolution.width() > 65536 ||
@@ -155,6 +161,7 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
   result.roundsSize = image.round_size();
   result.onlyShrinks = image.only_shrink();
   result.cropsHalfToEven = image.crop_half_to_even();
+  result.stretchesTiles = image.stretch_tiles();
   result.doResize = image.do_resize();
   result.shortestEdge.reset();
   if (image.has_shortest_edge())

@@ -79,6 +79,8 @@ struct ImageProcessing {
   /// Pictures are cut into tiles: heights and widths of the resolutions that
   /// the tiles may make up; none where they are not.
   std::vector<std::array<int64_t, 2>> grid;
+  /// Pictures are stretched to the resolution of the nearest aspect.
+  bool stretchesTiles = false;
 
   /// What the checkpoint's processor class uses.
   ImageBackend backend = ImageBackend::Torchvision;

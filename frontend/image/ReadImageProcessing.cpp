@@ -82,6 +82,7 @@ public:
   void readType(const std::vector<std::string> &names, ImageBackend &backend);
   void readGrid(std::vector<std::array<int64_t, 2>> &out);
   void checkTiles(const ImageProcessing &image);
+  void readPatches(ImageProcessing &image);
   void reportOthers();
 
   std::string error;
@@ -240,6 +241,39 @@ void Reader::readGrid(std::vector<std::array<int64_t, 2>> &out) {
     fail(key, "pairs of a height and a width in pixels", *value);
 }
 
+/// The resolutions of min_patches to max_patches tiles, in the order in which
+/// GotOcr2ImageProcessor compares them.
+void Reader::readPatches(ImageProcessing &image) {
+  constexpr int64_t most = 64;
+  int64_t bounds[] = {1, 12};
+  const char *keys[] = {"min_patches", "max_patches"};
+  for (int i = 0; i < 2; ++i)
+    if (const Json *value = find(keys[i])) {
+      if (!value->is_number_integer() || *value < (i ? bounds[0] : 1) ||
+          *value > most)
+        return fail(keys[i],
+                    "an integer from " + std::to_string(i ? bounds[0] : 1) +
+                        " to " + std::to_string(most),
+                    *value);
+      bounds[i] = value->get<int64_t>();
+    }
+  if (bounds[1] < bounds[0])
+    return failWith("min_patches: expected at most max_patches, " +
+                    std::to_string(bounds[1]) + ", found " +
+                    std::to_string(bounds[0]) + "; mend the file");
+  // The class that joins words and pictures always cuts these.
+  bool ignored = true;
+  readFlag("crop_to_patches", ignored);
+  if (image.height != image.width || !image.height)
+    return failWith("size: expected one side for height and width, found "
+                    "others; such tiles are not supported");
+  for (int64_t tiles = bounds[0]; tiles <= bounds[1]; ++tiles)
+    for (int64_t across = 1; across <= tiles; ++across)
+      if (tiles % across == 0)
+        image.grid.push_back(
+            {tiles / across * *image.height, across * *image.height});
+}
+
 /// Tiles are resized as the whole picture is; here they keep their size.
 void Reader::checkTiles(const ImageProcessing &image) {
   int64_t edge = image.shortestEdge.value_or(image.height.value_or(0));
@@ -352,6 +386,8 @@ static ImageProcessing readObject(Reader &reader,
   reader.readTriple("image_mean", /*isDivisor=*/false, image.mean);
   reader.readTriple("image_std", /*isDivisor=*/true, image.std);
   reader.readFlag("do_convert_rgb", image.doConvertRgb);
+  if (image.stretchesTiles)
+    reader.readPatches(image);
   if (known.cutsTiles) {
     bool ignored = true; // rows of fewer tiles are filled up; nobody reads that
     reader.readFlag("do_pad", ignored);

@@ -226,6 +226,27 @@ static vlm_status_t *processTiles(const vlm_abi_image &processing,
   return nullptr;
 }
 
+/// Tiles of the stretched picture, then the whole one, if they are several.
+static vlm_status_t *processStretched(const vlm_abi_image &processing,
+                                      vlm_image_backend_t backend,
+                                      vlm_pool_t *pool,
+                                      const vlm_image_t &image, float *pixels) {
+  const int64_t edge = processing.crop_height;
+  Size target = nearestAspect({processing.grid, 2 * processing.n_grid},
+                              {image.height, image.width});
+  Floats whole(size_t(3 * target.height * target.width));
+  if (vlm_status_t *status =
+          processTo(processing, backend, pool, image, target, target,
+                    placingOf(processing, backend), whole.data()))
+    return status;
+  cutTiles(whole, target, edge, pixels);
+  if (target.height == edge && target.width == edge)
+    return nullptr;
+  Size tile{edge, edge};
+  return processTo(processing, backend, pool, image, tile, tile,
+                   placingOf(processing, backend), pixels + whole.size());
+}
+
 extern "C" {
 
 vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
@@ -257,6 +278,8 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
         return outOfMemory("picture");
       image = opaque.get();
     }
+    if (processing->do_crop == VLM_ABI_CROP_STRETCHED)
+      return processStretched(*processing, backend, pool, *image, pixels);
     if (processing->n_grid)
       return processTiles(*processing, backend, pool, *image, pixels);
     Size resized = resizedSize(*processing, {image->height, image->width});

@@ -32,6 +32,24 @@ Size bestResolution(std::span<const int32_t> grid, const Size &picture) {
   return best;
 }
 
+Size nearestAspect(std::span<const int32_t> grid, const Size &picture) {
+  Size best;
+  double least = std::numeric_limits<double>::infinity();
+  double aspect = double(picture.width) / double(picture.height);
+  for (size_t i = 0; i + 1 < grid.size(); i += 2) {
+    Size size{grid[i], grid[i + 1]};
+    // The sides are whole tiles, so that the quotient is that of their numbers.
+    double difference =
+        std::abs(aspect - double(size.width) / double(size.height));
+    bool isLarge = double(picture.width * picture.height) >
+                   0.5 * double(size.width * size.height);
+    if (difference < least || (difference == least && isLarge))
+      best = size;
+    least = std::min(least, difference);
+  }
+  return best;
+}
+
 Size fittedSize(const Size &picture, const Size &target) {
   auto height = double(picture.height), width = double(picture.width);
   double across = double(target.width) / width,
@@ -107,6 +125,22 @@ static vlm_status_t *checkPicture(int64_t height, int64_t width) {
                         " (height x width)");
 }
 
+/// Whether tiles are of a stretched picture, and all of their features read.
+static bool stretchesTiles(const vlm_abi_model &abi) {
+  return abi.image && abi.image->do_crop == VLM_ABI_CROP_STRETCHED;
+}
+
+/// The tiles that a picture is cut into, the whole picture included.
+static int64_t countTiles(const vlm_abi_model &abi, const Size &picture) {
+  const vlm_abi_generation &facts = *abi.generation;
+  std::span<const int32_t> grid(facts.grid, 2 * facts.n_grid);
+  Size best = stretchesTiles(abi) ? nearestAspect(grid, picture)
+                                  : bestResolution(grid, picture);
+  int64_t tiles =
+      best.height / facts.tile_size * (best.width / facts.tile_size);
+  return stretchesTiles(abi) && tiles == 1 ? 1 : 1 + tiles;
+}
+
 extern "C" {
 
 vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height,
@@ -118,10 +152,7 @@ vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height,
     *out_tiles = 1;
     if (!facts || !facts->n_grid)
       return nullptr;
-    Size best =
-        bestResolution({facts->grid, 2 * facts->n_grid}, {height, width});
-    *out_tiles =
-        1 + best.height / facts->tile_size * (best.width / facts->tile_size);
+    *out_tiles = countTiles(*vlm_model_abi(model), {height, width});
     return nullptr;
   });
 }
@@ -139,7 +170,7 @@ vlm_status_t *vlm_model_picture_rows(const vlm_model_t *model, int64_t height,
                             " does not read pictures between words");
     const vlm_abi_generation *facts = abi.generation;
     std::vector<int32_t> rows;
-    if (facts && facts->n_grid) {
+    if (facts && facts->n_grid && !stretchesTiles(abi)) {
       Size best =
           bestResolution({facts->grid, 2 * facts->n_grid}, {height, width});
       rows = packedRows(
@@ -147,7 +178,9 @@ vlm_status_t *vlm_model_picture_rows(const vlm_model_t *model, int64_t height,
           {best.height / facts->tile_size, best.width / facts->tile_size},
           facts->tile_features, perTile);
     } else {
-      for (int64_t i = 0; i < perTile; ++i)
+      int64_t tiles =
+          facts && facts->n_grid ? countTiles(abi, {height, width}) : 1;
+      for (int64_t i = 0; i < tiles * perTile; ++i)
         rows.push_back(int32_t(i));
     }
     auto *ids = static_cast<int32_t *>(malloc(rows.size() * sizeof(int32_t)));

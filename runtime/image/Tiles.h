@@ -4,7 +4,9 @@
 // and cut into tiles of one size; the whole picture, resized to a tile, is the
 // first. Source: LLaVA-NeXT (AnyRes); select_best_resolution and
 // get_patch_output_size of transformers' image_processing_utils, unpad_image
-// and pack_image_features of its modeling_llava_next.
+// and pack_image_features of its modeling_llava_next. Or it is stretched to the
+// resolution of the nearest aspect: get_optimal_tiled_canvas of
+// image_processing_got_ocr2.
 //
 //   Size target = bestResolution({grid, n}, size);
 //   Size fitted = fittedSize(size, target);
@@ -24,6 +26,10 @@ namespace vlmc::rt {
 /// The resolution, of pairs of a height and a width, that keeps most of a
 /// picture's pixels and wastes least.
 Size bestResolution(std::span<const int32_t> grid, const Size &picture);
+
+/// The resolution whose aspect is nearest to the picture's; among equal ones a
+/// later one where the picture has more than half of its pixels.
+Size nearestAspect(std::span<const int32_t> grid, const Size &picture);
 
 /// The size of the picture when it fills the target in one direction.
 Size fittedSize(const Size &picture, const Size &target);

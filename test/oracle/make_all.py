@@ -9,7 +9,7 @@ from pathlib import Path
 
 import common  # noqa: F401  (first: sets the environment that torch reads)
 
-PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava", "flamingo", "blip2", "paligemma", "open_clip"]
+PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava", "flamingo", "blip2", "internvl", "paligemma", "open_clip"]
 
 
 def main():
@@ -51,6 +51,11 @@ def main():
 
             blip2_models.make_all(Path(args.out) / "blip2")
             blip2_files.make_all(Path(args.out) / "blip2")
+            continue
+        if part == "internvl":
+            import internvl_models
+
+            internvl_models.make_all(Path(args.out) / "internvl")
             continue
         if part == "paligemma":
             import paligemma_models

@@ -70,7 +70,7 @@ std::optional<Fault> GenerateTask::encodePictures() {
     features = tensors["image_features"];
     int64_t width = features.shape.back();
     features.shape = {features.shape[0] * features.shape[1], width};
-    if (cutsPictures(model))
+    if (cutsPictures(model) && !stretchesPictures(model))
       keepPlaced();
     return std::nullopt;
   }

@@ -222,6 +222,8 @@ static std::optional<Fault> addPictures(const vlm_model_t *model,
       return count.takeFault();
     counts.push_back(*count);
   }
+  if (stretchesPictures(model)) // all features are read, whatever the sizes
+    out.erase("image_sizes");
   return std::nullopt;
 }
 

@@ -44,6 +44,17 @@ static std::optional<Fault> readTiles(const vlm_model_t *model,
   return std::nullopt;
 }
 
+/// Tiles of all pictures, one behind the other.
+static HostTensor joinTiles(const std::vector<HostTensor> &pictures) {
+  HostTensor all = pictures.front();
+  for (size_t i = 1; i < pictures.size(); ++i) {
+    all.shape[0] += pictures[i].shape[0];
+    all.bytes.insert(all.bytes.end(), pictures[i].bytes.begin(),
+                     pictures[i].bytes.end());
+  }
+  return all;
+}
+
 Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
                                    const std::vector<std::string> &paths) {
   std::vector<HostTensor> pictures(paths.size());
@@ -55,6 +66,13 @@ Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
       return *fault;
     most = std::max(most, pictures[i].shape[0]);
   }
+  TensorMap out;
+  out["image_sizes"] =
+      HostTensor::of(VLM_I64, {int64_t(paths.size()), 2}, sizes.data());
+  if (stretchesPictures(model)) {
+    out["pixel_values"] = joinTiles(pictures);
+    return out;
+  }
   std::vector<int64_t> shape = pictures.front().shape;
   shape[0] = most;
   shape.insert(shape.begin(), int64_t(paths.size()));
@@ -63,10 +81,7 @@ Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
     std::ranges::copy(pictures[i].bytes,
                       pixels.bytes.begin() +
                           ptrdiff_t(i * (pixels.bytes.size() / paths.size())));
-  TensorMap out;
   out["pixel_values"] = std::move(pixels);
-  out["image_sizes"] =
-      HostTensor::of(VLM_I64, {int64_t(paths.size()), 2}, sizes.data());
   return out;
 }
 
@@ -92,6 +107,11 @@ Outcome<int64_t> countRows(const vlm_model_t *model, int64_t height,
   if (std::optional<Fault> fault = findRows(model, height, width, rows))
     return *fault;
   return int64_t(rows.size());
+}
+
+bool stretchesPictures(const vlm_model_t *model) {
+  const vlm_abi_image *image = vlm_model_abi(model)->image;
+  return image && image->do_crop == VLM_ABI_CROP_STRETCHED;
 }
 
 static std::string describe(const std::vector<int64_t> &shape) {
@@ -193,9 +213,33 @@ static Outcome<std::vector<int64_t>> readSizes(const vlm_model_t *model,
   return std::vector<int64_t>(values, values + 2 * shape[0]);
 }
 
+/// All features of all tiles are read in their order.
+static Outcome<PlacedPictures> placeStretched(const vlm_model_t *model,
+                                              const HostTensor &pixels) {
+  if (pixels.shape.size() != 4)
+    return Fault("pixel_values: expected a tensor [tiles, 3, height, width], "
+                 "found " +
+                 describe(pixels.shape) + "; mend the file of tensors");
+  const vlm_entry_t *entry = nullptr;
+  vlm_tensor_t output;
+  std::optional<Fault> fault =
+      check(vlm_model_entry(model, "encode_image", &entry));
+  if (!fault)
+    fault = check(vlm_entry_output(entry, 0, &output));
+  if (fault)
+    return *fault;
+  PlacedPictures placed;
+  placed.pixels = pixels;
+  placed.rows.resize(size_t(pixels.shape[0] * output.dims[1]));
+  std::iota(placed.rows.begin(), placed.rows.end(), 0);
+  return placed;
+}
+
 Outcome<PlacedPictures> placePictures(const vlm_model_t *model,
                                       const TensorMap &tensors) {
   const HostTensor &pixels = tensors.at("pixel_values");
+  if (stretchesPictures(model))
+    return placeStretched(model, pixels);
   bool isPadded = cutsPictures(model) && pixels.shape.size() == 5;
   if (pixels.shape.size() != 4 && !isPadded)
     return Fault("pixel_values: expected a tensor [pictures, " +

@@ -21,6 +21,10 @@ namespace vlmc::tool {
 /// Whether the model takes pictures to be cut.
 bool cutsPictures(const vlm_model_t *model);
 
+/// Whether the tiles are of pictures that are stretched; then all of their
+/// features are read, and pixels are [tiles, 3, H, W].
+bool stretchesPictures(const vlm_model_t *model);
+
 /// Preprocesses pictures of such a model: pixel_values [N, P, 3, H, W], behind
 /// the tiles of a picture with fewer than P zeros, and image_sizes [N, 2].
 Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
