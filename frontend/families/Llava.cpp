@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/families/Llava.h"
+#include "frontend/checkpoint/Checkpoint.h"
 #include "frontend/families/Activations.h"
 #include "frontend/families/DecoderConfig.h"
 #include "frontend/families/DualEncoder.h"
@@ -147,21 +148,45 @@ static void addTowerNames(spec::ModelSpec &model, int64_t blocks, int64_t all) {
   }
 }
 
+static const std::vector<std::string> &projectorPrefixes() {
+  static const std::vector<std::string> prefixes = {
+      "multi_modal_projector.", "model.multi_modal_projector."};
+  return prefixes;
+}
+
 static void addProjectorNames(spec::ModelSpec &model) {
-  const std::vector<std::string> prefixes = {"multi_modal_projector.",
-                                             "model.multi_modal_projector."};
-  addRule(model, "projector.layers.0", prefixes, "linear_1");
-  addRule(model, "projector.layers.1", prefixes, "linear_2");
+  addRule(model, "projector.layers.0", projectorPrefixes(), "linear_1");
+  addRule(model, "projector.layers.1", projectorPrefixes(), "linear_2");
 }
 
 //===----------------------------------------------------------------------===//
 // The whole
 //===----------------------------------------------------------------------===//
 
+/// Whether the projector is the single matrix of the first LLaVA
+/// (arXiv:2304.08485), which no class of transformers has and no key tells: the
+/// weights have the first layer and not the second.
+static bool isLinear(const std::string &folder) {
+  if (!Checkpoint::hasWeights(folder))
+    return false;
+  std::vector<std::string> ignored;
+  auto weights = Checkpoint::open(folder, ignored);
+  if (!weights)
+    return false; // which is told when they are bound
+  auto has = [&](const char *layer) {
+    return std::ranges::any_of(projectorPrefixes(), [&](const auto &prefix) {
+      return (*weights)->find(prefix + layer + ".weight");
+    });
+  };
+  return has("linear_1") && !has("linear_2");
+}
+
 static void readProjector(ConfigSection &top, const spec::ModelSpec &model,
-                          const Json &config, spec::Projector &projector) {
+                          const CheckpointConfig &checkpoint,
+                          spec::Projector &projector) {
+  const Json &config = checkpoint.json;
   projector.set_tower("vision");
-  projector.set_layers(2);
+  projector.set_layers(isLinear(checkpoint.folder) ? 1 : 2);
   int64_t width = model.components(1).decoder().hidden_size();
   const spec::VisionTransformer &tower =
       model.components(0).vision_transformer();
@@ -236,7 +261,7 @@ spec::ModelSpec readLlavaModel(const CheckpointConfig &config,
 
   spec::Component *projector = model.add_components();
   projector->set_name("projector");
-  readProjector(top, model, config.json, *projector->mutable_projector());
+  readProjector(top, model, config, *projector->mutable_projector());
   readGeneration(top, facts, config.folder, log, *model.mutable_generation());
   if (variant.readRest)
     variant.readRest(top, model);
