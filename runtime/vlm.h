@@ -261,6 +261,10 @@ struct vlm_ids_t;
  * Errors: as vlm_model_tile_count; VLM_UNSUPPORTED if the model does not; VLM_OUT_OF_MEMORY. */
 VLM_API vlm_status_t *vlm_model_picture_rows(const vlm_model_t *model, int64_t height, int64_t width, struct vlm_ids_t *out_rows);
 
+/* For a model that reads a picture as lines of patches, each a tile and a token, with a token that ends the line: how many lines, and of how many
+ * patches. Others have 0. Errors: as vlm_model_tile_count. */
+VLM_API vlm_status_t *vlm_model_picture_lines(const vlm_model_t *model, int64_t height, int64_t width, int64_t *out_lines, int64_t *out_columns);
+
 /* ---- Words (libvlm_text) ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct vlm_tokenizer_t vlm_tokenizer_t;
@@ -306,7 +310,8 @@ VLM_API int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer, i
 /* Where the tokens of pictures stand: where the prompt has placeholders (0); in front of it, before its special tokens (1); or at its placeholders, in
  * front of it where it has none (2). */
 VLM_API int vlm_tokenizer_pictures_first(const vlm_tokenizer_t *tokenizer);
-/* Token ids of a prompt whose placeholders for pictures stand for picture_tokens[0 .. picture_count - 1] tokens each.
+/* Token ids of a prompt whose placeholders for pictures stand for picture_tokens[0 .. picture_count - 1] tokens each. Where a token ends the lines of
+ * pictures (vlm_model_picture_lines) there is an entry for each line.
  * Errors: VLM_INVALID_ARGUMENT if there are more placeholders than pictures or fewer, or any where pictures stand in front. */
 VLM_API vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer, const char *text, size_t bytes, const int64_t *picture_tokens,
                                                   size_t picture_count, int special, vlm_ids_t *out_ids);

@@ -67,6 +67,11 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
                                             : VLM_ABI_CROP_CENTER;
   result.cropHeight = static_cast<int32_t>(image.crop_height());
   result.cropWidth = static_cast<int32_t>(image.crop_width());
+  if (image.patch_size()) {
+    result.crop = VLM_ABI_CROP_PATCHES;
+    result.cropHeight = result.cropWidth =
+        static_cast<int32_t>(image.patch_size());
+  }
   if (image.stretch_tiles()) {
     result.crop = VLM_ABI_CROP_STRETCHED;
     result.cropHeight = result.cropWidth = result.height;

@@ -66,6 +66,8 @@ static int64_t featureSize(const spec::Component &component) {
     return component.projector().output_size();
   if (component.has_q_former())
     return component.q_former().output_size();
+  if (component.has_patch_projector())
+    return component.patch_projector().output_size();
   return component.vision_transformer().blocks().hidden_size();
 }
 
@@ -134,11 +136,13 @@ static void check(const spec::ModelSpec &model,
       !hasComponent(model, decoder.features(), spec::Component::kProjector) &&
       !hasComponent(model, decoder.features(), spec::Component::kQFormer) &&
       !hasComponent(model, decoder.features(),
+                    spec::Component::kPatchProjector) &&
+      !hasComponent(model, decoder.features(),
                     spec::Component::kPerceiverResampler) &&
       !hasComponent(model, decoder.features(),
                     spec::Component::kVisionTransformer))
-    fault("features", "expected the name of a projector, Q-Former, resampler "
-                      "or vision transformer, found '" +
+    fault("features", "expected the name of a projector, Q-Former, resampler, "
+                      "patch projector or vision transformer, found '" +
                           decoder.features() + "'");
   checkFeatures(model, decoder, fault);
   checkScales(decoder, fault);
@@ -176,7 +180,7 @@ static void listLayerWeights(const std::string &layer, const Message &decoder,
                     decoder.output_bias());
   if (decoder.head_norm())
     for (const char *part : {"query_norm", "key_norm"})
-      weights.add(attention + part + ".weight", {head});
+      addNorm(weights, attention + part, decoder, head);
   addNorm(weights, layer + "norm2", decoder, hidden);
   if (decoder.branch_norm())
     for (const char *part : {"attention.norm", "mlp.norm"})
@@ -191,11 +195,11 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
   const Message &decoder = component.decoder();
   WeightDim hidden = {decoder.hidden_size(), {"hidden_size"}};
   WeightDim words = {decoder.vocabulary_size(), {"vocabulary_size"}};
-  WeightDim extra = {decoder.extra_vocabulary_size(),
-                     {"extra_vocabulary_size"}};
   WeightDim outer = {
       embeddingSize(decoder),
       {decoder.embedding_size() ? "embedding_size" : "hidden_size"}};
+  WeightDim extra = {decoder.extra_vocabulary_size(),
+                     {"extra_vocabulary_size"}};
   weights.add("tokens.weight", {words, outer});
   if (extra.size)
     weights.add("extra_tokens.weight", {extra, outer});

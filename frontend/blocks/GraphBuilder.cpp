@@ -227,10 +227,10 @@ Value GraphBuilder::scaledLinear(Value input, const std::string &name,
   const BoundWeight &scale = *weights.at(factors);
   auto folded = [&](const char *part) {
     const BoundWeight &bound = *weights.at(name + part);
-    return madeWeight(name + part + ".scaled",
-                      vlm::RecipeAttr::scaleRows(
-                          recipeOf(bound, bound.info.shape),
-                          recipeOf(scale, scale.info.shape)));
+    return madeWeight(
+        name + part + ".scaled",
+        vlm::RecipeAttr::scaleRows(recipeOf(bound, bound.info.shape),
+                                   recipeOf(scale, scale.info.shape)));
   };
   Value matrix = folded(".weight");
   return linear(input, matrix, folded(".bias"), name);
@@ -288,6 +288,19 @@ Value GraphBuilder::convolution(Value input, const std::string &name,
       name, withShape(input, {shapeOf(input)[0], places * places, outer}),
       input, folded, bias, number(side), number(side), number(stride),
       builder.getDenseI64ArrayAttr({around, around, around, around}));
+}
+
+Value GraphBuilder::projectPatch(Value pixels, const std::string &name) {
+  ArrayRef<int64_t> shape = shapeOf(pixels);
+  const BoundWeight &bound = *weights.at(name + ".weight");
+  int64_t outer = bound.info.shape[0], side = shape[2];
+  Value matrix = madeWeight(name + ".weight.windows",
+                            recipeOf(bound, {outer, side, side, shape[1]}));
+  auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+  return create<vlm::Conv2dOp>(name, withShape(pixels, {shape[0], 1, outer}),
+                               pixels, matrix, weight(name + ".bias"),
+                               number(side), number(side), number(side),
+                               builder.getDenseI64ArrayAttr({0, 0, 0, 0}));
 }
 
 Value GraphBuilder::averagePool(Value input, int64_t side, int64_t size,
@@ -449,22 +462,6 @@ Value GraphBuilder::add(Value lhs, Value rhs, const std::string &label) {
   return create<vlm::AddOp>(label, lhs.getType(), lhs, rhs);
 }
 
-Value GraphBuilder::madeWeight(const std::string &name,
-                               vlm::RecipeAttr recipe) {
-  Value &value = read[name];
-  if (value)
-    return value;
-  auto loc = NameLoc::get(builder.getStringAttr(name));
-  if (defined.insert(name).second) {
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPoint(entry);
-    vlm::WeightOp::create(builder, loc, builder.getStringAttr(name),
-                          TypeAttr::get(recipe.getType()), recipe);
-  }
-  value = vlm::GetWeightOp::create(builder, loc, recipe.getType(), name);
-  return value;
-}
-
 Value GraphBuilder::weightRows(const std::string &name, int64_t begin) {
   const BoundWeight &bound = *weights.at(name);
   if (begin == 0)
@@ -480,6 +477,22 @@ Value GraphBuilder::sharedTokens(const std::string &name) {
   SmallVector<int64_t> shape(ArrayRef<int64_t>(bound.info.shape));
   shape.insert(shape.begin(), 1);
   return madeWeight(name + "[1]", recipeOf(bound, shape));
+}
+
+Value GraphBuilder::madeWeight(const std::string &name,
+                               vlm::RecipeAttr recipe) {
+  Value &value = read[name];
+  if (value)
+    return value;
+  auto loc = NameLoc::get(builder.getStringAttr(name));
+  if (defined.insert(name).second) {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPoint(entry);
+    vlm::WeightOp::create(builder, loc, builder.getStringAttr(name),
+                          TypeAttr::get(recipe.getType()), recipe);
+  }
+  value = vlm::GetWeightOp::create(builder, loc, recipe.getType(), name);
+  return value;
 }
 
 Value GraphBuilder::embedding(Value ids, const std::string &name,

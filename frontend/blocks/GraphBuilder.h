@@ -66,12 +66,12 @@ public:
   mlir::Value weight(const std::string &name);
   /// The weight with another shape of as many elements.
   mlir::Value weight(const std::string &name, llvm::ArrayRef<int64_t> shape);
-  /// The rows of several weights, one behind the other, as one weight.
-  mlir::Value joinedWeight(llvm::ArrayRef<std::string> names);
   /// The weight [P, D] as the tokens [1, P, D] of all sequences.
   mlir::Value sharedTokens(const std::string &name);
   /// The weight's rows from `begin` on.
   mlir::Value weightRows(const std::string &name, int64_t begin);
+  /// The rows of several weights, one behind the other, as one weight.
+  mlir::Value joinedWeight(llvm::ArrayRef<std::string> names);
   mlir::Value linear(mlir::Value input, const std::string &name,
                      bool bias = true);
   mlir::Value linear(mlir::Value input, mlir::Value matrix, mlir::Value bias,
@@ -87,6 +87,9 @@ public:
   mlir::Value convolution(mlir::Value input, const std::string &name,
                           const std::string &norm, double epsilon, int64_t side,
                           int64_t stride);
+  /// A linear layer of the pixels of a patch [B, C, P, P], in the order row,
+  /// column, channel.
+  mlir::Value projectPatch(mlir::Value pixels, const std::string &name);
   /// The mean of each square of `size` pixels of pictures of `side`.
   mlir::Value averagePool(mlir::Value input, int64_t side, int64_t size,
                           const std::string &label);
@@ -139,13 +142,13 @@ public:
   /// Rows of a table by id; row 0 is number `firstRow` of the weight.
   mlir::Value embedding(mlir::Value ids, const std::string &name,
                         int64_t firstRow = 0);
+  mlir::Value embedding(mlir::Value ids, mlir::Value table,
+                        const std::string &label);
   /// `tokens` [P, D] or [B, P, D] in the place of the first P of each sequence.
   mlir::Value replaceTokens(mlir::Value tokens, mlir::Value input,
                             const std::string &label);
   /// [B, T, D] to [B, D].
   mlir::Value meanTokens(mlir::Value input, const std::string &label);
-  mlir::Value embedding(mlir::Value ids, mlir::Value table,
-                        const std::string &label);
   mlir::Value prependTokens(mlir::Value input, const std::string &name,
                             int64_t count);
   /// `tokens` [B, P, D] in front of those of `input`.

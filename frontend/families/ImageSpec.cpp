@@ -36,6 +36,7 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
   result.set_round_size(image.roundsSize);
   result.set_only_shrink(image.onlyShrinks);
   result.set_crop_half_to_even(image.cropsHalfToEven);
+  result.set_patch_size(image.patchSize);
   result.set_stretch_tiles(image.stretchesTiles);
   for (auto [height, width] : image.grid) {
     spec::Resolution *resolution = result.add_grid();
@@ -95,6 +96,11 @@ static std::optional<Failure> checkSides(const spec::ImageProcessing &image) {
   for (const Side &side : sides)
     if (side.isUsed && (side.value < 1 || side.value > maxSide))
       return wrong(side.field, "1 to 65536", std::to_string(side.value));
+  if (image.patch_size() < 0 || image.patch_size() > 4096)
+    return wrong("patch_size", "0 to 4096", std::to_string(image.patch_size()));
+  if (image.patch_size() && (image.do_center_crop() || image.grid_size() > 0))
+    return wrong("patch_size", "0 beside a crop or a grid",
+                 std::to_string(image.patch_size()));
   if (image.round_size() && image.only_shrink())
     return wrong("only_shrink", "false beside round_size", "true");
   if ((image.round_size() || image.only_shrink()) && !image.has_max_height())
@@ -161,6 +167,7 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
   result.roundsSize = image.round_size();
   result.onlyShrinks = image.only_shrink();
   result.cropsHalfToEven = image.crop_half_to_even();
+  result.patchSize = image.patch_size();
   result.stretchesTiles = image.stretch_tiles();
   result.doResize = image.do_resize();
   result.shortestEdge.reset();

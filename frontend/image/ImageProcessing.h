@@ -76,6 +76,10 @@ struct ImageProcessing {
   /// Whether pixels of a file's transparent colour become white.
   bool doConvertRgb = true;
 
+  /// If not 0, pictures are cut into patches of this side, with pixels of the
+  /// value 1 at the right and the bottom where a patch is not whole.
+  int64_t patchSize = 0;
+
   /// Pictures are cut into tiles: heights and widths of the resolutions that
   /// the tiles may make up; none where they are not.
   std::vector<std::array<int64_t, 2>> grid;

@@ -133,6 +133,24 @@ static bool marksPictures(const Fields *model) {
   return false;
 }
 
+/// Whether pictures of the model are lines of patches in front of the prompt;
+/// then which tokens stand around them.
+static bool linesPictures(const Fields *model, PromptDescription &out) {
+  std::string type =
+      model ? model->optionalString("model_type").value_or("") : "";
+#define PROMPT_LINES_PICTURES(MODEL_TYPE, TOKEN, LINE, END, PROMPT_END)        \
+  if (type == (MODEL_TYPE)) {                                                  \
+    out.picturesFirst = VLM_TEXT_PICTURES_FIRST;                               \
+    out.pictureToken = (TOKEN);                                                \
+    out.pictureLine = (LINE);                                                  \
+    out.pictureEnd = (END);                                                    \
+    out.promptEnd = (PROMPT_END);                                              \
+    return true;                                                               \
+  }
+#include "frontend/families/TokenizerClasses.def"
+  return false;
+}
+
 /// Whether pictures of the model stand between two tokens of the tokenizer's.
 static bool wrapsPictures(const Fields *model) {
   std::string type =
@@ -261,7 +279,8 @@ PromptDescription PromptReader::read(const SpecialTokens &special) {
   if (processor && !processor->is_object())
     processor.reset(); // the reader of pictures tells
   out.chatTemplate = readTemplate(processor ? &*processor : nullptr);
-  if (framesPictures(files.model)) {
+  if (linesPictures(files.model, out)) {
+  } else if (framesPictures(files.model)) {
     readFrames(special, out);
   } else if (marksPictures(files.model)) {
     out.pictureToken = "<image>";

@@ -203,14 +203,14 @@ vlmc::text::writeTables(const TokenizerDescription &tokenizer) {
   header.picture_token = writer.string(prompt.pictureToken);
   header.picture_patch = prompt.picturePatch;
   header.picture_extra = prompt.pictureExtra;
-  header.pictures_first = prompt.picturesFirst;
-  header.picture_line = writer.string(prompt.pictureLine);
-  header.picture_end = writer.string(prompt.pictureEnd);
-  header.prompt_end = writer.string(prompt.promptEnd);
   header.picture_frame = writer.string(prompt.pictureFrame);
   header.prompt_begin = writer.string(prompt.begin);
   header.part_end = writer.string(prompt.partEnd);
   header.strips_parts = prompt.stripsParts;
+  header.pictures_first = prompt.picturesFirst;
+  header.picture_line = writer.string(prompt.pictureLine);
+  header.picture_end = writer.string(prompt.pictureEnd);
+  header.prompt_end = writer.string(prompt.promptEnd);
   header.strings = writer.stringSection();
   return writer.finish(header);
 }

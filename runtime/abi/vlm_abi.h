@@ -182,9 +182,9 @@ enum {
   VLM_ABI_RESIZE_SHRUNK = 6         /* as WITHIN where the picture is larger, else as it is */
 };
 /* What is made of a resized picture: all of it; its middle, of crop_height x crop_width; the same where a surplus pixel is cut by the rule "half to
- * even"; or tiles of crop_height x crop_width of the picture stretched to the resolution of `grid` with the nearest aspect, and if they are several
- * behind them the whole picture. */
-enum { VLM_ABI_CROP_NONE = 0, VLM_ABI_CROP_CENTER = 1, VLM_ABI_CROP_CENTER_EVEN = 2, VLM_ABI_CROP_STRETCHED = 4 };
+ * even"; patches of crop_height x crop_width, row by row, of the picture with pixels of the value 1 at its right and bottom; or tiles of crop_height x
+ * crop_width of the picture stretched to the resolution of `grid` with the nearest aspect, and if they are several behind them the whole picture. */
+enum { VLM_ABI_CROP_NONE = 0, VLM_ABI_CROP_CENTER = 1, VLM_ABI_CROP_CENTER_EVEN = 2, VLM_ABI_CROP_PATCHES = 3, VLM_ABI_CROP_STRETCHED = 4 };
 enum { VLM_ABI_BACKEND_PIL = 1, VLM_ABI_BACKEND_TORCHVISION = 2 };
 typedef struct vlm_abi_image {
   int32_t resize;      /* VLM_ABI_RESIZE_* */

@@ -101,6 +101,15 @@ static Size resizedSize(const vlm_abi_image &processing, const Size &size) {
   }
 }
 
+Size vlmc::rt::patchGrid(const vlm_abi_image &processing, const Size &picture) {
+  Size resized = resizedSize(processing, picture);
+  auto count = [](int64_t pixels, int64_t side) {
+    return (pixels + side - 1) / side;
+  };
+  return {count(resized.height, processing.crop_height),
+          count(resized.width, processing.crop_width)};
+}
+
 static Size resultSize(const vlm_abi_image &processing, const Size &resized) {
   return processing.do_crop
              ? Size{processing.crop_height, processing.crop_width}
@@ -182,6 +191,34 @@ static void cutTiles(const Floats &whole, const Size &size, int64_t side,
               whole.data() + (channel * size.height + y) * size.width + left;
           tiles = std::copy_n(row, side, tiles);
         }
+}
+
+/// Whole patches, whose border has the value 1, which is not black.
+static vlm_status_t *processPatches(const vlm_abi_image &processing,
+                                    vlm_image_backend_t backend,
+                                    vlm_pool_t *pool, const vlm_image_t &image,
+                                    float *pixels) {
+  Size size{image.height, image.width};
+  Size resized = resizedSize(processing, size);
+  int64_t side = processing.crop_height;
+  Size grid = patchGrid(processing, size);
+  Size target{grid.height * side, grid.width * side};
+  Floats whole(size_t(3 * target.height * target.width));
+  if (vlm_status_t *status =
+          processTo(processing, backend, pool, image, resized, target,
+                    Placing::AtStart, whole.data()))
+    return status;
+  const float *table = backend == VLM_IMAGE_BACKEND_PIL
+                           ? processing.pil_table
+                           : processing.torchvision_table;
+  for (int64_t channel = 0; channel < 3; ++channel)
+    for (int64_t y = 0; y < target.height; ++y) {
+      float *row = whole.data() + (channel * target.height + y) * target.width;
+      int64_t first = y < resized.height ? resized.width : 0;
+      std::fill(row + first, row + target.width, table[channel * 256 + 1]);
+    }
+  cutTiles(whole, target, side, pixels);
+  return nullptr;
 }
 
 /// A copy whose pixels of the transparent colour are white; nothing if there is
@@ -278,6 +315,8 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
         return outOfMemory("picture");
       image = opaque.get();
     }
+    if (processing->do_crop == VLM_ABI_CROP_PATCHES)
+      return processPatches(*processing, backend, pool, *image, pixels);
     if (processing->do_crop == VLM_ABI_CROP_STRETCHED)
       return processStretched(*processing, backend, pool, *image, pixels);
     if (processing->n_grid)

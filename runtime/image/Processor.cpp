@@ -44,6 +44,8 @@ struct Scratch {
 /// border in front, torchvision's behind; both cut alike.
 static int64_t cropStart(int64_t resized, int64_t result, Placing placing) {
   int64_t surplus = resized - result;
+  if (placing == Placing::AtStart)
+    return 0;
   if (surplus < 0)
     return placing == Placing::LongInFront ? floorHalf(surplus)
                                            : -(-surplus / 2);

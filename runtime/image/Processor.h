@@ -35,8 +35,8 @@ vlm_status_t *tooElongated(const Size &from, const Size &to);
 
 /// Where an odd number of pixels is halved. What is cut in front is the shorter
 /// half, with HalfToEven the even one; a border in front is the longer half
-/// with LongInFront alone.
-enum class Placing { LongInFront, ShortInFront, HalfToEven };
+/// with LongInFront alone. AtStart: all of either is behind.
+enum class Placing { LongInFront, ShortInFront, HalfToEven, AtStart };
 
 /// One direction of the work: from source through resized to result places.
 struct Direction {

@@ -125,6 +125,12 @@ static vlm_status_t *checkPicture(int64_t height, int64_t width) {
                         " (height x width)");
 }
 
+/// The processing, where it cuts pictures into patches; else null.
+static const vlm_abi_image *findPatches(const vlm_abi_model &abi) {
+  return abi.image && abi.image->do_crop == VLM_ABI_CROP_PATCHES ? abi.image
+                                                                 : nullptr;
+}
+
 /// Whether tiles are of a stretched picture, and all of their features read.
 static bool stretchesTiles(const vlm_abi_model &abi) {
   return abi.image && abi.image->do_crop == VLM_ABI_CROP_STRETCHED;
@@ -143,6 +149,18 @@ static int64_t countTiles(const vlm_abi_model &abi, const Size &picture) {
 
 extern "C" {
 
+vlm_status_t *vlm_model_picture_lines(const vlm_model_t *model, int64_t height,
+                                      int64_t width, int64_t *out_lines,
+                                      int64_t *out_columns) {
+  if (vlm_status_t *status = checkPicture(height, width))
+    return status;
+  const vlm_abi_image *patches = findPatches(*vlm_model_abi(model));
+  Size grid = patches ? patchGrid(*patches, {height, width}) : Size{};
+  *out_lines = grid.height;
+  *out_columns = grid.width;
+  return nullptr;
+}
+
 vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height,
                                    int64_t width, int64_t *out_tiles) {
   return guarded("counting tiles", [&]() -> vlm_status_t * {
@@ -150,6 +168,10 @@ vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height,
       return status;
     const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
     *out_tiles = 1;
+    if (const vlm_abi_image *patches = findPatches(*vlm_model_abi(model))) {
+      Size grid = patchGrid(*patches, {height, width});
+      *out_tiles = grid.height * grid.width;
+    }
     if (!facts || !facts->n_grid)
       return nullptr;
     *out_tiles = countTiles(*vlm_model_abi(model), {height, width});
@@ -178,8 +200,13 @@ vlm_status_t *vlm_model_picture_rows(const vlm_model_t *model, int64_t height,
           {best.height / facts->tile_size, best.width / facts->tile_size},
           facts->tile_features, perTile);
     } else {
-      int64_t tiles =
-          facts && facts->n_grid ? countTiles(abi, {height, width}) : 1;
+      int64_t tiles = 1;
+      if (const vlm_abi_image *patches = findPatches(abi)) {
+        Size grid = patchGrid(*patches, {height, width});
+        tiles = grid.height * grid.width;
+      } else if (facts && facts->n_grid) {
+        tiles = countTiles(abi, {height, width});
+      }
       for (int64_t i = 0; i < tiles * perTile; ++i)
         rows.push_back(int32_t(i));
     }

@@ -74,7 +74,6 @@ vlm_status_t *PromptReader::readWords(std::string_view text,
   return nullptr;
 }
 
-
 /// How many tiles a picture has, and which of their features are read.
 vlm_status_t *PromptReader::measure(const vlm_image_t &image,
                                     Picture &picture) const {
@@ -134,10 +133,21 @@ PromptReader::preprocess(std::span<const vlm_image_t *const> images,
   return failure;
 }
 
+/// The tokens of each line of a picture, of models that read such.
+vlm_status_t *PromptReader::addLines(const vlm_image_t &image,
+                                     std::vector<int64_t> &lines) const {
+  int64_t count = 0, columns = 0;
+  vlm_status_t *status =
+      vlm_model_picture_lines(model, vlm_image_height(&image),
+                              vlm_image_width(&image), &count, &columns);
+  lines.insert(lines.end(), size_t(count), columns);
+  return status;
+}
+
 vlm_status_t *PromptReader::read(std::string_view text,
                                  std::span<const vlm_image_t *const> images,
                                  bool special, Prompt &out) const {
-  std::vector<int64_t> sizes(images.size());
+  std::vector<int64_t> sizes(images.size()), lines;
   out.pictures.resize(images.size());
   for (size_t i = 0; i < images.size(); ++i) {
     if (!images[i])
@@ -145,17 +155,20 @@ vlm_status_t *PromptReader::read(std::string_view text,
     Picture &picture = out.pictures[i];
     if (vlm_status_t *status = measure(*images[i], picture))
       return status;
-    sizes[i] = facts->n_grid ? int64_t(picture.rows.size())
-                             : vlm_tokenizer_picture_tokens(tokenizer.get(),
-                                                            picture.height,
-                                                            picture.width);
+    if (vlm_status_t *status = addLines(*images[i], lines))
+      return status;
+    sizes[i] = facts->n_grid || !lines.empty()
+                   ? int64_t(picture.rows.size())
+                   : vlm_tokenizer_picture_tokens(
+                         tokenizer.get(), picture.height, picture.width);
   }
   if (vlm_status_t *status = readWords(text, out))
     return status;
   vlm_ids_t ids{};
   if (vlm_status_t *status = vlm_tokenizer_encode_prompt(
-          tokenizer.get(), text.data(), text.size(), sizes.data(), sizes.size(),
-          special ? 1 : 0, &ids))
+          tokenizer.get(), text.data(), text.size(),
+          lines.empty() ? sizes.data() : lines.data(),
+          lines.empty() ? sizes.size() : lines.size(), special ? 1 : 0, &ids))
     return status;
   out.ids.assign(ids.ids, ids.ids + ids.count);
   vlm_ids_destroy(&ids);

@@ -97,6 +97,8 @@ public:
 private:
   vlm_status_t *readWords(std::string_view text, Prompt &out) const;
   vlm_status_t *measure(const vlm_image_t &image, Picture &picture) const;
+  vlm_status_t *addLines(const vlm_image_t &image,
+                         std::vector<int64_t> &lines) const;
   vlm_status_t *place(const std::vector<int64_t> &sizes, Prompt &out) const;
 };
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <numeric>
+#include <span>
 #include <string>
 
 using namespace vlmc::rt;
@@ -33,24 +33,42 @@ static vlm_status_t *mismatch(std::string_view token, size_t found,
 static vlm_status_t *encodeBehindPictures(const vlm_tokenizer_t *tokenizer,
                                           std::string_view prompt,
                                           std::string_view token,
-                                          int64_t pictureTokens, int special,
-                                          vlm_ids_t *out) {
+                                          std::span<const int64_t> lines,
+                                          int special, vlm_ids_t *out) {
+  const vlm_text_header &header = tokenizer->tokenizer->header();
+  const Tables &tables = tokenizer->tokenizer->tables();
+  std::string_view line = tables.string(header.picture_line);
+  std::string_view end = tables.string(header.picture_end);
   if (prompt.find(token) != prompt.npos)
     return makeStatus(VLM_INVALID_ARGUMENT,
                       "expected a prompt without '" + std::string(token) +
                           "', as pictures stand in front of it; leave it out");
+  std::string pictures, text(prompt);
+  size_t expected = 0;
+  for (int64_t count : lines) {
+    for (int64_t i = 0; i < count; ++i)
+      pictures.append(token);
+    pictures.append(line);
+    expected += size_t(count) + !line.empty();
+  }
+  if (!lines.empty()) {
+    pictures.append(end);
+    text.append(tables.string(header.prompt_end));
+    expected += !end.empty();
+    special = special && end.empty();
+  }
   vlm_ids_t words{};
   if (vlm_status_t *status = vlm_tokenizer_encode(
-          tokenizer, prompt.data(), prompt.size(), special, 0, &words))
+          tokenizer, text.data(), text.size(), special, 0, &words))
     return status;
-  std::string pictures;
-  for (int64_t i = 0; i < pictureTokens; ++i)
-    pictures.append(token);
   if (vlm_status_t *status = vlm_tokenizer_encode(
           tokenizer, pictures.data(), pictures.size(), /*special=*/0, 0, out)) {
     vlm_ids_destroy(&words);
     return status;
   }
+  // The sign of a word's begin, which tokenizers put before a text.
+  if (!line.empty() && out->count == expected + 1)
+    std::copy(out->ids + 1, out->ids + out->count--, out->ids);
   size_t count = out->count + words.count;
   auto *memory = static_cast<int32_t *>(
       std::realloc(out->ids, std::max<size_t>(count, 1) * sizeof(int32_t)));
@@ -88,12 +106,10 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
     const vlm_text_header &header = tokenizer->tokenizer->header();
     const Tables &tables = tokenizer->tokenizer->tables();
     std::string_view prompt(text, bytes), token(name, length);
-    if (vlm_tokenizer_pictures_first(tokenizer) == VLM_TEXT_PICTURES_FIRST)
-      return encodeBehindPictures(
-          tokenizer, prompt, token,
-          std::accumulate(picture_tokens, picture_tokens + picture_count,
-                          int64_t(0)),
-          special, out_ids);
+    if (header.pictures_first == VLM_TEXT_PICTURES_FIRST)
+      return encodeBehindPictures(tokenizer, prompt, token,
+                                  {picture_tokens, picture_count}, special,
+                                  out_ids);
     std::string_view frame = tables.string(header.picture_frame);
     std::string_view begin = tables.string(header.prompt_begin);
     std::string_view end = tables.string(header.picture_end);

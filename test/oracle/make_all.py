@@ -1,7 +1,7 @@
 """Makes every committed golden again: `make_all.py --out test/e2e/goldens`.
 
-`--only PART` makes one part: pictures, models, pixels, tokens, siglip, llava, flamingo,
-blip2. The result is the same bit for bit with the packages of requirements.txt.
+`--only PART` makes one part: pictures, models, pixels, tokens, siglip, llava, blip2. The result is the same
+bit for bit with the packages of requirements.txt.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import common  # noqa: F401  (first: sets the environment that torch reads)
 
-PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava", "flamingo", "blip2", "internvl", "paligemma", "open_clip"]
+PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava", "blip2", "flamingo", "open_clip", "paligemma", "fuyu"]
 
 
 def main():
@@ -38,13 +38,6 @@ def main():
             llava_files.make_all(Path(args.out) / "llava")
             llava_next.make_all(Path(args.out) / "llava")
             continue
-        if part == "flamingo":
-            import idefics_models
-            import open_flamingo
-
-            idefics_models.make_all(Path(args.out) / "idefics")
-            open_flamingo.make_all(Path(args.out) / "open-flamingo")
-            continue
         if part == "blip2":
             import blip2_files
             import blip2_models
@@ -52,20 +45,27 @@ def main():
             blip2_models.make_all(Path(args.out) / "blip2")
             blip2_files.make_all(Path(args.out) / "blip2")
             continue
-        if part == "internvl":
-            import internvl_models
+        if part == "flamingo":
+            import idefics_models
+            import open_flamingo
 
-            internvl_models.make_all(Path(args.out) / "internvl")
+            idefics_models.make_all(Path(args.out) / "idefics")
+            open_flamingo.make_all(Path(args.out) / "open-flamingo")
+            continue
+        if part == "open_clip":
+            import open_clip_models
+
+            open_clip_models.make_all(Path(args.out) / "open_clip")
             continue
         if part == "paligemma":
             import paligemma_models
 
             paligemma_models.make_all(Path(args.out) / "paligemma")
             continue
-        if part == "open_clip":
-            import open_clip_models
+        if part == "fuyu":
+            import fuyu_models
 
-            open_clip_models.make_all(Path(args.out) / "open_clip")
+            fuyu_models.make_all(Path(args.out) / "fuyu")
             continue
         if part == "pictures":
             import pictures as module

@@ -70,7 +70,8 @@ std::optional<Fault> GenerateTask::encodePictures() {
     features = tensors["image_features"];
     int64_t width = features.shape.back();
     features.shape = {features.shape[0] * features.shape[1], width};
-    if (cutsPictures(model) && !stretchesPictures(model))
+    if ((cutsPictures(model) && !stretchesPictures(model)) ||
+        readsPatches(model))
       keepPlaced();
     return std::nullopt;
   }

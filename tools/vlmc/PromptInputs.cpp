@@ -196,18 +196,24 @@ static void putPicturesInFront(int64_t token, int64_t count, TensorMap &out) {
 }
 
 /// Preprocesses the pictures and counts the tokens of each.
-static std::optional<Fault> addPictures(const vlm_model_t *model,
-                                        const vlm_tokenizer_t *tokenizer,
-                                        const std::vector<std::string> &images,
-                                        TensorMap &out,
-                                        std::vector<int64_t> &counts) {
+static std::optional<Fault>
+addPictures(const vlm_model_t *model, const vlm_tokenizer_t *tokenizer,
+            const std::vector<std::string> &images, TensorMap &out,
+            std::vector<std::vector<int64_t>> &counts) {
+  if (readsPatches(model)) {
+    Outcome<TensorMap> patches = preprocessPatches(model, images, counts);
+    if (!patches)
+      return patches.takeFault();
+    out.merge(*patches);
+    return std::nullopt;
+  }
   if (!cutsPictures(model)) {
     Outcome<HostTensor> pixels = preprocessPictures(model, images);
     if (!pixels)
       return pixels.takeFault();
     counts.assign(images.size(),
-                  vlm_tokenizer_picture_tokens(tokenizer, pixels->shape[2],
-                                               pixels->shape[3]));
+                  {vlm_tokenizer_picture_tokens(tokenizer, pixels->shape[2],
+                                                pixels->shape[3])});
     out["pixel_values"] = std::move(*pixels);
     return std::nullopt;
   }
@@ -220,7 +226,7 @@ static std::optional<Fault> addPictures(const vlm_model_t *model,
     Outcome<int64_t> count = countRows(model, sizes[2 * i], sizes[2 * i + 1]);
     if (!count)
       return count.takeFault();
-    counts.push_back(*count);
+    counts.push_back({*count});
   }
   if (stretchesPictures(model)) // all features are read, whatever the sizes
     out.erase("image_sizes");
@@ -232,12 +238,10 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
                                     const PromptRequest &request) {
   TensorMap out;
   std::string token = pictureToken(tokenizer);
-  const int placement = vlm_tokenizer_pictures_first(tokenizer);
-  const bool areFirst = placement == 1;
-  const bool isPlain = placement == 2 && countOf(request.prompts, token) == 0;
-  if (std::optional<Fault> fault = checkPlaceholders(request, token, placement))
+  if (std::optional<Fault> fault = checkPlaceholders(
+          request, token, vlm_tokenizer_pictures_first(tokenizer)))
     return *fault;
-  std::vector<int64_t> counts;
+  std::vector<std::vector<int64_t>> counts; // of each picture, or its lines
   if (!request.images.empty())
     if (std::optional<Fault> fault =
             addPictures(model, tokenizer, request.images, out, counts))
@@ -248,13 +252,19 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
   size_t picture = 0;
   for (const std::string &prompt : request.prompts) {
     prompts.append(rows.empty() ? 0 : 1, '\0').append(prompt);
-    // Pictures in front come when the prompts are padded.
-    size_t own = token.empty() || areFirst ? 0 : countOf(prompt, token);
-    if (isPlain)
+    size_t own = token.empty() ? 0 : countOf(prompt, token);
+    if (vlm_tokenizer_pictures_first(tokenizer) == 2 &&
+        countOf(request.prompts, token) == 0)
       own = request.images.size() / request.prompts.size();
+    // Those of all prompts come when these are padded; lines come at once.
+    if (vlm_tokenizer_pictures_first(tokenizer) == 1)
+      own = readsPatches(model) && !counts.empty() ? 1 : 0;
+    std::vector<int64_t> lines;
+    for (const std::vector<int64_t> &each :
+         std::span(counts).subspan(picture, own))
+      lines.insert(lines.end(), each.begin(), each.end());
     Outcome<std::vector<int64_t>> ids =
-        encode(tokenizer, prompt, std::span(counts).subspan(picture, own),
-               request.addsSpecial);
+        encode(tokenizer, prompt, lines, request.addsSpecial);
     if (!ids)
       return ids.takeFault();
     rows.push_back(std::move(*ids));
@@ -265,8 +275,9 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
       request.padsLeft.value_or(vlm_tokenizer_pads_left(tokenizer) != 0);
   pad(rows, padId(model, tokenizer), padsLeft, "", out);
   const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
-  if (areFirst && !counts.empty() && facts)
-    putPicturesInFront(facts->image_token, counts.front(), out);
+  if (vlm_tokenizer_pictures_first(tokenizer) == 1 && !counts.empty() &&
+      facts && !readsPatches(model))
+    putPicturesInFront(facts->image_token, counts.front().front(), out);
   if (!request.images.empty() && vlm_model_abi(model)->picture_words.bytes)
     if (std::optional<Fault> fault =
             addPictureWords(model, request, padsLeft, out))

@@ -14,6 +14,18 @@ bool cutsPictures(const vlm_model_t *model) {
   return facts && facts->n_grid;
 }
 
+bool stretchesPictures(const vlm_model_t *model) {
+  const vlm_abi_image *image = vlm_model_abi(model)->image;
+  return image && image->do_crop == VLM_ABI_CROP_STRETCHED;
+}
+
+static std::string describe(const std::vector<int64_t> &shape) {
+  std::string text;
+  for (int64_t size : shape)
+    text += (text.empty() ? "[" : ", ") + std::to_string(size);
+  return text + "]";
+}
+
 //===----------------------------------------------------------------------===//
 // Preprocessing
 //===----------------------------------------------------------------------===//
@@ -85,6 +97,74 @@ Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
   return out;
 }
 
+bool readsPatches(const vlm_model_t *model) {
+  const vlm_abi_image *image = vlm_model_abi(model)->image;
+  return image && image->do_crop == VLM_ABI_CROP_PATCHES;
+}
+
+/// Patches of planes [n, 3, P, P] as rows of pixels [n, P * P * 3], or back.
+static HostTensor turnPatches(const HostTensor &from, int64_t side,
+                              bool toPlanes) {
+  const int64_t count = from.shape[0], pixels = side * side;
+  HostTensor to = HostTensor::zeros(VLM_F32, {count, pixels * 3});
+  if (toPlanes)
+    to.shape = {count, 3, side, side};
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t pixel = 0; pixel < pixels; ++pixel)
+      for (int64_t channel = 0; channel < 3; ++channel) {
+        int64_t plane = (i * 3 + channel) * pixels + pixel;
+        int64_t row = (i * pixels + pixel) * 3 + channel;
+        to.data<float>()[toPlanes ? plane : row] =
+            from.data<float>()[toPlanes ? row : plane];
+      }
+  return to;
+}
+
+Outcome<TensorMap> preprocessPatches(const vlm_model_t *model,
+                                     const std::vector<std::string> &paths,
+                                     std::vector<std::vector<int64_t>> &lines) {
+  TensorMap out;
+  HostTensor &all = out["pixel_values"];
+  for (const std::string &path : paths) {
+    HostTensor patches;
+    std::vector<int64_t> size;
+    if (std::optional<Fault> fault = readTiles(model, path, patches, size))
+      return *fault;
+    int64_t count = 0, columns = 0;
+    if (std::optional<Fault> fault = check(
+            vlm_model_picture_lines(model, size[0], size[1], &count, &columns)))
+      return Fault(path + ": " + fault->message, fault->code);
+    lines.emplace_back(size_t(count), columns);
+    HostTensor rows = turnPatches(patches, patches.shape[3], false);
+    if (all.shape.empty()) {
+      all = std::move(rows);
+      continue;
+    }
+    all.shape[0] += rows.shape[0];
+    all.bytes.insert(all.bytes.end(), rows.bytes.begin(), rows.bytes.end());
+  }
+  return out;
+}
+
+/// Each patch is a picture and has one row.
+static Outcome<PlacedPictures> placePatches(const vlm_model_t *model,
+                                            const HostTensor &pixels) {
+  int64_t side = vlm_model_abi(model)->image->crop_height;
+  HostTensor given = pixels;
+  // Pictures of one batch stand behind each other.
+  if (given.shape.size() == 3)
+    given.shape = {given.shape[0] * given.shape[1], given.shape[2]};
+  if (given.shape.size() != 2 || given.shape[1] != side * side * 3)
+    return Fault("pixel_values: expected a tensor [patches, " +
+                 std::to_string(side * side * 3) + "], found " +
+                 describe(pixels.shape) + "; mend the file of tensors");
+  PlacedPictures placed;
+  placed.pixels = turnPatches(given, side, true);
+  for (int64_t i = 0; i < given.shape[0]; ++i)
+    placed.rows.push_back(int32_t(i));
+  return placed;
+}
+
 //===----------------------------------------------------------------------===//
 // Rows of features
 //===----------------------------------------------------------------------===//
@@ -107,18 +187,6 @@ Outcome<int64_t> countRows(const vlm_model_t *model, int64_t height,
   if (std::optional<Fault> fault = findRows(model, height, width, rows))
     return *fault;
   return int64_t(rows.size());
-}
-
-bool stretchesPictures(const vlm_model_t *model) {
-  const vlm_abi_image *image = vlm_model_abi(model)->image;
-  return image && image->do_crop == VLM_ABI_CROP_STRETCHED;
-}
-
-static std::string describe(const std::vector<int64_t> &shape) {
-  std::string text;
-  for (int64_t size : shape)
-    text += (text.empty() ? "[" : ", ") + std::to_string(size);
-  return text + "]";
 }
 
 namespace {
@@ -238,6 +306,8 @@ static Outcome<PlacedPictures> placeStretched(const vlm_model_t *model,
 Outcome<PlacedPictures> placePictures(const vlm_model_t *model,
                                       const TensorMap &tensors) {
   const HostTensor &pixels = tensors.at("pixel_values");
+  if (readsPatches(model))
+    return placePatches(model, pixels);
   if (stretchesPictures(model))
     return placeStretched(model, pixels);
   bool isPadded = cutsPictures(model) && pixels.shape.size() == 5;

@@ -30,6 +30,16 @@ bool stretchesPictures(const vlm_model_t *model);
 Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
                                    const std::vector<std::string> &paths);
 
+/// Whether the model reads pictures as lines of patches.
+bool readsPatches(const vlm_model_t *model);
+
+/// Preprocesses pictures of such a model: pixel_values [patches, P * P * 3], the
+/// pixels of a patch row by row; `lines` tells of each picture the patches of
+/// its lines.
+Outcome<TensorMap> preprocessPatches(const vlm_model_t *model,
+                                     const std::vector<std::string> &paths,
+                                     std::vector<std::vector<int64_t>> &lines);
+
 /// How many placeholders a picture of height x width has.
 Outcome<int64_t> countRows(const vlm_model_t *model, int64_t height,
                            int64_t width);

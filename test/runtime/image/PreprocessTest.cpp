@@ -285,6 +285,30 @@ TEST(Preprocess, SizesWithinABox) {
   EXPECT_EQ(sizeOf(20, 71), "19 x 70");
 }
 
+TEST(Preprocess, CutsPatches) {
+  ImageProcessing settings;
+  settings.doResize = settings.doRescale = settings.doNormalize = false;
+  settings.doCenterCrop = false;
+  Processing processing(settings);
+  processing.abi.do_crop = VLM_ABI_CROP_PATCHES;
+  processing.abi.crop_height = processing.abi.crop_width = 4;
+  ImagePtr image = makeNoise(6, 9); // 2 x 3 patches
+  std::vector<float> pixels(size_t(6 * 3 * 4 * 4), -1.0F);
+  ASSERT_EQ(take(vlm_image_process(&processing.abi, VLM_IMAGE_BACKEND_PIL,
+                                   nullptr, image.get(), pixels.data())),
+            "");
+  for (int64_t patch = 0; patch < 6; ++patch)
+    for (int64_t channel = 0; channel < 3; ++channel)
+      for (int64_t i = 0; i < 16; ++i) {
+        int64_t y = patch / 3 * 4 + i / 4, x = patch % 3 * 4 + i % 4;
+        float expected =
+            y < 6 && x < 9 ? static_cast<float>(image->row(y)[3 * x + channel])
+                           : 1.0F;
+        ASSERT_EQ(pixels[size_t((patch * 3 + channel) * 16 + i)], expected)
+            << patch << " " << channel << " " << i;
+      }
+}
+
 TEST(Preprocess, CropsHalfToEven) {
   ImageProcessing settings;
   settings.doResize = settings.doRescale = settings.doNormalize = false;
