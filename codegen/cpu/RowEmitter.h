@@ -92,9 +92,9 @@ private:
   Row preparePrepend(vlm::PrependTokensOp op, Value m);
   Row prepareTake(vlm::TakeTokensOp op, Value m);
   Row prepareSliceTokens(vlm::SliceTokensOp op, Value m);
-  Row prepareGatedAdd(vlm::GatedAddOp op, Value m);
   Row prepareReplaceTokens(vlm::ReplaceTokensOp op, Value m);
   Row prepareAveragePool(vlm::AveragePoolOp op, Value m);
+  Row prepareGatedAdd(vlm::GatedAddOp op, Value m);
   Row prepareMultiply(vlm::MultiplyOp op, Value m);
   Row prepareMergeTokens(vlm::MergeTokensOp op, Value m);
   Row prepareRmsNorm(vlm::RmsNormOp op, Value m);
