@@ -182,11 +182,10 @@ static bool isLinear(const std::string &folder) {
 }
 
 static void readProjector(ConfigSection &top, const spec::ModelSpec &model,
-                          const CheckpointConfig &checkpoint,
+                          const Json &config, bool isMatrix,
                           spec::Projector &projector) {
-  const Json &config = checkpoint.json;
   projector.set_tower("vision");
-  projector.set_layers(isLinear(checkpoint.folder) ? 1 : 2);
+  projector.set_layers(isMatrix ? 1 : 2);
   int64_t width = model.components(1).decoder().hidden_size();
   const spec::VisionTransformer &tower =
       model.components(0).vision_transformer();
@@ -261,7 +260,9 @@ spec::ModelSpec readLlavaModel(const CheckpointConfig &config,
 
   spec::Component *projector = model.add_components();
   projector->set_name("projector");
-  readProjector(top, model, config, *projector->mutable_projector());
+  readProjector(top, model, config.json,
+                variant.hasLinear && isLinear(config.folder),
+                *projector->mutable_projector());
   readGeneration(top, facts, config.folder, log, *model.mutable_generation());
   if (variant.readRest)
     variant.readRest(top, model);
@@ -298,6 +299,7 @@ static spec::ModelSpec readLlava(const CheckpointConfig &config,
                                  ConfigLog &log) {
   LlavaVariant variant;
   variant.family = "llava";
+  variant.hasLinear = true;
   variant.processor.names = {"CLIPImageProcessor", "LlavaImageProcessor"};
   return readLlavaModel(config, variant, log);
 }

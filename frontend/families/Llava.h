@@ -24,6 +24,8 @@ struct LlavaVariant {
   Json featureLayers = -2;
   /// Whether vision_feature_select_strategy counts; else it is "default".
   bool hasStrategy = true;
+  /// Whether the projector may be one matrix.
+  bool hasLinear = false;
   /// Reads keys of the whole that only this family has and adds what they
   /// mean; components are vision, text, projector. May be null.
   void (*readRest)(ConfigSection &top, spec::ModelSpec &model) = nullptr;
