@@ -258,7 +258,11 @@ def make_files(case, model, side, context, out):
     settings.pop("mode", None)
     transform = open_clip.transform.image_transform(side, is_train=False, **settings)
     tokenizer = AutoTokenizer.from_pretrained(str(out / "model"))
-    plan = {"both": (FILE_PICTURES, TEXTS), "image": (FILE_PICTURES[1:], []), "text": ([], TEXTS[:1])}
+    plan = {
+        "both": (FILE_PICTURES, TEXTS),
+        "image": (FILE_PICTURES[1:], []),
+        "text": ([], TEXTS[:1]),
+    }
     golden, cases = {}, []
     for what, (pictures, texts) in plan.items():
         request, one = {"name": what, "task": "embed"}, {}
@@ -304,7 +308,9 @@ def make_case(name, root):
     if text.get("pool_type") == "eos":
         text["eos_id"] = eos
     vision = case["vision"]
-    config = dict(case.get("top", {}), embed_dim=case["embed_dim"], vision_cfg=vision, text_cfg=text)
+    config = dict(
+        case.get("top", {}), embed_dim=case["embed_dim"], vision_cfg=vision, text_cfg=text
+    )
     written = {"model_cfg": config}
     if case["preprocess"] is not None:
         written["preprocess_cfg"] = case["preprocess"]

@@ -110,7 +110,7 @@ std::optional<Fault> GenerateTask::encodeSeen() {
 
 /// The features of a prompt's pictures, as [1, M, D].
 HostTensor GenerateTask::featuresOf(size_t number) const {
-  if (features.shape.empty())
+  if (!facts.attended || features.shape.empty())
     return {};
   const std::vector<int64_t> &shape = features.shape;
   HostTensor own =
