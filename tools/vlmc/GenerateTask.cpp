@@ -191,8 +191,9 @@ std::optional<Fault> GenerateTask::readMutual() {
     prompt.mutual = last - prompt.columns.begin();
     if (!std::all_of(last, prompt.columns.end(), isLast))
       return Fault("token_type_ids: expected zeros before ones in row " +
-                   std::to_string(row) + ", found a zero behind a one; mend "
-                                         "the file of tensors");
+                   std::to_string(row) +
+                   ", found a zero behind a one; mend "
+                   "the file of tensors");
   }
   return std::nullopt;
 }

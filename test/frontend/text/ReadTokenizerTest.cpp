@@ -688,6 +688,15 @@ TEST(ReadTokenizer, PicturesInFrontOfPrompts) {
     EXPECT_EQ(encode(opened, "<image>a", {1}, 1),
               "expected a prompt without '<image>', as pictures stand in front "
               "of it; leave it out");
+    // Pictures among texts leave no trace in the text.
+    const char *parts[] = {nullptr, "a", nullptr, "b"};
+    char *text = nullptr;
+    size_t bytes = 0;
+    ASSERT_EQ(vlm_tokenizer_join(opened.tokenizer, parts, 4, /*ends_parts=*/0,
+                                 &text, &bytes),
+              nullptr);
+    EXPECT_EQ(std::string(text, bytes), "ab");
+    vlm_string_destroy(text);
   }
   // The processor's own number counts.
   folder.write("processor_config.json", R"({"num_query_tokens": 2})");
