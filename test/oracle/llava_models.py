@@ -254,8 +254,8 @@ def stored_name(name, layout):
 
 def write_model(name, case, folder):
     torch = quiet_torch()
-    from safetensors.torch import save_file
     import transformers
+    from safetensors.torch import save_file
 
     kind = case.get("class", "Llava")
     config = {
@@ -370,7 +370,6 @@ def make_case(name, root):
     (out / "model").mkdir(parents=True)
     write_model(name, case, out / "model")
     model = load_model(out / "model")
-    config = model.config
     side = case["vision"]["image_size"] // case["vision"]["patch_size"]
     tokens = side * side + (case["top"].get("vision_feature_select_strategy") == "full")
     if "model_type" in case["vision"]:

@@ -9,7 +9,19 @@ from pathlib import Path
 
 import common  # noqa: F401  (first: sets the environment that torch reads)
 
-PARTS = ["pictures", "models", "pixels", "tokens", "siglip", "llava", "blip2", "flamingo", "open_clip", "paligemma", "fuyu"]
+PARTS = [
+    "pictures",
+    "models",
+    "pixels",
+    "tokens",
+    "siglip",
+    "llava",
+    "blip2",
+    "flamingo",
+    "open_clip",
+    "paligemma",
+    "fuyu",
+]
 
 
 def main():

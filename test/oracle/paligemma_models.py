@@ -319,7 +319,9 @@ def make_files_case(name, out):
             golden[f"{case['name']}.{key}"] = value
         cases.append({"task": "generate", **case})
     write_safetensors(out / "golden-files.safetensors", golden)
-    write_json(out / "requests-files.json", {"family": "paligemma", "mode": "files", "cases": cases})
+    write_json(
+        out / "requests-files.json", {"family": "paligemma", "mode": "files", "cases": cases}
+    )
 
 
 def make_case(name, root):

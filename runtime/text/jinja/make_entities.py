@@ -17,7 +17,9 @@ def literal(text):
 
 def main():
     print("// Written by make_entities.py; do not edit.")
-    print("// Names and what they stand for: \\001 begins a name, \\002 its text; \\003 in the place of")
+    print(
+        "// Names and what they stand for: \\001 begins a name, \\002 its text; \\003 in the place of"
+    )
     print("// \\002: the name needs no semicolon.")
     print("inline constexpr char kEntities[] =")
     line = ""
