@@ -106,17 +106,24 @@ void addRule(spec::ModelSpec &model, const std::string &canonical,
     rule->add_names(prefix + name);
 }
 
+void addEncoderRules(spec::ModelSpec &model, const std::string &tower,
+                     const std::vector<std::string> &prefixes) {
+  const char *parts[][2] = {{"norm1", "layer_norm1"},
+                            {"attention.query", "self_attn.q_proj"},
+                            {"attention.key", "self_attn.k_proj"},
+                            {"attention.value", "self_attn.v_proj"},
+                            {"attention.output", "self_attn.out_proj"},
+                            {"norm2", "layer_norm2"},
+                            {"mlp", "mlp"}};
+  for (auto [ours, theirs] : parts)
+    addRule(model, tower + ".layers.{}." + ours, prefixes,
+            std::string("encoder.layers.{}.") + theirs);
+  for (const std::string &prefix : prefixes)
+    model.add_ignored_tensors(prefix + "embeddings.position_ids");
+}
+
 void addTowerRules(spec::ModelSpec &model, const std::string &tower) {
-  const std::string canonical = tower + ".layers.{}.";
-  const std::string name = tower + "_model.encoder.layers.{}.";
-  addRule(model, canonical + "norm1", name + "layer_norm1");
-  addRule(model, canonical + "attention.query", name + "self_attn.q_proj");
-  addRule(model, canonical + "attention.key", name + "self_attn.k_proj");
-  addRule(model, canonical + "attention.value", name + "self_attn.v_proj");
-  addRule(model, canonical + "attention.output", name + "self_attn.out_proj");
-  addRule(model, canonical + "norm2", name + "layer_norm2");
-  addRule(model, canonical + "mlp", name + "mlp");
-  model.add_ignored_tensors(tower + "_model.embeddings.position_ids");
+  addEncoderRules(model, tower, {tower + "_model."});
 }
 
 std::string towerKey(std::string_view component, std::string_view field) {

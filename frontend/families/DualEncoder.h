@@ -49,7 +49,11 @@ void addRule(spec::ModelSpec &model, const std::string &canonical,
 /// The same for a weight that may have any of the prefixes.
 void addRule(spec::ModelSpec &model, const std::string &canonical,
              const std::vector<std::string> &prefixes, const std::string &name);
-/// The rules of a tower's positions and blocks, and its ignored buffers.
+/// The rules of the blocks of a tower as CLIP and SigLIP name them, below any
+/// of the prefixes, and the buffers that are ignored.
+void addEncoderRules(spec::ModelSpec &model, const std::string &tower,
+                     const std::vector<std::string> &prefixes);
+/// The same below "<tower>_model.".
 void addTowerRules(spec::ModelSpec &model, const std::string &tower);
 
 /// Reads the image processing of `folder`, which must give pictures of `side`.

@@ -149,15 +149,7 @@ static void addTowerNames(spec::ModelSpec &model) {
             {"patch_embed", "embeddings.patch_embedding"},
             {"positions", "embeddings.position_embedding"},
             {"pre_norm", "pre_layrnorm"}});
-  addNames(model, "vision.layers.{}.", tower + "encoder.layers.{}.",
-           {{"norm1", "layer_norm1"},
-            {"attention.query", "self_attn.q_proj"},
-            {"attention.key", "self_attn.k_proj"},
-            {"attention.value", "self_attn.v_proj"},
-            {"attention.output", "self_attn.out_proj"},
-            {"norm2", "layer_norm2"},
-            {"mlp", "mlp"}});
-  model.add_ignored_tensors(tower + "embeddings.position_ids");
+  addEncoderRules(model, "vision", {tower});
   model.add_ignored_tensors(tower + "post_layernorm"); // of the pooled token
 }
 

@@ -125,22 +125,14 @@ static const std::vector<std::string> &towerPrefixes() {
 /// `blocks` of `all` run; the weights of the others are in the file too.
 static void addTowerNames(spec::ModelSpec &model, int64_t blocks, int64_t all) {
   const auto &prefixes = towerPrefixes();
-  const char *parts[][2] = {
-      {"class_token", "embeddings.class_embedding"},
-      {"patch_embed", "embeddings.patch_embedding"},
-      {"positions", "embeddings.position_embedding"},
-      {"pre_norm", "pre_layrnorm"},
-      {"layers.{}.norm1", "encoder.layers.{}.layer_norm1"},
-      {"layers.{}.attention.query", "encoder.layers.{}.self_attn.q_proj"},
-      {"layers.{}.attention.key", "encoder.layers.{}.self_attn.k_proj"},
-      {"layers.{}.attention.value", "encoder.layers.{}.self_attn.v_proj"},
-      {"layers.{}.attention.output", "encoder.layers.{}.self_attn.out_proj"},
-      {"layers.{}.norm2", "encoder.layers.{}.layer_norm2"},
-      {"layers.{}.mlp", "encoder.layers.{}.mlp"}};
+  const char *parts[][2] = {{"class_token", "embeddings.class_embedding"},
+                            {"patch_embed", "embeddings.patch_embedding"},
+                            {"positions", "embeddings.position_embedding"},
+                            {"pre_norm", "pre_layrnorm"}};
   for (auto [ours, theirs] : parts)
     addRule(model, std::string("vision.") + ours, prefixes, theirs);
+  addEncoderRules(model, "vision", prefixes);
   for (const std::string &prefix : prefixes) {
-    model.add_ignored_tensors(prefix + "embeddings.position_ids");
     model.add_ignored_tensors(prefix + "post_layernorm");
     model.add_ignored_tensors(prefix + "head"); // SigLIP's pooling
     for (int64_t i = blocks; i < all; ++i)

@@ -125,16 +125,11 @@ void addOptRules(spec::ModelSpec &model, const std::vector<std::string> &bodies,
 }
 
 std::string optKey(std::string_view field) {
-  for (auto [ours, theirs] :
-       {std::pair("embedding_size", "word_embed_proj_dim"),
-        std::pair("heads", "num_attention_heads"),
-        std::pair("intermediate_size", "ffn_dim"),
-        std::pair("layers", "num_hidden_layers"),
-        std::pair("max_tokens", "max_position_embeddings"),
-        std::pair("vocabulary_size", "vocab_size")})
-    if (field == ours)
-      return std::string("text_config.") + theirs;
-  return "text_config." + std::string(field);
+  if (field == "embedding_size")
+    return "text_config.word_embed_proj_dim";
+  if (field == "intermediate_size")
+    return "text_config.ffn_dim";
+  return decoderKey(field);
 }
 
 } // namespace vlmc

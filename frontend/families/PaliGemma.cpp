@@ -60,21 +60,13 @@ static void addNames(spec::ModelSpec &model) {
   const std::vector<std::string> prefixes = {
       "vision_tower.vision_model.", "model.vision_tower.vision_model.",
       "vision_tower.", "model.vision_tower."};
-  const char *parts[][2] = {
-      {"patch_embed", "embeddings.patch_embedding"},
-      {"positions", "embeddings.position_embedding"},
-      {"post_norm", "post_layernorm"},
-      {"layers.{}.norm1", "encoder.layers.{}.layer_norm1"},
-      {"layers.{}.attention.query", "encoder.layers.{}.self_attn.q_proj"},
-      {"layers.{}.attention.key", "encoder.layers.{}.self_attn.k_proj"},
-      {"layers.{}.attention.value", "encoder.layers.{}.self_attn.v_proj"},
-      {"layers.{}.attention.output", "encoder.layers.{}.self_attn.out_proj"},
-      {"layers.{}.norm2", "encoder.layers.{}.layer_norm2"},
-      {"layers.{}.mlp", "encoder.layers.{}.mlp"}};
+  const char *parts[][2] = {{"patch_embed", "embeddings.patch_embedding"},
+                            {"positions", "embeddings.position_embedding"},
+                            {"post_norm", "post_layernorm"}};
   for (auto [ours, theirs] : parts)
     addRule(model, std::string("vision.") + ours, prefixes, theirs);
+  addEncoderRules(model, "vision", prefixes);
   for (const std::string &prefix : prefixes) {
-    model.add_ignored_tensors(prefix + "embeddings.position_ids");
     model.add_ignored_tensors(prefix + "head"); // its pooling
   }
   addRule(model, "projector.layers.0",
