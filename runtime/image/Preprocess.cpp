@@ -1,9 +1,10 @@
-//===- Preprocess.cpp - The sizes, and the C API of preprocessing ---------===//
+//===- Preprocess.cpp - The C API of preprocessing ------------------------===//
 #include "runtime/abi/ImagePipelines.h"
 #include "runtime/core/LargeMemory.h"
 #include "runtime/core/StatusInternal.h"
 #include "runtime/image/ImageInternal.h"
 #include "runtime/image/Processor.h"
+#include "runtime/image/Sizes.h"
 #include "runtime/image/Tiles.h"
 
 #include <algorithm>
@@ -26,88 +27,6 @@ vlm_status_t *vlmc::rt::tooElongated(const Size &from, const Size &to) {
           sizeText(to) +
           " (height x width): too many pixels or too long a filter; crop the "
           "picture or make it smaller first");
-}
-
-/// The length of a side that is not given: Python's int(), which drops the
-/// fraction.
-static int64_t wholeSide(double side) {
-  return static_cast<int64_t>(std::min(side, double(INT64_MAX / 4)));
-}
-
-/// As transformers' get_resize_output_image_size.
-static Size shortestEdgeSize(int64_t edge, const Size &size) {
-  bool isPortrait = size.width <= size.height;
-  auto shorter = static_cast<double>(isPortrait ? size.width : size.height);
-  auto longer = static_cast<double>(isPortrait ? size.height : size.width);
-  int64_t other = wholeSide(static_cast<double>(edge) * longer / shorter);
-  return isPortrait ? Size{other, edge} : Size{edge, other};
-}
-
-/// As transformers' get_size_with_aspect_ratio.
-static Size edgesSize(const vlm_abi_image &processing, const Size &size) {
-  auto height = static_cast<double>(size.height);
-  auto width = static_cast<double>(size.width);
-  double shorter = std::min(height, width), longer = std::max(height, width);
-  double edge = processing.edge;
-  double exact = edge;
-  if (longer / shorter * edge > processing.longest_edge) {
-    exact = processing.longest_edge * shorter / longer;
-    edge = std::nearbyint(exact); // half to even, as Python's round
-  }
-  if (shorter == edge)
-    return size;
-  auto side = static_cast<int64_t>(edge);
-  return width < height ? Size{wholeSide(exact * height / width), side}
-                        : Size{side, wholeSide(exact * width / height)};
-}
-
-/// As transformers' get_image_size_for_max_height_width.
-static Size withinSize(const vlm_abi_image &processing, const Size &size) {
-  auto height = static_cast<double>(size.height);
-  auto width = static_cast<double>(size.width);
-  double scale = std::min(processing.height / height, processing.width / width);
-  return {wholeSide(height * scale), wholeSide(width * scale)};
-}
-
-/// As ResizeKeepRatio of open_clip.transform: by the longer side, to the
-/// nearest pixel.
-static Size roundedSize(const vlm_abi_image &processing, const Size &size) {
-  auto height = static_cast<double>(size.height);
-  auto width = static_cast<double>(size.width);
-  double ratio = std::max(height / processing.height, width / processing.width);
-  auto toEven = [](double side) { return wholeSide(std::nearbyint(side)); };
-  return {toEven(height / ratio), toEven(width / ratio)};
-}
-
-/// The size behind the resize.
-static Size resizedSize(const vlm_abi_image &processing, const Size &size) {
-  switch (processing.resize) {
-  case VLM_ABI_RESIZE_EXACT:
-    return {processing.height, processing.width};
-  case VLM_ABI_RESIZE_SHORTEST_EDGE:
-    return shortestEdgeSize(processing.edge, size);
-  case VLM_ABI_RESIZE_EDGES:
-    return edgesSize(processing, size);
-  case VLM_ABI_RESIZE_WITHIN:
-    return withinSize(processing, size);
-  case VLM_ABI_RESIZE_ROUNDED:
-    return roundedSize(processing, size);
-  case VLM_ABI_RESIZE_SHRUNK:
-    return size.height <= processing.height && size.width <= processing.width
-               ? size
-               : withinSize(processing, size);
-  default:
-    return size;
-  }
-}
-
-Size vlmc::rt::patchGrid(const vlm_abi_image &processing, const Size &picture) {
-  Size resized = resizedSize(processing, picture);
-  auto count = [](int64_t pixels, int64_t side) {
-    return (pixels + side - 1) / side;
-  };
-  return {count(resized.height, processing.crop_height),
-          count(resized.width, processing.crop_width)};
 }
 
 static Size resultSize(const vlm_abi_image &processing, const Size &resized) {

@@ -2,6 +2,7 @@
 #include "runtime/image/Tiles.h"
 
 #include "runtime/core/StatusInternal.h"
+#include "runtime/image/Sizes.h"
 
 #include <algorithm>
 #include <cmath>

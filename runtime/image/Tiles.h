@@ -47,9 +47,6 @@ Window unpadded(const Size &picture, const Size &all);
 std::vector<int32_t> packedRows(const Size &picture, const Size &grid,
                                 int64_t side, int64_t perTile);
 
-/// How many patches a picture becomes, down and across, where it is cut so.
-Size patchGrid(const vlm_abi_image &processing, const Size &picture);
-
 } // namespace vlmc::rt
 
 #endif // VLMC_RUNTIME_IMAGE_TILES_H
