@@ -40,10 +40,16 @@ private:
 
 vlm_status_t *PictureBatch::measure(size_t first, size_t n) {
   for (size_t i = first; i < first + n; ++i) {
-    int64_t h, w;
-    if (vlm_status_t *status =
-            vlm_model_preprocess_size(model, vlm_image_height(images[i]),
-                                      vlm_image_width(images[i]), &h, &w))
+    int64_t h = vlm_image_height(images[i]), w = vlm_image_width(images[i]);
+    int64_t tiles = 0;
+    if (vlm_status_t *status = vlm_model_tile_count(model, h, w, &tiles))
+      return status;
+    if (tiles != 1)
+      return invalid("the model cuts picture " + std::to_string(i) + " into " +
+                     std::to_string(tiles) +
+                     " tiles, which have no embedding of their own; take a "
+                     "model that embeds");
+    if (vlm_status_t *status = vlm_model_preprocess_size(model, h, w, &h, &w))
       return status;
     if (i > 0 && (h != height || w != width))
       return invalid("picture " + std::to_string(i) + " is " +

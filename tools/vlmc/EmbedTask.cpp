@@ -33,10 +33,17 @@ static std::optional<Fault> appendPicture(const vlm_model_t *model,
   Outcome<Image> image = decodeImage(path);
   if (!image)
     return image.takeFault();
-  int64_t height = 0, width = 0;
-  std::optional<Fault> fault = check(vlm_model_preprocess_size(
-      model, vlm_image_height(image->get()), vlm_image_width(image->get()),
-      &height, &width));
+  int64_t height = vlm_image_height(image->get());
+  int64_t width = vlm_image_width(image->get()), tiles = 0;
+  std::optional<Fault> fault =
+      check(vlm_model_tile_count(model, height, width, &tiles));
+  if (!fault)
+    fault =
+        check(vlm_model_preprocess_size(model, height, width, &height, &width));
+  if (!fault && tiles != 1)
+    fault = Fault("the model cuts it into " + std::to_string(tiles) +
+                  " tiles, which have no embedding of their own; ask about the "
+                  "picture (vlmc generate), or take a model that embeds");
   if (fault)
     return Fault(path + ": " + fault->message, fault->code);
   if (pixels.shape.empty())
