@@ -44,11 +44,12 @@ vlm_status_t *vlm_model_preprocess(const vlm_model_t *,
   std::fill_n(pixels, 12, image->value);
   return nullptr;
 }
-// Of sessions, which are tested with real models (test/e2e).
-vlm_status_t *vlm_model_tile_count(const vlm_model_t *, int64_t, int64_t,
-                                   int64_t *) {
-  return vlmc::rt::makeStatus(VLM_UNSUPPORTED, "no tiles");
+vlm_status_t *vlm_model_tile_count(const vlm_model_t *, int64_t height, int64_t,
+                                   int64_t *tiles) {
+  *tiles = height == 5 ? 2 : 1;
+  return nullptr;
 }
+// Of sessions, which are tested with real models (test/e2e).
 extern "C" vlm_status_t *vlm_model_picture_lines(const vlm_model_t *, int64_t,
                                                  int64_t, int64_t *lines,
                                                  int64_t *columns) {
@@ -157,7 +158,7 @@ TEST_F(TasksTest, EmbedsPicturesInPieces) {
 }
 
 TEST_F(TasksTest, RefusesBadPictures) {
-  vlm_image_t good{1}, flat{1, 1}, high{1, 4}, worse{-2}, bad{-1};
+  vlm_image_t good{1}, flat{1, 1}, high{1, 4}, cut{1, 5}, worse{-2}, bad{-1};
   std::vector<float> embeds(9);
   const vlm_image_t *list[] = {&good, &flat, nullptr};
   load();
@@ -178,6 +179,11 @@ TEST_F(TasksTest, RefusesBadPictures) {
                VLM_INVALID_ARGUMENT,
                "picture 1 is 4 x 2 pixels after preprocessing, the ones before "
                "2 x 2; embed pictures of different sizes one by one");
+  list[1] = &cut;
+  EXPECT_FAILS(vlm_embed_images(model.get(), list, 2, embeds.data()),
+               VLM_INVALID_ARGUMENT,
+               "the model cuts picture 1 into 2 tiles, which have no embedding "
+               "of their own; take a model that embeds");
   list[1] = &bad;
   list[2] = &worse; // the first failure in the list's order is told
   EXPECT_FAILS(vlm_embed_images(model.get(), list, 3, embeds.data()),
