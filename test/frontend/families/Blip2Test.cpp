@@ -5,16 +5,14 @@
 // Blip2Config, InstructBlipConfig and OPTConfig.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/Frontend.h"
-#include "frontend/support/Json.h"
-#include "test/frontend/support/TestFolder.h"
+#include "test/frontend/families/ConfigFixture.h"
 
 #include <gtest/gtest.h>
 
 using namespace vlmc;
 
 namespace {
-class Blip2Config : public testing::Test {
+class Blip2Config : public ConfigFixture {
 protected:
   void SetUp() override {
     config = {{"model_type", "blip-2"},
@@ -40,24 +38,12 @@ protected:
                 {"num_hidden_layers", 2},
                 {"vocab_size", 100}}}};
   }
-  Result<spec::ModelSpec> import() {
-    folder.write("config.json", config.dump());
-    return importCheckpoint(folder.path(), warnings);
-  }
   spec::ModelSpec model() {
     auto result = import();
     EXPECT_TRUE(result) << result.message();
     return result ? *result : spec::ModelSpec();
   }
-  spec::Decoder decoder() { return model().components(1).decoder(); }
-  std::string messageOf() {
-    auto result = import();
-    return result ? "" : folder.relative(result.message());
-  }
-
-  TestFolder folder;
-  std::vector<std::string> warnings;
-  Json config;
+  spec::Decoder decoder() { return component(1).decoder(); }
 };
 } // namespace
 

@@ -4,17 +4,15 @@
 // transformers' CLIPConfig.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/Frontend.h"
 #include "frontend/families/Family.h"
-#include "frontend/support/Json.h"
-#include "test/frontend/support/TestFolder.h"
+#include "test/frontend/families/ConfigFixture.h"
 
 #include <gtest/gtest.h>
 
 using namespace vlmc;
 
 namespace {
-class ClipConfig : public testing::Test {
+class ClipConfig : public ConfigFixture {
 protected:
   void SetUp() override {
     config = {{"architectures", {"CLIPModel"}},
@@ -36,11 +34,6 @@ protected:
                 {"image_size", 32},
                 {"patch_size", 8}}}};
   }
-
-  Result<spec::ModelSpec> import() {
-    folder.write("config.json", config.dump());
-    return importCheckpoint(folder.path(), warnings);
-  }
   const spec::TextTransformer &text() {
     model = std::move(*import());
     return model.components(1).text_transformer();
@@ -49,22 +42,8 @@ protected:
     model = std::move(*import());
     return model.components(0).vision_transformer();
   }
-  /// The message, without "DIR/config.json: " in front of its lines.
-  std::string messageOf() {
-    auto result = import();
-    if (result)
-      return "";
-    std::string message = folder.relative(result.message());
-    const std::string begin = "DIR/config.json: ";
-    for (size_t at = 0; (at = message.find(begin, at)) != message.npos;)
-      message.erase(at, begin.size());
-    return message;
-  }
 
-  TestFolder folder;
-  Json config;
   spec::ModelSpec model;
-  std::vector<std::string> warnings;
 };
 } // namespace
 
@@ -184,7 +163,7 @@ TEST_F(ClipConfig, KnowsTheNamesOfActivations) {
     EXPECT_EQ(vision().blocks().activation(), kind) << name;
   }
   config["vision_config"]["hidden_act"] = "prelu";
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "vision_config.hidden_act: expected an activation function that "
             "vlmc knows (gelu, gelu_accurate, gelu_fast, gelu_new, "
             "gelu_python, gelu_python_tanh, gelu_pytorch_tanh, leaky_relu, "
@@ -217,7 +196,7 @@ TEST_F(ClipConfig, TellsAllWrongValuesAtOnce) {
   config["text_config"]["eos_token_id"] = {49406, 49407};
   config["text_config"]["rope_theta"] = 10000;
   EXPECT_EQ(
-      messageOf(),
+      shortMessageOf(),
       "projection_dim: expected an integer from 1 to 1048576, found \"8\"; "
       "mend the file\n"
       "vision_config.hidden_size: expected an integer from 1 to 1048576, found "
@@ -239,7 +218,7 @@ TEST_F(ClipConfig, TellsAllWrongValuesAtOnce) {
 TEST_F(ClipConfig, TellsValuesThatDoNotFitEachOther) {
   config["text_config"]["num_attention_heads"] = 5;
   config["vision_config"]["patch_size"] = 33;
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "vision_config.patch_size: expected at most image_size 32, found "
             "33; mend the file\n"
             "text_config.num_attention_heads: expected a divisor of "
@@ -266,7 +245,7 @@ TEST_F(ClipConfig, TellsPicturesOfAnotherSize) {
 
 TEST_F(ClipConfig, TellsOtherArchitectures) {
   config["architectures"] = {"CLIPVisionModelWithProjection"};
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "architectures: expected [\"CLIPModel\"], found "
             "[\"CLIPVisionModelWithProjection\"]; vlmc takes the pair of "
             "towers, not one alone or with another head");
@@ -274,17 +253,18 @@ TEST_F(ClipConfig, TellsOtherArchitectures) {
   for (std::string_view name : familyNames())
     known += (known.empty() ? "\"" : ", \"") + std::string(name) + "\"";
   config["model_type"] = "clipseg";
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "model_type: expected a model family that vlmc knows (" + known +
                 "), found \"clipseg\"; an architecture of known blocks can be "
                 "written as a .textproto");
   config.erase("model_type");
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "model_type: expected a model family that vlmc knows (" + known +
                 "), found nothing; name the family in config.json");
   config = Json::array();
-  EXPECT_EQ(messageOf(), "expected an object, found []; give the config.json "
-                         "of a checkpoint");
+  EXPECT_EQ(shortMessageOf(),
+            "expected an object, found []; give the config.json "
+            "of a checkpoint");
 }
 
 TEST_F(ClipConfig, TellsWhatIsMissing) {

@@ -4,16 +4,14 @@
 // FuyuConfig, PersimmonConfig and FuyuImageProcessor.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/Frontend.h"
-#include "frontend/support/Json.h"
-#include "test/frontend/support/TestFolder.h"
+#include "test/frontend/families/ConfigFixture.h"
 
 #include <gtest/gtest.h>
 
 using namespace vlmc;
 
 namespace {
-class FuyuConfig : public testing::Test {
+class FuyuConfig : public ConfigFixture {
 protected:
   void SetUp() override {
     config = {{"model_type", "fuyu"},          {"hidden_size", 32},
@@ -25,20 +23,6 @@ protected:
                  {"patch_size", {{"height", 10}, {"width", 10}}},
                  {"size", {{"height", 60}, {"width", 80}}}};
   }
-
-  Result<spec::ModelSpec> import() {
-    folder.write("config.json", config.dump());
-    folder.write("preprocessor_config.json", processor.dump());
-    return importCheckpoint(folder.path(), warnings);
-  }
-  std::string messageOf() {
-    auto result = import();
-    return result ? "" : folder.relative(result.message());
-  }
-
-  TestFolder folder;
-  std::vector<std::string> warnings;
-  Json config, processor;
 };
 } // namespace
 

@@ -4,16 +4,14 @@
 // transformers' IdeficsConfig.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/Frontend.h"
-#include "frontend/support/Json.h"
-#include "test/frontend/support/TestFolder.h"
+#include "test/frontend/families/ConfigFixture.h"
 
 #include <gtest/gtest.h>
 
 using namespace vlmc;
 
 namespace {
-class IdeficsConfig : public testing::Test {
+class IdeficsConfig : public ConfigFixture {
 protected:
   void SetUp() override {
     config = {{"architectures", {"IdeficsForVisionText2Text"}},
@@ -41,25 +39,6 @@ protected:
                  R"({"image_processor_type": "IdeficsImageProcessor",
                      "image_size": 28})");
   }
-
-  Result<spec::ModelSpec> import() {
-    folder.write("config.json", config.dump());
-    return importCheckpoint(folder.path(), warnings);
-  }
-  std::string messageOf() {
-    auto result = import();
-    if (result)
-      return "";
-    std::string message = folder.relative(result.message());
-    const std::string begin = "DIR/config.json: ";
-    for (size_t at = 0; (at = message.find(begin, at)) != message.npos;)
-      message.erase(at, begin.size());
-    return message;
-  }
-
-  TestFolder folder;
-  std::vector<std::string> warnings;
-  Json config;
 };
 } // namespace
 
@@ -131,28 +110,29 @@ TEST_F(IdeficsConfig, FindsTheImageToken) {
 
 TEST_F(IdeficsConfig, TellsFaults) {
   config["cross_layer_interval"] = 3;
-  EXPECT_EQ(messageOf(), "cross_layer_interval: expected a divisor of "
-                         "num_hidden_layers 4, found 3; mend the file");
+  EXPECT_EQ(shortMessageOf(), "cross_layer_interval: expected a divisor of "
+                              "num_hidden_layers 4, found 3; mend the file");
   config["cross_layer_interval"] = 1;
   config["alpha_type"] = "scalar";
-  EXPECT_EQ(messageOf(), "alpha_type: expected \"float\" or \"vector\", found "
-                         "\"scalar\"; mend the file");
+  EXPECT_EQ(shortMessageOf(),
+            "alpha_type: expected \"float\" or \"vector\", found "
+            "\"scalar\"; mend the file");
   config["alpha_type"] = "float";
   config["qk_layer_norms"] = 1;
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "qk_layer_norms: expected true or false, found 1; mend the file");
 }
 
 TEST_F(IdeficsConfig, TellsUnknownKeys) {
   config["perceiver_config"]["resampler_new"] = 3;
-  EXPECT_NE(messageOf().find("perceiver_config.resampler_new"),
+  EXPECT_NE(shortMessageOf().find("perceiver_config.resampler_new"),
             std::string::npos)
-      << messageOf();
+      << shortMessageOf();
 }
 
 TEST_F(IdeficsConfig, TellsPicturesOfAnotherSize) {
   folder.write("preprocessor_config.json", R"({"image_size": 30})");
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "DIR: image processing: expected pictures of 28x28 "
             "(vision_config.image_size), found 30x30; mend size in "
             "preprocessor_config.json");

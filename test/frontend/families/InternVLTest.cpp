@@ -4,16 +4,14 @@
 // GotOcr2ImageProcessor.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/Frontend.h"
-#include "frontend/support/Json.h"
-#include "test/frontend/support/TestFolder.h"
+#include "test/frontend/families/ConfigFixture.h"
 
 #include <gtest/gtest.h>
 
 using namespace vlmc;
 
 namespace {
-class InternVLConfig : public testing::Test {
+class InternVLConfig : public ConfigFixture {
 protected:
   void SetUp() override {
     config = {{"model_type", "internvl"},
@@ -31,22 +29,9 @@ protected:
                 {"num_key_value_heads", 2},
                 {"num_hidden_layers", 2},
                 {"vocab_size", 100}}}};
-    image = {{"image_processor_type", "GotOcr2ImageProcessor"},
-             {"size", {{"height", 32}, {"width", 32}}}};
+    processor = {{"image_processor_type", "GotOcr2ImageProcessor"},
+                 {"size", {{"height", 32}, {"width", 32}}}};
   }
-  Result<spec::ModelSpec> import() {
-    folder.write("config.json", config.dump());
-    folder.write("preprocessor_config.json", image.dump());
-    return importCheckpoint(folder.path(), warnings);
-  }
-  std::string messageOf() {
-    auto result = import();
-    return result ? "" : folder.relative(result.message());
-  }
-
-  TestFolder folder;
-  std::vector<std::string> warnings;
-  Json config, image;
 };
 } // namespace
 
@@ -70,8 +55,8 @@ TEST_F(InternVLConfig, HasTheDefaultsOfItsClasses) {
 }
 
 TEST_F(InternVLConfig, ListsTheResolutionsInTheirOrder) {
-  image["min_patches"] = 2;
-  image["max_patches"] = 4;
+  processor["min_patches"] = 2;
+  processor["max_patches"] = 4;
   auto model = import();
   ASSERT_TRUE(model) << model.message();
   EXPECT_TRUE(model->image().stretch_tiles());
@@ -115,7 +100,7 @@ TEST_F(InternVLConfig, TellsOfWhatItCannotDo) {
             "DIR/config.json: vision_config.norm_type: expected \"layer_norm\" "
             "or \"rms_norm\", found \"batch_norm\"; mend the file");
   config["vision_config"].erase("norm_type");
-  image["max_patches"] = 100;
+  processor["max_patches"] = 100;
   EXPECT_NE(messageOf().find("max_patches: expected an integer from 1 to 64, "
                              "found 100"),
             std::string::npos)

@@ -5,16 +5,14 @@
 // its decoders.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/Frontend.h"
-#include "frontend/support/Json.h"
-#include "test/frontend/support/TestFolder.h"
+#include "test/frontend/families/ConfigFixture.h"
 
 #include <gtest/gtest.h>
 
 using namespace vlmc;
 
 namespace {
-class LlavaConfig : public testing::Test {
+class LlavaConfig : public ConfigFixture {
 protected:
   void SetUp() override {
     config = {{"model_type", "llava"},
@@ -34,29 +32,8 @@ protected:
                 {"num_hidden_layers", 2},
                 {"vocab_size", 100}}}};
   }
-  Result<spec::ModelSpec> import() {
-    folder.write("config.json", config.dump());
-    return importCheckpoint(folder.path(), warnings);
-  }
-  spec::Decoder decoder() {
-    auto model = import();
-    EXPECT_TRUE(model) << model.message();
-    return model ? model->components(1).decoder() : spec::Decoder();
-  }
-  spec::VisionTransformer tower() {
-    auto model = import();
-    EXPECT_TRUE(model) << model.message();
-    return model ? model->components(0).vision_transformer()
-                 : spec::VisionTransformer();
-  }
-  std::string messageOf() {
-    auto result = import();
-    return result ? "" : folder.relative(result.message());
-  }
-
-  TestFolder folder;
-  std::vector<std::string> warnings;
-  Json config;
+  spec::Decoder decoder() { return component(1).decoder(); }
+  spec::VisionTransformer tower() { return component(0).vision_transformer(); }
 };
 } // namespace
 

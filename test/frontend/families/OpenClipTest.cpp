@@ -4,17 +4,16 @@
 // and CLIPTextCfg in open_clip.model 3.3.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/Frontend.h"
-#include "frontend/support/Json.h"
-#include "test/frontend/support/TestFolder.h"
+#include "test/frontend/families/ConfigFixture.h"
 
 #include <gtest/gtest.h>
 
 using namespace vlmc;
 
 namespace {
-class OpenClipConfig : public testing::Test {
+class OpenClipConfig : public ConfigFixture {
 protected:
+  OpenClipConfig() : ConfigFixture("open_clip_config.json") {}
   void SetUp() override {
     config = {{"model_cfg",
                {{"embed_dim", 16},
@@ -37,25 +36,6 @@ protected:
     vision() = {
         {"image_size", 32}, {"layers", 2}, {"width", 128}, {"patch_size", 8}};
   }
-
-  Result<spec::ModelSpec> import() {
-    folder.write("open_clip_config.json", config.dump());
-    return importCheckpoint(folder.path(), warnings);
-  }
-  std::string messageOf() {
-    auto result = import();
-    if (result)
-      return "";
-    std::string message = folder.relative(result.message());
-    const std::string begin = "DIR/open_clip_config.json: ";
-    for (size_t at = 0; (at = message.find(begin, at)) != message.npos;)
-      message.erase(at, begin.size());
-    return message;
-  }
-
-  TestFolder folder;
-  std::vector<std::string> warnings;
-  Json config;
 };
 } // namespace
 
@@ -139,9 +119,9 @@ TEST_F(OpenClipConfig, ReadsTheKeysThatDiffer) {
 TEST_F(OpenClipConfig, IsTakenWhereItsWeightsAre) {
   // A folder that holds the config of both; their weights decide.
   folder.write("config.json", R"({"model_type": "no such"})");
-  EXPECT_EQ(messageOf().substr(0, 32), "DIR/config.json: model_type: exp");
+  EXPECT_EQ(shortMessageOf().substr(0, 32), "DIR/config.json: model_type: exp");
   folder.write("open_clip_model.safetensors", "");
-  EXPECT_EQ(messageOf().substr(0, 32), "DIR/open_clip_model.safetensors:");
+  EXPECT_EQ(shortMessageOf().substr(0, 32), "DIR/open_clip_model.safetensors:");
 }
 
 TEST_F(OpenClipConfig, TellsWhatIsWrong) {
@@ -149,7 +129,7 @@ TEST_F(OpenClipConfig, TellsWhatIsWrong) {
     vision()["layers"] = layers;
     vision()["width"] = width;
     vision()["head_width"] = head;
-    return messageOf();
+    return shortMessageOf();
   };
   EXPECT_EQ(with({1, 2, 1}, 4, 16),
             "model_cfg.vision_cfg.layers: expected the bottlenecks of 4 "
@@ -164,11 +144,11 @@ TEST_F(OpenClipConfig, TellsWhatIsWrong) {
             "128 features are whole heads, found 36; mend the file");
   vision()["head_width"] = 16;
   vision()["image_size"] = 60;
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "model_cfg.vision_cfg.image_size: expected a multiple of 32, found "
             "60; mend the file");
   vision()["image_size"] = {64, 32};
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "model_cfg.vision_cfg.image_size: expected one number for both "
             "sides, found [64,32]; other pictures are not supported");
 }
@@ -180,7 +160,7 @@ TEST_F(OpenClipConfig, RefusesWhatIsNotThere) {
   text()["pool_type"] = "first";
   config["preprocess_cfg"] = {{"resize_mode", "stretch"}, {"size", 33}};
   EXPECT_EQ(
-      messageOf(),
+      shortMessageOf(),
       "model_cfg.vision_cfg.timm_model_name: expected null, found "
       "\"vit_base_patch16_siglip_224\"; a tower of timm is not supported\n"
       "model_cfg.text_cfg.hf_model_name: expected null, found "
@@ -206,9 +186,9 @@ TEST_F(OpenClipConfig, TellsOfMissingWeights) {
 
 TEST_F(OpenClipConfig, TellsOfMissingSections) {
   config["model_cfg"].erase("vision_cfg");
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "model_cfg.vision_cfg: expected an object, found nothing; take the "
             "open_clip_config.json that belongs to these weights");
   config = Json::array();
-  EXPECT_NE(messageOf(), "");
+  EXPECT_NE(shortMessageOf(), "");
 }

@@ -4,16 +4,14 @@
 // GemmaConfig and Gemma2Config.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/Frontend.h"
-#include "frontend/support/Json.h"
-#include "test/frontend/support/TestFolder.h"
+#include "test/frontend/families/ConfigFixture.h"
 
 #include <gtest/gtest.h>
 
 using namespace vlmc;
 
 namespace {
-class PaliGemmaConfig : public testing::Test {
+class PaliGemmaConfig : public ConfigFixture {
 protected:
   void SetUp() override {
     config = {{"model_type", "paligemma"},
@@ -34,23 +32,7 @@ protected:
                 {"num_hidden_layers", 3},
                 {"vocab_size", 100}}}};
   }
-  Result<spec::ModelSpec> import() {
-    folder.write("config.json", config.dump());
-    return importCheckpoint(folder.path(), warnings);
-  }
-  spec::Decoder decoder() {
-    auto model = import();
-    EXPECT_TRUE(model) << model.message();
-    return model ? model->components(1).decoder() : spec::Decoder();
-  }
-  std::string messageOf() {
-    auto result = import();
-    return result ? "" : folder.relative(result.message());
-  }
-
-  TestFolder folder;
-  std::vector<std::string> warnings;
-  Json config;
+  spec::Decoder decoder() { return component(1).decoder(); }
 };
 } // namespace
 

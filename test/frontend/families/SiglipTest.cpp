@@ -4,16 +4,14 @@
 // transformers' SiglipConfig.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/Frontend.h"
-#include "frontend/support/Json.h"
-#include "test/frontend/support/TestFolder.h"
+#include "test/frontend/families/ConfigFixture.h"
 
 #include <gtest/gtest.h>
 
 using namespace vlmc;
 
 namespace {
-class SiglipConfig : public testing::Test {
+class SiglipConfig : public ConfigFixture {
 protected:
   void SetUp() override {
     config = {{"architectures", {"SiglipModel"}},
@@ -34,30 +32,11 @@ protected:
                 {"image_size", 32},
                 {"patch_size", 8}}}};
   }
-
-  Result<spec::ModelSpec> import() {
-    folder.write("config.json", config.dump());
-    return importCheckpoint(folder.path(), warnings);
-  }
   /// What the tokenizer's config makes of the words.
   spec::TextProcessing wordsWith(const Json &tokenizer) {
     folder.write("tokenizer_config.json", tokenizer.dump());
     return import()->text();
   }
-  std::string messageOf() {
-    auto result = import();
-    if (result)
-      return "";
-    std::string message = folder.relative(result.message());
-    const std::string begin = "DIR/config.json: ";
-    for (size_t at = 0; (at = message.find(begin, at)) != message.npos;)
-      message.erase(at, begin.size());
-    return message;
-  }
-
-  TestFolder folder;
-  std::vector<std::string> warnings;
-  Json config;
 };
 } // namespace
 
@@ -122,9 +101,9 @@ TEST_F(SiglipConfig, PadsAsTheTokenizerSays) {
 
 TEST_F(SiglipConfig, NeedsThePoolingHead) {
   config["vision_config"]["vision_use_head"] = true;
-  EXPECT_EQ(messageOf(), "");
+  EXPECT_EQ(shortMessageOf(), "");
   config["vision_config"]["vision_use_head"] = false;
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "vision_config.vision_use_head: expected true, found false; "
             "without the pooling head there is no image embedding to compare "
             "with texts");
@@ -135,7 +114,7 @@ TEST_F(SiglipConfig, TellsWrongValues) {
   config["vision_config"]["patch_size"] = {8, 8};
   config["text_config"]["num_attention_heads"] = 5;
   config["text_config"]["rope_theta"] = 1;
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "architectures: expected [\"SiglipModel\"], found "
             "[\"SiglipVisionModel\"]; vlmc takes the pair of towers, not one "
             "alone or with another head\n"
@@ -160,7 +139,7 @@ TEST_F(SiglipConfig, TellsPicturesOfAnotherSize) {
 
 TEST_F(SiglipConfig, RefusesAnyResolution) {
   config["model_type"] = "siglip2";
-  EXPECT_EQ(messageOf(),
+  EXPECT_EQ(shortMessageOf(),
             "model_type: \"siglip2\": NaFlex models, which take pictures of "
             "any size and aspect, are not supported yet; take the SigLIP 2 "
             "checkpoint of a fixed resolution, such as "
