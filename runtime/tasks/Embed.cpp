@@ -73,15 +73,7 @@ vlm_status_t *PictureBatch::prepare(size_t first, size_t n) {
     statuses[i] = vlm_model_preprocess(model, images[first + size_t(i)],
                                        pixels.data() + size_t(i) * size);
   });
-  // The first failure is told, whichever thread met it.
-  vlm_status_t *failure = nullptr;
-  for (vlm_status_t *status : statuses) {
-    if (failure)
-      vlm_status_destroy(status);
-    else
-      failure = status;
-  }
-  return failure;
+  return firstFailure(statuses);
 }
 
 /// Token ids of one text, freed with it.

@@ -81,8 +81,7 @@ vlm_status_t *Engine::check(const vlm_request_t &request, const Prompt &prompt,
   return nullptr;
 }
 
-vlm_status_t *Engine::makeJob(const vlm_request_t &request,
-                              std::unique_ptr<Job> &out) const {
+vlm_status_t *Engine::read(const vlm_request_t &request, Prompt &prompt) const {
   if (!request.text && request.bytes)
     return invalid("text: expected an address, found NULL");
   if (!request.images && request.image_count)
@@ -90,13 +89,19 @@ vlm_status_t *Engine::makeJob(const vlm_request_t &request,
   vlm_generate_options_t given = copyOf(request.options);
   if (vlm_status_t *status = checkOptions(given))
     return status;
+  return reader.read({request.text, request.bytes},
+                     std::span(request.images, request.image_count),
+                     request.special != 0, prompt);
+}
+
+vlm_status_t *Engine::makeJob(const vlm_request_t &request,
+                              std::unique_ptr<Job> &out) const {
   auto job = std::make_unique<Job>();
+  if (vlm_status_t *status = read(request, job->prompt))
+    return status;
   job->options = GenerateOptions(request.options);
   job->listener = {request.callback, request.user};
   std::span images(request.images, request.image_count);
-  if (vlm_status_t *status = reader.read({request.text, request.bytes}, images,
-                                         request.special != 0, job->prompt))
-    return status;
   if (vlm_status_t *status = check(request, job->prompt, job->options))
     return status;
   if (vlm_status_t *status = reader.preprocess(images, job->prompt))

@@ -113,6 +113,8 @@ private:
 
   vlm_status_t *check(const vlm_request_t &request, const Prompt &prompt,
                       const GenerateOptions &options) const;
+  /// Reads the options and the prompt of a request, without pixels.
+  vlm_status_t *read(const vlm_request_t &request, Prompt &prompt) const;
   vlm_status_t *predictFor(const Prompt &prompt, const GenerateOptions &options,
                            vlm_prediction_t &out) const;
   size_t pagesOf(int64_t tokens, const GenerateOptions &wanted) const;

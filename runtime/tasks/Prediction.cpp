@@ -119,18 +119,8 @@ vlm_status_t *Engine::predictFor(const Prompt &prompt,
 
 vlm_status_t *Engine::predict(const vlm_request_t &request,
                               vlm_prediction_t &out) const {
-  if (!request.text && request.bytes)
-    return invalid("text: expected an address, found NULL");
-  if (!request.images && request.image_count)
-    return invalid("images: expected an address, found NULL");
-  vlm_generate_options_t given = copyOf(request.options);
-  if (vlm_status_t *status = checkOptions(given))
-    return status;
   Prompt prompt;
-  if (vlm_status_t *status =
-          reader.read({request.text, request.bytes},
-                      std::span(request.images, request.image_count),
-                      request.special != 0, prompt))
+  if (vlm_status_t *status = read(request, prompt))
     return status;
   return predictFor(prompt, GenerateOptions(request.options), out);
 }

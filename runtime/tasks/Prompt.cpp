@@ -122,15 +122,7 @@ PromptReader::preprocess(std::span<const vlm_image_t *const> images,
       statuses[size_t(i)] =
           vlm_model_preprocess(model, images[size_t(i)], picture.pixels.data());
   });
-  // The first failure is told, whichever thread met it.
-  vlm_status_t *failure = nullptr;
-  for (vlm_status_t *status : statuses) {
-    if (failure)
-      vlm_status_destroy(status);
-    else
-      failure = status;
-  }
-  return failure;
+  return firstFailure(statuses);
 }
 
 /// The tokens of each line of a picture, of models that read such.

@@ -90,4 +90,15 @@ vlm_tensor_t denseTensor(const char *name, vlm_dtype_t dtype, void *data,
   return tensor;
 }
 
+vlm_status_t *firstFailure(std::span<vlm_status_t *const> statuses) {
+  vlm_status_t *failure = nullptr;
+  for (vlm_status_t *status : statuses) {
+    if (failure)
+      vlm_status_destroy(status);
+    else
+      failure = status;
+  }
+  return failure;
+}
+
 } // namespace vlmc::rt

@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 namespace vlmc::rt {
@@ -60,6 +61,10 @@ vlm_tensor_t denseTensor(const char *name, vlm_dtype_t dtype, void *data,
                          int rank, const int64_t *dims);
 
 vlm_status_t *invalid(const std::string &what);
+
+/// What is told of work done side by side: the first failure in the order of
+/// the work, whichever thread met it, or null. The others are destroyed.
+vlm_status_t *firstFailure(std::span<vlm_status_t *const> statuses);
 
 } // namespace vlmc::rt
 
