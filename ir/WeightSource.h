@@ -23,7 +23,8 @@ int64_t storedTypeBytes(StoredType type);
 /// "F32", ...
 std::string_view storedTypeName(StoredType type);
 
-/// One tensor of a checkpoint; `data` points into the mapped file and has exactly `bytes` bytes, in no particular alignment.
+/// One tensor of a checkpoint; `data` points into the mapped file and has exactly `bytes` bytes, in no particular alignment. It is null where
+/// the source makes the elements as they are read (WeightSource::make); they are F32 then.
 struct WeightTensor {
   std::string name;
   StoredType type = StoredType::F32;
@@ -45,6 +46,8 @@ public:
   virtual std::vector<std::string> names() const = 0;
   /// Tells that the bytes of a tensor are not needed for now; they stay readable. A mapped file gives its memory back.
   virtual void release(const WeightTensor &tensor) const {}
+  /// Writes elements [first, first + count) of a tensor of this source whose `data` is null.
+  virtual void make(const WeightTensor &tensor, int64_t first, int64_t count, float *out) const {}
 };
 
 inline int64_t storedTypeBytes(StoredType type) {

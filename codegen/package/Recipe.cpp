@@ -110,7 +110,29 @@ static void readLines(const WeightTensor &tensor, const Box &box,
   });
 }
 
-static void readBox(const WeightTensor &tensor, const Box &box) {
+/// The elements of a tensor that its source makes as they are read.
+static void makeLines(const WeightSource &source, const WeightTensor &tensor,
+                      const Box &box) {
+  Coords strides = denseStrides(tensor.shape);
+  int64_t count = box.size.empty() ? 1 : box.size.back();
+  int64_t stride = box.size.empty() ? 1 : box.strides.back();
+  std::vector<float> line(stride == 1 ? 0 : count);
+  forEachLine(box, [&](ArrayRef<int64_t> index, float *out) {
+    int64_t first = 0;
+    for (auto [i, s] : zip_equal(index, strides))
+      first += i * s;
+    if (stride == 1)
+      return source.make(tensor, first, count, out);
+    source.make(tensor, first, count, line.data());
+    for (int64_t i = 0; i < count; ++i)
+      out[i * stride] = line[i];
+  });
+}
+
+static void readBox(const WeightSource &source, const WeightTensor &tensor,
+                    const Box &box) {
+  if (!tensor.data)
+    return makeLines(source, tensor, box);
   auto cast = [](auto value) { return static_cast<float>(value); };
   switch (tensor.type) {
   case StoredType::F32:
@@ -328,7 +350,7 @@ void Evaluator::evaluateLinear(RecipeAttr recipe, const Box &box) const {
 void Evaluator::evaluate(RecipeAttr recipe, const Box &box) const {
   switch (recipe.getKind()) {
   case RecipeKind::Read:
-    return readBox(*source.find(recipe.getName().getValue()), box);
+    return readBox(source, *source.find(recipe.getName().getValue()), box);
   case RecipeKind::Concat:
     return evaluateConcat(recipe, box);
   case RecipeKind::Transpose:

@@ -36,41 +36,35 @@ float randomValue(uint64_t seed, std::string_view name, uint64_t index) {
 }
 
 RandomWeights::RandomWeights(uint64_t seed,
-                             const std::vector<RandomTensor> &list)
-    : seed(seed) {
+                             const std::vector<RandomTensor> &list) {
   for (const RandomTensor &wanted : list) {
     Tensor tensor;
-    tensor.tensor.name = wanted.name;
-    tensor.tensor.shape = wanted.shape;
-    tensor.tensor.bytes = sizeof(float);
+    tensor.name = wanted.name;
+    tensor.shape = wanted.shape;
+    tensor.bytes = sizeof(float);
     for (int64_t size : wanted.shape)
-      tensor.tensor.bytes *= static_cast<uint64_t>(size);
-    tensor.tensor.file = "random weights of seed " + std::to_string(seed);
+      tensor.bytes *= static_cast<uint64_t>(size);
+    tensor.file = "random weights of seed " + std::to_string(seed);
+    tensor.stream = streamOf(seed, wanted.name);
     tensor.mean = wanted.mean;
     tensor.deviation = wanted.deviation;
     tensors.emplace(wanted.name, std::move(tensor));
   }
 }
 
-void RandomWeights::fill(Tensor &tensor) const {
-  uint64_t count = tensor.tensor.bytes / sizeof(float);
-  tensor.values = std::make_unique_for_overwrite<float[]>(count);
-  uint64_t stream = streamOf(seed, tensor.tensor.name);
-  for (uint64_t i = 0; i < count; ++i) {
-    float scaled = tensor.deviation * valueAt(stream, i);
-    tensor.values[i] = tensor.mean + scaled;
-  }
-  tensor.tensor.data = reinterpret_cast<const uint8_t *>(tensor.values.get());
+const WeightTensor *RandomWeights::find(std::string_view name) const {
+  auto found = tensors.find(name);
+  return found == tensors.end() ? nullptr : &found->second;
 }
 
-const WeightTensor *RandomWeights::find(std::string_view name) const {
-  std::lock_guard<std::mutex> lock(mutex);
-  auto found = tensors.find(name);
-  if (found == tensors.end())
-    return nullptr;
-  if (!found->second.values)
-    fill(found->second);
-  return &found->second.tensor;
+void RandomWeights::make(const WeightTensor &tensor, int64_t first,
+                         int64_t count, float *out) const {
+  const auto &random = static_cast<const Tensor &>(tensor);
+  for (int64_t i = 0; i < count; ++i) {
+    float scaled = random.deviation *
+                   valueAt(random.stream, static_cast<uint64_t>(first + i));
+    out[i] = random.mean + scaled;
+  }
 }
 
 std::vector<std::string> RandomWeights::names() const {

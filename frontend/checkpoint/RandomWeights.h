@@ -15,8 +15,6 @@
 
 #include <functional>
 #include <map>
-#include <memory>
-#include <mutex>
 
 namespace vlmc {
 
@@ -28,26 +26,23 @@ struct RandomTensor {
   float deviation = 1;
 };
 
-/// Random f32 tensors. A tensor's values are made when it is first asked for
-/// and kept; find() is safe in several threads.
+/// Random f32 tensors. Their elements are made as they are read and never kept,
+/// so that a model of any size takes no memory here.
 class RandomWeights : public WeightSource {
 public:
   RandomWeights(uint64_t seed, const std::vector<RandomTensor> &tensors);
 
   const WeightTensor *find(std::string_view name) const override;
   std::vector<std::string> names() const override;
+  void make(const WeightTensor &tensor, int64_t first, int64_t count,
+            float *out) const override;
 
 private:
-  struct Tensor {
-    WeightTensor tensor;
+  struct Tensor : WeightTensor {
+    uint64_t stream;
     float mean, deviation;
-    std::unique_ptr<float[]> values;
   };
-  void fill(Tensor &tensor) const;
-
-  uint64_t seed;
-  mutable std::mutex mutex;
-  mutable std::map<std::string, Tensor, std::less<>> tensors;
+  std::map<std::string, Tensor, std::less<>> tensors;
 };
 
 /// The value of one element: mean 0, deviation 1, between -3.47 and 3.47.

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 
 using namespace vlmc;
 
@@ -12,7 +11,7 @@ static std::vector<float> valuesOf(const WeightSource &source,
                                    std::string_view name) {
   const WeightTensor *tensor = source.find(name);
   std::vector<float> values(tensor->bytes / sizeof(float));
-  std::memcpy(values.data(), tensor->data, tensor->bytes);
+  source.make(*tensor, 0, static_cast<int64_t>(values.size()), values.data());
   return values;
 }
 
@@ -25,6 +24,10 @@ TEST(RandomWeights, DependOnSeedNameAndIndexAlone) {
   EXPECT_NE(a, valuesOf(weights, "b"));
   EXPECT_NE(a, valuesOf(other, "a"));
   EXPECT_EQ(a[17], randomValue(7, "a", 17));
+  float part[2];
+  weights.make(*weights.find("a"), 17, 2, part);
+  EXPECT_EQ(part[0], a[17]);
+  EXPECT_EQ(part[1], a[18]);
   EXPECT_EQ(valuesOf(again, "c").size(), 1u);
 }
 
@@ -48,6 +51,14 @@ TEST(RandomWeights, HaveTheMeanAndDeviationAskedFor) {
   double count = static_cast<double>(values.size());
   EXPECT_NEAR(sum / count, 2.0, 0.01);
   EXPECT_NEAR(std::sqrt(squares / count), 0.5, 0.01);
+}
+
+// Four tebibytes: only what is read is ever made.
+TEST(RandomWeights, TakeNoMemory) {
+  RandomWeights weights(3, {{"w", {1 << 20, 1 << 20}}});
+  float value = 0;
+  weights.make(*weights.find("w"), (int64_t(1) << 40) - 1, 1, &value);
+  EXPECT_EQ(value, randomValue(3, "w", (uint64_t(1) << 40) - 1));
 }
 
 TEST(RandomWeights, HaveNoOtherTensors) {
