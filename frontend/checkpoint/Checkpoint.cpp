@@ -13,6 +13,8 @@ namespace fs = std::filesystem;
 
 static constexpr const char *singleName = "model.safetensors";
 static constexpr const char *indexName = "model.safetensors.index.json";
+static constexpr const char *torchName = "pytorch_model.bin";
+static constexpr const char *torchIndexName = "pytorch_model.bin.index.json";
 
 static bool isThere(const fs::path &path) {
   std::error_code ignored;
@@ -20,9 +22,10 @@ static bool isThere(const fs::path &path) {
 }
 
 bool Checkpoint::hasWeights(const std::string &folder, const char *ownName) {
-  return isThere(fs::path(folder) / singleName) ||
-         isThere(fs::path(folder) / indexName) ||
-         (ownName && isThere(fs::path(folder) / ownName));
+  for (const char *name : {singleName, indexName, torchName, torchIndexName})
+    if (isThere(fs::path(folder) / name))
+      return true;
+  return ownName && isThere(fs::path(folder) / ownName);
 }
 
 /// Why a folder has no weights, and what to do.
@@ -38,11 +41,6 @@ static Failure noWeights(const std::string &folder, const char *ownName) {
                    ": expected a checkpoint folder, found a file; "
                    "give the folder that " +
                    singleName + " is in"};
-  for (const char *old : {"pytorch_model.bin", "pytorch_model.bin.index.json"})
-    if (isThere(fs::path(folder) / old))
-      return Failure{folder + ": expected " + singleName + ", found " + old +
-                     " only; save it as safetensors (transformers: "
-                     "model.save_pretrained(DIR))"};
   if (ownName)
     return Failure{folder + ": expected " + ownName + " or " + singleName +
                    ", found neither; complete the folder"};
@@ -50,31 +48,13 @@ static Failure noWeights(const std::string &folder, const char *ownName) {
                  ", found neither; complete the folder"};
 }
 
-Result<std::unique_ptr<Checkpoint>>
-Checkpoint::open(const std::string &folder, std::vector<std::string> &warnings,
-                 const char *ownName) {
-  if (!hasWeights(folder, ownName))
-    return noWeights(folder, ownName);
-  std::unique_ptr<Checkpoint> result(new Checkpoint());
-  std::string single = (fs::path(folder) / singleName).string();
-  std::string index = (fs::path(folder) / indexName).string();
-  std::optional<Failure> fault;
-  if (ownName && isThere(fs::path(folder) / ownName)) {
-    fault = result->addFile((fs::path(folder) / ownName).string());
-  } else if (isThere(single)) {
-    if (isThere(index))
-      warnings.push_back(index + ": ignored, as " + singleName + " is there");
-    fault = result->addFile(single);
-  } else {
-    fault = result->addShards(folder, index);
-  }
-  if (fault)
-    return *fault;
-  return result;
+template <> std::vector<SafetensorsFile> &Checkpoint::filesOf() {
+  return files;
 }
+template <> std::vector<TorchFile> &Checkpoint::filesOf() { return torchFiles; }
 
-void Checkpoint::addEntry(const SafetensorsFile &file,
-                          const SafetensorsEntry &entry) {
+template <typename File>
+void Checkpoint::addEntry(const File &file, const SafetensorsEntry &entry) {
   std::optional<StoredType> type = entry.storedType();
   if (!type) {
     unreadable.emplace(entry.name, Unreadable{entry.dtype, file.path()});
@@ -92,13 +72,15 @@ void Checkpoint::addEntry(const SafetensorsFile &file,
   tensors.emplace(entry.name, std::move(tensor));
 }
 
+template <typename File>
 std::optional<Failure> Checkpoint::addFile(const std::string &path) {
-  Result<SafetensorsFile> file = SafetensorsFile::open(path);
+  Result<File> file = File::open(path);
   if (!file)
     return file.takeFailure();
-  files.push_back(std::move(*file));
-  for (const SafetensorsEntry &entry : files.back().entries())
-    addEntry(files.back(), entry);
+  filesOf<File>().push_back(std::move(*file));
+  const File &opened = filesOf<File>().back();
+  for (const SafetensorsEntry &entry : opened.entries())
+    addEntry(opened, entry);
   return std::nullopt;
 }
 
@@ -160,16 +142,17 @@ Result<Checkpoint::WeightMap> Checkpoint::readIndex(const std::string &path) {
   return result;
 }
 
-std::optional<Failure> Checkpoint::addShard(const std::string &path,
-                                            const std::string &shard,
-                                            const std::string &index,
-                                            const WeightMap &weightMap) {
-  Result<SafetensorsFile> file = SafetensorsFile::open(path);
+template <typename File>
+std::optional<Failure>
+Checkpoint::addShard(const std::string &path, const std::string &shard,
+                     const std::string &index, const WeightMap &weightMap) {
+  Result<File> file = File::open(path);
   if (!file)
     return file.takeFailure();
-  files.push_back(std::move(*file));
+  filesOf<File>().push_back(std::move(*file));
+  const File &opened = filesOf<File>().back();
   std::set<std::string_view> there;
-  for (const SafetensorsEntry &entry : files.back().entries()) {
+  for (const SafetensorsEntry &entry : opened.entries()) {
     there.insert(entry.name);
     auto placed = weightMap.find(entry.name);
     // Where the index names another shard, that one counts.
@@ -177,7 +160,7 @@ std::optional<Failure> Checkpoint::addShard(const std::string &path,
       continue;
     if (const WeightTensor *other = find(entry.name))
       return inTwoShards(path, other->file, entry.name, index);
-    addEntry(files.back(), entry);
+    addEntry(opened, entry);
   }
   for (const auto &[tensor, name] : weightMap)
     if (name == shard && !there.count(tensor))
@@ -185,6 +168,7 @@ std::optional<Failure> Checkpoint::addShard(const std::string &path,
   return std::nullopt;
 }
 
+template <typename File>
 std::optional<Failure> Checkpoint::addShards(const std::string &folder,
                                              const std::string &index) {
   Result<WeightMap> weightMap = readIndex(index);
@@ -197,10 +181,54 @@ std::optional<Failure> Checkpoint::addShards(const std::string &folder,
     std::string path = (fs::path(folder) / shard).string();
     if (!isThere(path))
       return noShard(path, index, count);
-    if (auto fault = addShard(path, shard, index, *weightMap))
+    if (auto fault = addShard<File>(path, shard, index, *weightMap))
       return fault;
   }
   return std::nullopt;
+}
+
+Result<std::unique_ptr<Checkpoint>>
+Checkpoint::open(const std::string &folder, std::vector<std::string> &warnings,
+                 const char *ownName) {
+  if (!hasWeights(folder, ownName))
+    return noWeights(folder, ownName);
+  std::unique_ptr<Checkpoint> result(new Checkpoint());
+  auto path = [&](const char *name) {
+    return (fs::path(folder) / name).string();
+  };
+  std::optional<Failure> fault;
+  if (ownName && isThere(path(ownName))) {
+    fault = result->addFile<SafetensorsFile>(path(ownName));
+  } else if (isThere(path(singleName))) {
+    if (isThere(path(indexName)))
+      warnings.push_back(path(indexName) + ": ignored, as " + singleName +
+                         " is there");
+    fault = result->addFile<SafetensorsFile>(path(singleName));
+  } else if (isThere(path(indexName))) {
+    fault = result->addShards<SafetensorsFile>(folder, path(indexName));
+  } else if (isThere(path(torchName))) {
+    fault = result->addFile<TorchFile>(path(torchName));
+  } else {
+    fault = result->addShards<TorchFile>(folder, path(torchIndexName));
+  }
+  if (fault)
+    return *fault;
+  return result;
+}
+
+void Checkpoint::addAll(Checkpoint &&other, const std::string &prefix,
+                        const std::function<bool(std::string_view)> &isWanted) {
+  // The bytes of a file stay where they are when it is moved.
+  std::ranges::move(other.files, std::back_inserter(files));
+  std::ranges::move(other.torchFiles, std::back_inserter(torchFiles));
+  for (auto &[name, tensor] : other.tensors)
+    if (isWanted(name)) {
+      tensor.name = prefix + name;
+      tensors.emplace(tensor.name, tensor);
+    }
+  for (auto &[name, what] : other.unreadable)
+    if (isWanted(name))
+      unreadable.emplace(prefix + name, what);
 }
 
 const WeightTensor *Checkpoint::find(std::string_view name) const {

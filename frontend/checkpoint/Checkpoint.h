@@ -1,7 +1,8 @@
 //===- Checkpoint.h - The weights of a checkpoint folder --------*- C++ -*-===//
 //
 // The tensors of a Hugging Face folder, one file or shards with an index, as
-// one WeightSource. Nothing is copied: tensors point into the mapped files.
+// one WeightSource: safetensors, or where there are none those of torch.save.
+// Nothing is copied: tensors point into the mapped files.
 //
 //   std::vector<std::string> warnings;
 //   Result<std::unique_ptr<Checkpoint>> weights =
@@ -15,7 +16,9 @@
 #define VLMC_FRONTEND_CHECKPOINT_CHECKPOINT_H
 
 #include "frontend/checkpoint/Safetensors.h"
+#include "frontend/checkpoint/TorchFile.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -25,7 +28,8 @@ namespace vlmc {
 class Checkpoint : public WeightSource {
 public:
   /// Opens model.safetensors or, where it is absent, the shards that
-  /// model.safetensors.index.json names; what is ignored is told in `warnings`.
+  /// model.safetensors.index.json names; else pytorch_model.bin or what
+  /// pytorch_model.bin.index.json names. What is ignored is told in `warnings`.
   /// A file of the name `ownName`, where one is given, comes before either.
   /// Errors: no such folder or no weights in it; a damaged file; a shard that
   /// is missing or lacks a tensor of the index; a name in two shards.
@@ -36,6 +40,11 @@ public:
   /// Whether the folder has weights that open() would take.
   static bool hasWeights(const std::string &folder,
                          const char *ownName = nullptr);
+
+  /// Takes the tensors of another folder in, those whose names are wanted, with
+  /// `prefix` before their names. A name that is there already stays as it is.
+  void addAll(Checkpoint &&other, const std::string &prefix,
+              const std::function<bool(std::string_view)> &isWanted);
 
   const WeightTensor *find(std::string_view name) const override;
   /// All names, also those of tensors that vlmc cannot read.
@@ -50,19 +59,24 @@ public:
 
 private:
   Checkpoint() = default;
+  template <typename File>
   std::optional<Failure> addFile(const std::string &path);
   /// Tensor to the name of its file.
   using WeightMap = std::map<std::string, std::string, std::less<>>;
   static Result<WeightMap> readIndex(const std::string &path);
-  std::optional<Failure> addShard(const std::string &path,
-                                  const std::string &shard,
-                                  const std::string &index,
-                                  const WeightMap &weightMap);
+  template <typename File>
+  std::optional<Failure>
+  addShard(const std::string &path, const std::string &shard,
+           const std::string &index, const WeightMap &weightMap);
+  template <typename File>
   std::optional<Failure> addShards(const std::string &folder,
                                    const std::string &index);
-  void addEntry(const SafetensorsFile &file, const SafetensorsEntry &entry);
+  template <typename File>
+  void addEntry(const File &file, const SafetensorsEntry &entry);
+  template <typename File> std::vector<File> &filesOf();
 
   std::vector<SafetensorsFile> files;
+  std::vector<TorchFile> torchFiles;
   std::map<std::string, WeightTensor, std::less<>> tensors;
   struct Unreadable {
     std::string dtype;

@@ -91,10 +91,10 @@ TEST_F(CheckpointFolder, TellsWhatIsMissing) {
             "DIR: expected model.safetensors or model.safetensors.index.json, "
             "found neither; complete the folder");
   folder.write("pytorch_model.bin", "x");
-  EXPECT_EQ(
-      messageOf(),
-      "DIR: expected model.safetensors, found pytorch_model.bin only; "
-      "save it as safetensors (transformers: model.save_pretrained(DIR))");
+  EXPECT_EQ(messageOf(),
+            "DIR/pytorch_model.bin: expected a zip archive, as torch.save "
+            "writes since PyTorch 1.6, found another kind of file; load it "
+            "with PyTorch and save it again");
   auto none = Checkpoint::open(folder.path("none"), warnings);
   EXPECT_EQ(folder.relative(none.message()),
             "DIR/none: no such folder; give a checkpoint folder with "
