@@ -13,7 +13,8 @@ bool vlmc::isRowWise(Operation *op) {
   return isView(op) ||
          isa<LayerNormOp, L2NormalizeOp, ActivationOp, AddOp, EmbeddingOp,
              PrependTokensOp, RmsNormOp, MultiplyOp, RopeOp, MergeTokensOp,
-             ReplaceTokensOp, GatedAddOp, AveragePoolOp, ScaleOp>(op);
+             ReplaceTokensOp, GatedAddOp, AveragePoolOp, ScaleOp, GroupNormOp,
+             MaskFeaturesOp>(op);
 }
 
 bool FusionRules::canFuse(AnchorKind anchor, Operation *op,

@@ -101,9 +101,9 @@ private:
       return planCachedAttention(kernel);
     case vlm::AnchorKind::Rows: {
       Operation *last = kernel.getYielded()[0].getDefiningOp();
-      // Few rows; the plain form does.
-      if (isa<vlm::ConcatFeaturesOp, vlm::MeanTokensOp, vlm::PixelUnshuffleOp>(
-              last))
+      // Few rows, or little beside the products around: the plain form does.
+      if (isa<vlm::ConcatFeaturesOp, vlm::MeanTokensOp, vlm::PixelUnshuffleOp,
+              vlm::GroupMomentsOp, vlm::LeastFeatureOp>(last))
         return planReference(kernel);
       Plan plan;
       plan.strategy = isa<vlm::TokenIndexOp>(last)  ? "token_index"

@@ -87,6 +87,7 @@ Type vlmc::getExactType(RecipeAttr recipe) {
   case RecipeKind::Linear:
   case RecipeKind::ScaleRows:
   case RecipeKind::InverseRoot:
+  case RecipeKind::RowSquares:
     return f32;
   }
   llvm_unreachable("every kind is listed");

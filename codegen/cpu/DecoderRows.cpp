@@ -7,6 +7,7 @@
 #include "codegen/cpu/Generators.h"
 #include "codegen/cpu/VectorMath.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include <cfloat>
 #include <numbers>
 
 using namespace mlir;
@@ -60,6 +61,66 @@ Row RowEmitter::prepareReplaceTokens(vlm::ReplaceTokensOp op, Value m) {
   };
 }
 
+/// Moments are read for each group, or lane by lane where groups are shorter
+/// than vectors or cut by them.
+Row RowEmitter::prepareGroupNorm(vlm::GroupNormOp op, Value m) {
+  int64_t groups =
+      cast<RankedTensorType>(op.getMoments().getType()).getDimSize(1);
+  int64_t group = vlm::getFeatures(op.getInput()) / groups;
+  Value first =
+      e.mul(e.div(m, frame.dims.dim(op.getInput(), 1)), groups);
+  Value moments = e.at(frame.operand(op.getMoments()), e.mul(first, 2));
+  Row input = prepare(op.getInput(), m);
+  Row weight = prepare(op.getWeight(), e.constant(0));
+  Row bias = prepare(op.getBias(), e.constant(0));
+  return [=, this](Value k, Type type, int64_t valid) -> Value {
+    auto moment = [&](int64_t which) {
+      return lanewise(k, type, valid, group, [&](Value at, Type part, int64_t) {
+        Value pair = e.mul(e.div(at, group), 2);
+        return e.broadcast(
+            part, e.load(e.f32, e.at(moments, e.add(pair, which))));
+      });
+    };
+    Value centred = e.fsub(input(k, type, valid), moment(0));
+    return e.fma(e.fmul(centred, moment(1)), weight(k, type, valid),
+                 bias(k, type, valid));
+  };
+}
+
+Row RowEmitter::prepareMaskFeatures(vlm::MaskFeaturesOp op, Value m) {
+  Row input = prepare(op.getInput(), m);
+  SmallVector<int64_t> ranges(op.getRanges());
+  return [=, this](Value k, Type type, int64_t valid) -> Value {
+    Value x = input(k, type, valid);
+    auto vectorType = dyn_cast<VectorType>(type);
+    int64_t lanes = vectorType ? vectorType.getNumElements() : 1;
+    Type ints = e.intTypeOf(type);
+    Value number = arith::TruncIOp::create(e.b, e.loc, e.i32, k);
+    if (vectorType) {
+      SmallVector<int32_t> ascending = llvm::to_vector(
+          llvm::map_range(llvm::seq<int64_t>(0, lanes),
+                          [](int64_t i) { return static_cast<int32_t>(i); }));
+      Value offsets = arith::ConstantOp::create(
+          e.b, e.loc,
+          DenseElementsAttr::get(cast<ShapedType>(ints),
+                                 ArrayRef<int32_t>(ascending)));
+      number = arith::AddIOp::create(e.b, e.loc, e.broadcast(ints, number),
+                                     offsets);
+    }
+    auto compare = [&](arith::CmpIPredicate predicate, int64_t bound) -> Value {
+      return arith::CmpIOp::create(e.b, e.loc, predicate, number,
+                                   e.iconstant(ints, bound));
+    };
+    for (size_t i = 0; i < ranges.size(); i += 2) {
+      Value isWithin = arith::AndIOp::create(
+          e.b, e.loc, compare(arith::CmpIPredicate::sge, ranges[i]),
+          compare(arith::CmpIPredicate::slt, ranges[i + 1]));
+      x = e.select(isWithin, e.fconstant(type, -FLT_MAX), x);
+    }
+    return x;
+  };
+}
+
 Row RowEmitter::prepareMultiply(vlm::MultiplyOp op, Value m) {
   Row lhs = prepare(op.getLhs(), m), rhs = prepare(op.getRhs(), m);
   return [this, lhs, rhs](Value k, Type type, int64_t valid) {
@@ -102,7 +163,8 @@ Value RowEmitter::inverseRms(const Row &input, Value first, int64_t group,
 }
 
 Row RowEmitter::groupNorm(const Row &input, const Row &weight, const Row &bias,
-                          int64_t group, double epsilon) {
+                          int64_t group, double epsilon,
+                          bool hasOwnWeights) {
   return [=, this](Value k, Type type, int64_t valid) -> Value {
     return lanewise(k, type, valid, group, [&](Value at, Type part, int64_t n) {
       Value first = e.mul(e.div(at, group), group);
@@ -111,7 +173,7 @@ Row RowEmitter::groupNorm(const Row &input, const Row &weight, const Row &bias,
       };
       SmallVector<Value> sums = moments(inGroup, group, epsilon);
       Value centred = e.fsub(input(at, part, n), e.broadcast(part, sums[0]));
-      Value d = e.sub(at, first);
+      Value d = hasOwnWeights ? at : e.sub(at, first);
       return e.fma(e.fmul(centred, e.broadcast(part, sums[1])),
                    weight(d, part, n), bias(d, part, n));
     });

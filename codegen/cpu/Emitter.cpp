@@ -172,6 +172,20 @@ void Emitter::storeMasked(Value value, Value pointer, int64_t valid) {
   LLVM::MaskedStoreOp::create(b, loc, value, pointer, maskOf(*this, type.getNumElements(), valid), 4);
 }
 
+Value Emitter::table(StringRef name, ArrayRef<int32_t> numbers) {
+  auto count = static_cast<int64_t>(numbers.size());
+  auto type = LLVM::LLVMArrayType::get(i32, count);
+  if (ensured.insert(name).second) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(module.getBody());
+    auto values = DenseElementsAttr::get(RankedTensorType::get({count}, i32),
+                                         numbers);
+    LLVM::GlobalOp::create(b, loc, type, /*isConstant=*/true,
+                           LLVM::Linkage::Private, name, values);
+  }
+  return LLVM::AddressOfOp::create(b, loc, ptr, name);
+}
+
 void Emitter::prefetch(Value pointer, bool write, int locality) {
   LLVM::Prefetch::create(b, loc, pointer, write ? 1 : 0, locality, /*cache=*/1);
 }

@@ -88,6 +88,8 @@ public:
   /// Lanes from `valid` on are neither read (they become 0) nor written.
   Value loadMasked(mlir::VectorType type, Value pointer, int64_t valid);
   void storeMasked(Value value, Value pointer, int64_t valid);
+  /// The address of constant numbers, under a name of its own.
+  Value table(llvm::StringRef name, llvm::ArrayRef<int32_t> numbers);
   void prefetch(Value pointer, bool write, int locality);
 
   //===-- floats and vectors of them; the type of the operands rules

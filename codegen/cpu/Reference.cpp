@@ -43,6 +43,8 @@ public:
         .Case([&](vlm::ContrastiveLogitsOp logits) { emitContrast(logits, m); })
         .Case([&](vlm::LayerNormOp norm) { emitLayerNorm(norm, m); })
         .Case([&](vlm::L2NormalizeOp norm) { emitL2Normalize(norm, m); })
+        .Case([&](vlm::GroupMomentsOp moments) { emitMoments(moments, m); })
+        .Case([&](vlm::LeastFeatureOp least) { emitLeastFeature(least, m); })
         .Case([&](vlm::TokenIndexOp index) { emitTokenIndex(index, m); })
         .Case([&](vlm::RmsNormOp norm) { emitRmsNorm(norm, m); })
         .Case([&](vlm::RopeTableOp table) { emitRopeTable(table, m); })
@@ -157,6 +159,8 @@ private:
                         arith::SIToFPOp::create(e.b, e.loc, f64, tokens));
         })
         .Case([&](vlm::AveragePoolOp pool) { return averaged(pool, m, n); })
+        .Case([&](vlm::GroupNormOp norm) { return groupNormed(norm, m, n); })
+        .Case([&](vlm::MaskFeaturesOp mask) { return masked(mask, m, n); })
         .Case([&](vlm::SqueezeOp squeeze) { return get(squeeze.getInput(), m, n); })
         .Case([&](vlm::ConcatFeaturesOp concat) { return concatenated(concat, m, n); })
         .Case([&](vlm::SliceFeaturesOp slice) { return get(slice.getInput(), m, e.add(n, static_cast<int64_t>(slice.getBegin()))); });
@@ -231,6 +235,31 @@ private:
       return getWide(pool.getInput(), e.add(picture, e.add(row, column)), n);
     });
     return e.fdiv(total, wide(static_cast<double>(size * size)));
+  }
+
+  Value groupNormed(vlm::GroupNormOp norm, Value m, Value n) {
+    int64_t groups =
+        cast<RankedTensorType>(norm.getMoments().getType()).getDimSize(1);
+    Value picture = e.div(m, frame.dims.dim(norm.getInput(), 1));
+    Value group = e.div(n, width(norm.getInput()) / groups);
+    Value row = e.add(e.mul(picture, groups), group);
+    Value mean = getWide(norm.getMoments(), row, zero());
+    Value inverse = getWide(norm.getMoments(), row, e.constant(1));
+    Value x = e.fmul(e.fsub(getWide(norm.getInput(), m, n), mean), inverse);
+    return e.fadd(e.fmul(x, getWide(norm.getWeight(), zero(), n)),
+                  getWide(norm.getBias(), zero(), n));
+  }
+
+  Value masked(vlm::MaskFeaturesOp mask, Value m, Value n) {
+    Value x = get(mask.getInput(), m, n);
+    ArrayRef<int64_t> ranges = mask.getRanges();
+    for (size_t i = 0; i < ranges.size(); i += 2) {
+      Value isBefore = e.less(n, e.constant(ranges[i]));
+      Value isWithin = e.less(n, e.constant(ranges[i + 1]));
+      Value hidden = e.select(isWithin, e.fconstant(e.f32, -FLT_MAX), x);
+      x = e.select(isBefore, x, hidden);
+    }
+    return x;
   }
 
   Value gated(vlm::GatedAddOp add, Value m, Value n) {
@@ -391,7 +420,7 @@ private:
 
   void emitLayerNorm(vlm::LayerNormOp norm, Value m) {
     Value input = norm.getInput();
-    int64_t group = width(norm.getWeight());
+    int64_t group = norm.getGroupSize();
     Value length = e.constant(group), count = wide(static_cast<double>(group));
     Value epsilon = wide(norm.getEpsilon().convertToDouble());
     e.loop(zero(), e.constant(width(input)), group, [&](Value first) {
@@ -408,11 +437,67 @@ private:
       e.loop(zero(), length, 1, [&](Value k) {
         Value n = e.add(first, k);
         Value x = e.fdiv(e.fsub(getWide(input, m, n), mean), deviation);
+        Value own = norm.getGroup() ? n : k;
         set(m, n,
-            e.fadd(e.fmul(x, getWide(norm.getWeight(), zero(), k)),
-                   getWide(norm.getBias(), zero(), k)));
+            e.fadd(e.fmul(x, getWide(norm.getWeight(), zero(), own)),
+                   getWide(norm.getBias(), zero(), own)));
       });
     });
+  }
+
+  /// Row `m` is a group of a picture.
+  void emitMoments(vlm::GroupMomentsOp moments, Value m) {
+    Value input = moments.getInput();
+    auto groups = static_cast<int64_t>(moments.getGroups());
+    int64_t channels = width(input) / groups;
+    Value pixels = frame.dims.dim(input, 1);
+    Value first = e.mul(e.div(m, groups), pixels);
+    Value begin = e.mul(e.rem(m, groups), channels);
+    Value count = arith::SIToFPOp::create(e.b, e.loc, f64,
+                                          e.mul(pixels, channels));
+    auto sumOfAll = [&](llvm::function_ref<Value(Value)> term) {
+      Value total = e.loop(
+          zero(), pixels, 1, {wide(0)}, [&](Value t, ValueRange carried) {
+            Value pixel = sum(
+                e.constant(channels),
+                [&](Value c) {
+                  return term(
+                      getWide(input, e.add(first, t), e.add(begin, c)));
+                },
+                carried[0]);
+            return SmallVector<Value>{pixel};
+          })[0];
+      return e.fdiv(total, count);
+    };
+    Value mean = sumOfAll([](Value x) { return x; });
+    Value variance = sumOfAll([&](Value x) {
+      Value difference = e.fsub(x, mean);
+      return e.fmul(difference, difference);
+    });
+    Value epsilon = wide(moments.getEpsilon().convertToDouble());
+    set(m, zero(), mean);
+    set(m, e.constant(1),
+        e.fdiv(wide(1), e.sqrt(e.fadd(variance, epsilon))));
+  }
+
+  void emitLeastFeature(vlm::LeastFeatureOp least, Value m) {
+    SmallVector<Value> found = e.loop(
+        zero(), e.constant(width(least.getInput())), 1,
+        {zero(), get(least.getInput(), m, zero())},
+        [&](Value n, ValueRange carried) {
+          Value x = get(least.getInput(), m, n);
+          Value isLess = arith::CmpFOp::create(
+              e.b, e.loc, arith::CmpFPredicate::OLT, x, carried[1]);
+          return SmallVector<Value>{e.select(isLess, n, carried[0]),
+                                    e.select(isLess, x, carried[1])};
+        });
+    Value id = arith::TruncIOp::create(e.b, e.loc, e.i32, found[0]);
+    if (std::optional<ArrayRef<int32_t>> ids = least.getIds()) {
+      Value table =
+          e.table((frame.kernel.getSymName() + "_ids").str(), *ids);
+      id = e.load(e.i32, e.at(table, found[0], e.i32));
+    }
+    e.store(id, e.at(bufferOf(least.getResult()), m, e.i32));
   }
 
   void emitL2Normalize(vlm::L2NormalizeOp norm, Value m) {
@@ -685,7 +770,8 @@ LogicalResult cpu::generateReference(Emitter &e, vlm::KernelOp kernel, StringRef
       addRows(attention.getKey(), [&](ReferenceOp &reference, Value m) {
         reference.emitAppend(attention, m);
       });
-    addRows(op.getResult(0),
+    // A number for each row of the input, whose own last dimension is no row.
+    addRows(isa<vlm::LeastFeatureOp>(op) ? op.getOperand(0) : op.getResult(0),
             [](ReferenceOp &reference, Value m) { reference.emitRow(m); });
   }
   return success();

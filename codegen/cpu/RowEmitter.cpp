@@ -131,6 +131,8 @@ Row RowEmitter::prepare(Value value, Value m) {
       .Case([&](vlm::EmbeddingOp op) { return prepareEmbedding(op, m); })
       .Case([&](vlm::PrependTokensOp op) { return preparePrepend(op, m); })
       .Case([&](vlm::TakeTokensOp op) { return prepareTake(op, m); })
+      .Case([&](vlm::GroupNormOp op) { return prepareGroupNorm(op, m); })
+      .Case([&](vlm::MaskFeaturesOp op) { return prepareMaskFeatures(op, m); })
       .Case([&](vlm::AveragePoolOp op) { return prepareAveragePool(op, m); })
       .Case([&](vlm::GatedAddOp op) { return prepareGatedAdd(op, m); })
       .Case([&](vlm::MultiplyOp op) { return prepareMultiply(op, m); })
@@ -211,12 +213,12 @@ SmallVector<Value> RowEmitter::moments(const Row &input, int64_t features, doubl
 
 Row RowEmitter::prepareLayerNorm(vlm::LayerNormOp op, Value m) {
   int64_t features = vlm::getFeatures(op.getInput());
-  int64_t group = vlm::getFeatures(op.getWeight());
+  int64_t group = op.getGroupSize();
   double epsilon = op.getEpsilon().convertToDouble();
   Row input = prepare(op.getInput(), m);
   Row weight = prepare(op.getWeight(), e.constant(0)), bias = prepare(op.getBias(), e.constant(0));
   if (group != features)
-    return groupNorm(input, weight, bias, group, epsilon);
+    return groupNorm(input, weight, bias, group, epsilon, op.getGroup() != 0);
   SmallVector<Value> sums = ofRow(op, m, [op, features, epsilon](RowEmitter &rows, Value row) mutable {
     return rows.moments(rows.prepare(op.getInput(), row), features, epsilon);
   });

@@ -93,6 +93,8 @@ private:
   Row prepareTake(vlm::TakeTokensOp op, Value m);
   Row prepareSliceTokens(vlm::SliceTokensOp op, Value m);
   Row prepareReplaceTokens(vlm::ReplaceTokensOp op, Value m);
+  Row prepareGroupNorm(vlm::GroupNormOp op, Value m);
+  Row prepareMaskFeatures(vlm::MaskFeaturesOp op, Value m);
   Row prepareAveragePool(vlm::AveragePoolOp op, Value m);
   Row prepareGatedAdd(vlm::GatedAddOp op, Value m);
   Row prepareMultiply(vlm::MultiplyOp op, Value m);
@@ -100,8 +102,8 @@ private:
   Row prepareRmsNorm(vlm::RmsNormOp op, Value m);
   Row prepareRope(vlm::RopeOp op, Value m);
   llvm::SmallVector<Value> moments(const Row &input, int64_t features, double epsilon);
-  /// LayerNorm in groups of features.
-  Row groupNorm(const Row &input, const Row &weight, const Row &bias, int64_t group, double epsilon);
+  /// LayerNorm in groups of features, with weights for a group or for all.
+  Row groupNorm(const Row &input, const Row &weight, const Row &bias, int64_t group, double epsilon, bool hasOwnWeights);
   Value inverseRms(const Row &input, Value first, int64_t group, double epsilon);
   Value lanewise(Value k, Type type, int64_t valid, int64_t group,
                  llvm::function_ref<Value(Value k, Type type, int64_t valid)> body);

@@ -218,6 +218,7 @@ private:
   void evaluateScaleRows(RecipeAttr recipe, const Box &box) const;
   void evaluateConvert(RecipeAttr recipe, const Box &box) const;
   void evaluateLinear(RecipeAttr recipe, const Box &box) const;
+  void evaluateRowSquares(RecipeAttr recipe, const Box &box) const;
 
   const WeightSource &source;
 };
@@ -347,6 +348,19 @@ void Evaluator::evaluateLinear(RecipeAttr recipe, const Box &box) const {
   });
 }
 
+void Evaluator::evaluateRowSquares(RecipeAttr recipe, const Box &box) const {
+  RecipeAttr input = recipe.getInputs()[0];
+  int64_t k = input.getType().getDimSize(1);
+  std::vector<float> row(k);
+  for (int64_t n = 0; n < box.size[0]; ++n) {
+    evaluateRun(input, (box.begin[0] + n) * k, k, row.data());
+    double sum = 0;
+    for (double value : row)
+      sum += value * value;
+    box.out[n * box.strides[0]] = static_cast<float>(sum);
+  }
+}
+
 void Evaluator::evaluate(RecipeAttr recipe, const Box &box) const {
   switch (recipe.getKind()) {
   case RecipeKind::Read:
@@ -388,6 +402,8 @@ void Evaluator::evaluate(RecipeAttr recipe, const Box &box) const {
     return evaluateAdd(recipe, box);
   case RecipeKind::Linear:
     return evaluateLinear(recipe, box);
+  case RecipeKind::RowSquares:
+    return evaluateRowSquares(recipe, box);
   case RecipeKind::Pack:
     llvm_unreachable("checkRecipe rejects a pack that is not the last step");
   }

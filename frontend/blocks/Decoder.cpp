@@ -21,6 +21,7 @@
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/CrossAttention.h"
 #include "frontend/blocks/Rotary.h"
+#include "frontend/blocks/Tower.h"
 
 #include <algorithm>
 #include <cmath>
@@ -58,17 +59,21 @@ static int64_t embeddingSize(const Message &decoder) {
                                   : decoder.hidden_size();
 }
 
-/// The width of what a component makes of pictures.
-static int64_t featureSize(const spec::Component &component) {
+/// The width of what a component makes of pictures for `decoder`.
+static int64_t featureSize(const spec::Component &component,
+                           const Message &decoder) {
+  // Its features are tokens of the decoder itself.
+  if (component.has_picture_tokenizer())
+    return embeddingSize(decoder);
   if (component.has_perceiver_resampler())
-    return component.perceiver_resampler().hidden_size();
+    return component.perceiver_resampler().output_size()
+               ? component.perceiver_resampler().output_size()
+               : component.perceiver_resampler().hidden_size();
   if (component.has_projector())
     return component.projector().output_size();
   if (component.has_q_former())
     return component.q_former().output_size();
-  if (component.has_patch_projector())
-    return component.patch_projector().output_size();
-  return component.vision_transformer().blocks().hidden_size();
+  return towerFeatures(component);
 }
 
 /// Features must have the width of the tokens that they replace, or that the
@@ -81,13 +86,15 @@ static void checkFeatures(const spec::ModelSpec &model, const Message &decoder,
   for (const spec::Component &other : model.components()) {
     if (other.name() != decoder.features())
       continue;
-    if (int64_t found = featureSize(other); found != wanted)
+    if (int64_t found = featureSize(other, decoder); found != wanted)
       fault(isSeen ? "cross_attention.feature_size" : "hidden_size",
             "expected " + std::to_string(found) + ", the features of '" +
                 other.name() + "', found " + std::to_string(wanted));
     if (other.has_vision_transformer() &&
         other.vision_transformer().pool() != spec::VisionTransformer::TOKENS)
       fault("features", "expected a vision transformer with pool TOKENS");
+    if (other.has_residual_network() && !other.residual_network().tokens())
+      fault("features", "expected a residual network with tokens");
   }
 }
 
@@ -101,10 +108,36 @@ static void checkScales(const Message &decoder, const FaultSink &fault) {
     if (!(value == 0 || (value >= 1e-6 && value <= 1e6)))
       fault(field, "expected 0, for none, or 1e-6 to 1e6, found " +
                        std::to_string(value));
-  if (decoder.branch_norm() && decoder.post_norm())
-    fault("branch_norm", "expected one of branch_norm and post_norm");
   if (decoder.sees_prompt() && decoder.has_cross_attention())
     fault("sees_prompt", "expected false beside cross_attention");
+}
+
+static void checkNorms(const Message &decoder, const FaultSink &fault) {
+  if (decoder.branch_norm() && decoder.post_norm())
+    fault("branch_norm", "expected one of branch_norm and post_norm");
+  if (decoder.no_pre_norm() && !decoder.branch_norm())
+    fault("no_pre_norm", "expected branch_norm beside it, found none");
+  if (decoder.head_layer_norm() && !decoder.head_norm())
+    fault("head_layer_norm", "expected head_norm beside it, found none");
+}
+
+/// Ranges of ids whose logits are hidden: ascending, and not all of them.
+static void checkMask(const Message &decoder, const FaultSink &fault) {
+  const int64_t ids =
+      decoder.vocabulary_size() + decoder.extra_vocabulary_size();
+  int64_t before = 0, hidden = 0;
+  bool isRight = decoder.masked_ids_size() % 2 == 0;
+  for (int i = 0; isRight && i < decoder.masked_ids_size(); i += 2) {
+    int64_t begin = decoder.masked_ids(i), end = decoder.masked_ids(i + 1);
+    isRight = begin >= before && end > begin && end <= ids;
+    before = end;
+    hidden += end - begin;
+  }
+  if (!isRight || hidden >= ids)
+    fault("masked_ids", "expected ascending pairs of begin and end within the "
+                        "vocabulary of " +
+                            std::to_string(ids) +
+                            ", with an id outside of them");
 }
 
 static bool hasComponent(const spec::ModelSpec &model, const std::string &name,
@@ -136,16 +169,18 @@ static void check(const spec::ModelSpec &model,
       !hasComponent(model, decoder.features(), spec::Component::kProjector) &&
       !hasComponent(model, decoder.features(), spec::Component::kQFormer) &&
       !hasComponent(model, decoder.features(),
-                    spec::Component::kPatchProjector) &&
-      !hasComponent(model, decoder.features(),
                     spec::Component::kPerceiverResampler) &&
       !hasComponent(model, decoder.features(),
-                    spec::Component::kVisionTransformer))
+                    spec::Component::kPictureTokenizer) &&
+      !findTower(model, decoder.features()))
     fault("features", "expected the name of a projector, Q-Former, resampler, "
-                      "patch projector or vision transformer, found '" +
+                      "picture tokenizer, patch projector, residual network or "
+                      "vision transformer, found '" +
                           decoder.features() + "'");
   checkFeatures(model, decoder, fault);
   checkScales(decoder, fault);
+  checkNorms(decoder, fault);
+  checkMask(decoder, fault);
   if (!decoder.has_cross_attention())
     return;
   if (decoder.features().empty())
@@ -171,17 +206,26 @@ static void listLayerWeights(const std::string &layer, const Message &decoder,
   WeightDim keys = {decoder.kv_heads() * decoder.head_size(),
                     {"kv_heads", "head_size"}};
   WeightDim head = {decoder.head_size(), {"head_size"}};
-  addNorm(weights, layer + "norm1", decoder, hidden);
+  if (!decoder.no_pre_norm())
+    addNorm(weights, layer + "norm1", decoder, hidden);
   const std::string attention = layer + "attention.";
   weights.addLinear(attention + "query", queries, hidden, decoder.query_bias());
   weights.addLinear(attention + "key", keys, hidden, decoder.query_bias());
   weights.addLinear(attention + "value", keys, hidden, decoder.query_bias());
   weights.addLinear(attention + "output", hidden, queries,
                     decoder.output_bias());
-  if (decoder.head_norm())
+  if (decoder.head_layer_norm()) {
+    for (auto [part, heads, field] :
+         {std::tuple("query_norm", decoder.heads(), "heads"),
+          std::tuple("key_norm", decoder.kv_heads(), "kv_heads")})
+      for (const char *what : {".weight", ".bias"})
+        weights.add(attention + part + what, {{heads, {field}}, head});
+  } else if (decoder.head_norm()) {
     for (const char *part : {"query_norm", "key_norm"})
       addNorm(weights, attention + part, decoder, head);
-  addNorm(weights, layer + "norm2", decoder, hidden);
+  }
+  if (!decoder.no_pre_norm())
+    addNorm(weights, layer + "norm2", decoder, hidden);
   if (decoder.branch_norm())
     for (const char *part : {"attention.norm", "mlp.norm"})
       addNorm(weights, layer + part, decoder, hidden);
@@ -234,6 +278,9 @@ static std::vector<std::string> listTaps(const spec::Component &) {
 // The graph
 //===----------------------------------------------------------------------===//
 
+/// Of ChameleonLayerNorm in transformers, whatever the other norms have.
+static constexpr double headNormEpsilon = 1e-5;
+
 namespace {
 /// Builds the entry point of one decoder.
 class DecoderBuilder {
@@ -263,6 +310,12 @@ private:
                ? builder.layerNorm(value, weight, decoder.norm_epsilon())
                : builder.rmsNorm(value, weight, decoder.norm_epsilon(),
                                  decoder.norm_offset());
+  }
+  Value headNorm(Value value, const std::string &weight) {
+    return decoder.head_layer_norm()
+               ? builder.headLayerNorm(value, weight, decoder.head_size(),
+                                       headNormEpsilon)
+               : norm(value, weight);
   }
   bool hasWindow(int64_t layer) const {
     return decoder.window_layers().empty() ||
@@ -335,8 +388,8 @@ Value DecoderBuilder::buildAttention(const std::string &layer, int64_t number,
   Value key = builder.linear(value, attention + ".key", bias);
   Value values = builder.linear(value, attention + ".value", bias);
   if (decoder.head_norm()) {
-    query = norm(query, attention + ".query_norm");
-    key = norm(key, attention + ".key_norm");
+    query = headNorm(query, attention + ".query_norm");
+    key = headNorm(key, attention + ".key_norm");
   }
   if (table) {
     const bool interleaved = decoder.rotary().interleaved();
@@ -374,8 +427,9 @@ Value DecoderBuilder::buildMlp(const std::string &layer, Value value) {
 Value DecoderBuilder::buildLayer(const std::string &layer, int64_t number,
                                  Value value) {
   const bool isPost = decoder.post_norm();
+  const bool isPre = !isPost && !decoder.no_pre_norm();
   auto before = [&](const char *weight) {
-    return isPost ? value : norm(value, layer + weight);
+    return isPre ? norm(value, layer + weight) : value;
   };
   auto behind = [&](const char *weight) {
     if (isPost)
@@ -456,6 +510,12 @@ void DecoderBuilder::build() {
       /*bias=*/Value(), name + (decoder.tied_head() ? ".tokens" : ".head"));
   if (decoder.logit_softcap() != 0)
     value = builder.softcap(value, decoder.logit_softcap(), name + ".softcap");
+  if (!decoder.masked_ids().empty())
+    value = builder.maskFeatures(
+        value,
+        std::vector<int64_t>(decoder.masked_ids().begin(),
+                             decoder.masked_ids().end()),
+        name + ".mask");
   builder.result("logits", value);
   builder.endEntry();
 }

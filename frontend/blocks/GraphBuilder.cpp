@@ -290,17 +290,43 @@ Value GraphBuilder::convolution(Value input, const std::string &name,
       builder.getDenseI64ArrayAttr({around, around, around, around}));
 }
 
-Value GraphBuilder::projectPatch(Value pixels, const std::string &name) {
+Value GraphBuilder::convolution(Value input, const std::string &name,
+                                int64_t side, int64_t stride, int64_t before,
+                                int64_t behind) {
+  const BoundWeight &bound = *weights.at(name + ".weight");
+  ArrayRef<int64_t> shape = bound.info.shape;
+  int64_t outer = shape[0], inner = shape[1], kernel = shape[2];
+  Value bias = weight(name + ".bias");
+  vlm::RecipeAttr matrix = recipeOf(bound, shape);
+  if (kernel == 1 && stride == 1 && shapeOf(input).size() == 3)
+    return linear(input,
+                  madeWeight(name + ".weight.matrix",
+                             vlm::RecipeAttr::reshape({outer, inner}, matrix)),
+                  bias, name);
+  int64_t places = (side + before + behind - kernel) / stride + 1;
+  auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+  return create<vlm::Conv2dOp>(
+      name, withShape(input, {shapeOf(input)[0], places * places, outer}),
+      input,
+      madeWeight(name + ".weight.windows",
+                 vlm::RecipeAttr::transpose({0, 2, 3, 1}, matrix)),
+      bias, number(side), number(side), number(stride),
+      builder.getDenseI64ArrayAttr({before, before, behind, behind}));
+}
+
+Value GraphBuilder::projectPatch(Value pixels, const std::string &name,
+                                 int64_t size) {
   ArrayRef<int64_t> shape = shapeOf(pixels);
   const BoundWeight &bound = *weights.at(name + ".weight");
   int64_t outer = bound.info.shape[0], side = shape[2];
+  int64_t places = (side / size) * (side / size);
   Value matrix = madeWeight(name + ".weight.windows",
-                            recipeOf(bound, {outer, side, side, shape[1]}));
+                            recipeOf(bound, {outer, size, size, shape[1]}));
   auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
-  return create<vlm::Conv2dOp>(name, withShape(pixels, {shape[0], 1, outer}),
-                               pixels, matrix, weight(name + ".bias"),
-                               number(side), number(side), number(side),
-                               builder.getDenseI64ArrayAttr({0, 0, 0, 0}));
+  return create<vlm::Conv2dOp>(
+      name, withShape(pixels, {shape[0], places, outer}), pixels, matrix,
+      weight(name + ".bias"), number(side), number(side), number(size),
+      builder.getDenseI64ArrayAttr({0, 0, 0, 0}));
 }
 
 Value GraphBuilder::averagePool(Value input, int64_t side, int64_t size,
@@ -317,7 +343,52 @@ Value GraphBuilder::layerNorm(Value input, const std::string &name,
                               double epsilon) {
   return create<vlm::LayerNormOp>(
       name, input.getType(), input, weight(name + ".weight"),
-      weight(name + ".bias"), builder.getF64FloatAttr(epsilon));
+      weight(name + ".bias"), builder.getF64FloatAttr(epsilon),
+      builder.getI64IntegerAttr(0));
+}
+
+Value GraphBuilder::headLayerNorm(Value input, const std::string &name,
+                                  int64_t group, double epsilon) {
+  int64_t features = shapeOf(input).back();
+  return create<vlm::LayerNormOp>(
+      name, input.getType(), input, weight(name + ".weight", {features}),
+      weight(name + ".bias", {features}), builder.getF64FloatAttr(epsilon),
+      builder.getI64IntegerAttr(group));
+}
+
+Value GraphBuilder::groupNorm(Value input, const std::string &name,
+                              int64_t groups, double epsilon) {
+  Value moments = create<vlm::GroupMomentsOp>(
+      name + ".moments", withShape(input, {shapeOf(input)[0], groups, 2}),
+      input, builder.getI64IntegerAttr(groups),
+      builder.getF64FloatAttr(epsilon));
+  return create<vlm::GroupNormOp>(name, input.getType(), input, moments,
+                                  weight(name + ".weight"),
+                                  weight(name + ".bias"));
+}
+
+/// The squared distance to a row is its square less twice the product with it,
+/// and what all rows share.
+Value GraphBuilder::nearestRow(Value input, const std::string &name,
+                               ArrayRef<int32_t> ids) {
+  const BoundWeight &bound = *weights.at(name + ".weight");
+  vlm::RecipeAttr rows = recipeOf(bound, bound.info.shape);
+  Value matrix = madeWeight(name + ".weight.products",
+                            vlm::RecipeAttr::scale(-2, rows));
+  Value squares =
+      madeWeight(name + ".weight.squares", vlm::RecipeAttr::rowSquares(rows));
+  Value distances = linear(input, matrix, squares, name);
+  ArrayRef<int64_t> shape = shapeOf(input);
+  auto type =
+      RankedTensorType::get({shape[0], shape[1]}, builder.getI32Type());
+  return create<vlm::LeastFeatureOp>(name + ".ids", type, distances,
+                                     builder.getDenseI32ArrayAttr(ids));
+}
+
+Value GraphBuilder::maskFeatures(Value input, ArrayRef<int64_t> ranges,
+                                 const std::string &label) {
+  return create<vlm::MaskFeaturesOp>(label, input.getType(), input,
+                                     builder.getDenseI64ArrayAttr(ranges));
 }
 
 Value GraphBuilder::rmsNorm(Value input, const std::string &name,

@@ -87,14 +87,32 @@ public:
   mlir::Value convolution(mlir::Value input, const std::string &name,
                           const std::string &norm, double epsilon, int64_t side,
                           int64_t stride);
-  /// A linear layer of the pixels of a patch [B, C, P, P], in the order row,
-  /// column, channel.
-  mlir::Value projectPatch(mlir::Value pixels, const std::string &name);
+  /// A convolution with its own bias over square pictures of `side`, with
+  /// `before` and `behind` places of 0 around them.
+  mlir::Value convolution(mlir::Value input, const std::string &name,
+                          int64_t side, int64_t stride, int64_t before,
+                          int64_t behind);
+  /// A linear layer of the pixels of each patch of `size`, in the order row,
+  /// column, channel, of square pictures [B, C, H, H].
+  mlir::Value projectPatch(mlir::Value pixels, const std::string &name,
+                           int64_t size);
   /// The mean of each square of `size` pixels of pictures of `side`.
   mlir::Value averagePool(mlir::Value input, int64_t side, int64_t size,
                           const std::string &label);
   mlir::Value layerNorm(mlir::Value input, const std::string &name,
                         double epsilon);
+  /// Groups of features are normed, with weights for all of them.
+  mlir::Value headLayerNorm(mlir::Value input, const std::string &name,
+                            int64_t group, double epsilon);
+  /// Groups of channels are normed over all places of a picture.
+  mlir::Value groupNorm(mlir::Value input, const std::string &name,
+                        int64_t groups, double epsilon);
+  /// The number in `ids` of the row of NAME.weight that is nearest to each.
+  mlir::Value nearestRow(mlir::Value input, const std::string &name,
+                         llvm::ArrayRef<int32_t> ids);
+  /// The lowest number in the place of features in `ranges`.
+  mlir::Value maskFeatures(mlir::Value input, llvm::ArrayRef<int64_t> ranges,
+                           const std::string &label);
   /// `weight` is stored less `offset`; as long as a head, it norms each head.
   mlir::Value rmsNorm(mlir::Value input, const std::string &name,
                       double epsilon, double offset);

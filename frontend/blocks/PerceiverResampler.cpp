@@ -1,14 +1,15 @@
 //===- PerceiverResampler.cpp - A tower's tokens as a few latents ---------===//
 //
 // Entry `encode_image`: pixel_values [B, C, H, W] to image_features [B, R, D],
-// the latents behind the final norm. In each layer they attend to the tower's
+// the latents behind the final norm, and a linear layer where there is one. In
+// each layer they attend to the tower's
 // tokens and to themselves, which are normed apart, then go through an MLP; no
 // biases. Sources: Flamingo, arXiv:2204.14198, appendix A.1.1; in transformers
 // IdeficsPerceiverResampler and, with RMSNorm and shared key heads,
 // Idefics2PerceiverResampler.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/blocks/VisionTokens.h"
+#include "frontend/blocks/Tower.h"
 
 #include <algorithm>
 #include <cmath>
@@ -18,37 +19,13 @@ namespace vlmc {
 using mlir::Value;
 using Message = spec::PerceiverResampler;
 
-static const spec::Component *findTower(const spec::ModelSpec &model,
-                                        const Message &resampler) {
-  auto found = std::ranges::find_if(model.components(), [&](const auto &other) {
-    return other.name() == resampler.tower() && other.has_vision_transformer();
-  });
-  return found == model.components().end() ? nullptr : &*found;
-}
-
-static void checkTower(const spec::ModelSpec &model, const Message &resampler,
-                       const FaultSink &fault) {
-  const spec::Component *tower = findTower(model, resampler);
-  if (!tower)
-    return fault("tower", "expected the name of a vision transformer, found '" +
-                              resampler.tower() + "'");
-  const spec::VisionTransformer &vision = tower->vision_transformer();
-  int64_t width =
-      vision.blocks().hidden_size() * std::max(1, vision.feature_layers_size());
-  if (vision.pool() != spec::VisionTransformer::TOKENS)
-    fault("tower", "expected a vision transformer with pool TOKENS");
-  else if (resampler.hidden_size() != width)
-    fault("hidden_size", "expected " + std::to_string(width) +
-                             ", the features of '" + resampler.tower() +
-                             "', found " +
-                             std::to_string(resampler.hidden_size()));
-}
-
 static void check(const spec::ModelSpec &model,
                   const spec::Component &component, const FaultSink &fault) {
   const Message &resampler = component.perceiver_resampler();
   constexpr int64_t most = 1 << 20;
-  checkTower(model, resampler, fault);
+  checkTower(model, resampler.tower(), "hidden_size", resampler.hidden_size(),
+             fault);
+  checkRange(fault, "output_size", resampler.output_size(), 0, most);
   checkRange(fault, "hidden_size", resampler.hidden_size(), 1, most);
   checkRange(fault, "latents", resampler.latents(), 1, most);
   checkRange(fault, "layers", resampler.layers(), 1, 4096);
@@ -109,6 +86,9 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
   for (int64_t i = 0; i < resampler.layers(); ++i)
     listLayerWeights("layers." + std::to_string(i) + ".", resampler, weights);
   addNorm(weights, "final_norm", resampler, hidden);
+  if (resampler.output_size())
+    weights.addLinear("projection", {resampler.output_size(), {"output_size"}},
+                      hidden, /*bias=*/false);
 }
 
 static std::vector<std::string> listTaps(const spec::Component &component) {
@@ -198,13 +178,16 @@ Value ResamplerBuilder::build(Value context) {
 
 static void build(const spec::ModelSpec &model,
                   const spec::Component &component, GraphBuilder &builder) {
-  const spec::Component &tower =
-      *findTower(model, component.perceiver_resampler());
+  const spec::PerceiverResampler &resampler = component.perceiver_resampler();
+  const spec::Component &tower = *findTower(model, resampler.tower());
   builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
-  Value pixels = addPixels(builder, tower.vision_transformer());
-  Value context = buildVisionTokens(builder, tower, pixels);
-  builder.result("image_features",
-                 ResamplerBuilder(builder, component).build(context));
+  Value pixels = addTowerPixels(builder, tower);
+  Value context = buildTowerTokens(builder, tower, pixels);
+  Value latents = ResamplerBuilder(builder, component).build(context);
+  if (resampler.output_size())
+    latents = builder.linear(latents, component.name() + ".projection",
+                             /*bias=*/false);
+  builder.result("image_features", latents);
   builder.endEntry();
 }
 

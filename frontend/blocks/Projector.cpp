@@ -7,7 +7,7 @@
 // transformers.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/blocks/VisionTokens.h"
+#include "frontend/blocks/Tower.h"
 
 #include <algorithm>
 
@@ -16,56 +16,29 @@ namespace vlmc {
 using mlir::Value;
 using Message = spec::Projector;
 
-static const spec::Component *findTower(const spec::ModelSpec &model,
-                                        const Message &projector) {
-  auto found = std::ranges::find_if(model.components(), [&](const auto &other) {
-    return other.name() == projector.tower() && other.has_vision_transformer();
-  });
-  return found == model.components().end() ? nullptr : &*found;
-}
-
-/// The features of a token: those of one layer, or of several side by side.
-static int64_t countFeatures(const spec::VisionTransformer &vision) {
-  return vision.blocks().hidden_size() *
-         std::max(1, vision.feature_layers_size());
-}
-
 /// Squares of tokens must fill the tower's grid.
-static void checkSquares(const spec::VisionTransformer &vision, int64_t size,
+static void checkSquares(const spec::Component &tower, int64_t size,
                          const FaultSink &fault) {
-  int64_t side =
-      vision.image_size() / std::max<int64_t>(1, vision.patch_size());
-  if (vision.class_token() && !vision.drop_class_token())
+  int64_t side = towerSide(tower);
+  if (side == 0)
     fault("unshuffle", "expected 0, as the tower keeps its class token, found " +
                            std::to_string(size));
   else if (side % size)
     fault("unshuffle", "expected a divisor of " + std::to_string(side) +
-                           ", the patches along a side, found " +
+                           ", the tokens along a side, found " +
                            std::to_string(size));
 }
 
 static void check(const spec::ModelSpec &model,
                   const spec::Component &component, const FaultSink &fault) {
   const Message &projector = component.projector();
-  const spec::Component *tower = findTower(model, projector);
-  if (!tower)
-    fault("tower", "expected the name of a vision transformer, found '" +
-                       projector.tower() + "'");
-  else if (tower->vision_transformer().pool() !=
-           spec::VisionTransformer::TOKENS)
-    fault("tower", "expected a vision transformer with pool TOKENS");
-  else if (int64_t width =
-               countFeatures(tower->vision_transformer()) *
-               std::max<int64_t>(1, projector.unshuffle()) *
-               std::max<int64_t>(1, projector.unshuffle());
-           projector.input_size() != width)
-    fault("input_size", "expected " + std::to_string(width) +
-                            ", the features of '" + projector.tower() +
-                            "', found " +
-                            std::to_string(projector.input_size()));
+  const int64_t size = std::max<int64_t>(1, projector.unshuffle());
+  checkTower(model, projector.tower(), "input_size", projector.input_size(),
+             fault, size * size);
   checkRange(fault, "unshuffle", projector.unshuffle(), 0, 64);
-  if (tower && projector.unshuffle() > 1)
-    checkSquares(tower->vision_transformer(), projector.unshuffle(), fault);
+  const spec::Component *tower = findTower(model, projector.tower());
+  if (tower && size > 1)
+    checkSquares(*tower, size, fault);
   checkRange(fault, "layers", projector.layers(), 1, 64);
   checkRange(fault, "output_size", projector.output_size(), 1, 1 << 20);
   if (projector.layers() == 1)
@@ -102,10 +75,10 @@ static std::vector<std::string> listTaps(const spec::Component &) { return {}; }
 static void build(const spec::ModelSpec &model,
                   const spec::Component &component, GraphBuilder &builder) {
   const Message &projector = component.projector();
-  const spec::Component &tower = *findTower(model, projector);
+  const spec::Component &tower = *findTower(model, projector.tower());
   builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
-  Value pixels = addPixels(builder, tower.vision_transformer());
-  Value value = buildVisionTokens(builder, tower, pixels);
+  Value pixels = addTowerPixels(builder, tower);
+  Value value = buildTowerTokens(builder, tower, pixels);
   if (projector.unshuffle() > 1)
     value = builder.pixelUnshuffle(value, projector.unshuffle(),
                                    projector.transposed_unshuffle(),

@@ -15,7 +15,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/EncoderBlock.h"
-#include "frontend/blocks/VisionTokens.h"
+#include "frontend/blocks/Tower.h"
 
 #include <algorithm>
 #include <cmath>
@@ -31,36 +31,11 @@ static constexpr int64_t dynamic = mlir::ShapedType::kDynamic;
 // The message
 //===----------------------------------------------------------------------===//
 
-static const spec::Component *findTower(const spec::ModelSpec &model,
-                                        const Message &qformer) {
-  auto found = std::ranges::find_if(model.components(), [&](const auto &other) {
-    return other.name() == qformer.tower() && other.has_vision_transformer();
-  });
-  return found == model.components().end() ? nullptr : &*found;
-}
-
-static void checkTower(const spec::ModelSpec &model, const Message &qformer,
-                       const FaultSink &fault) {
-  const spec::Component *tower = findTower(model, qformer);
-  if (!tower)
-    return fault("tower", "expected the name of a vision transformer, found '" +
-                              qformer.tower() + "'");
-  const spec::VisionTransformer &vision = tower->vision_transformer();
-  if (vision.pool() != spec::VisionTransformer::TOKENS)
-    fault("tower", "expected a vision transformer with pool TOKENS");
-  int64_t width =
-      vision.blocks().hidden_size() * std::max(1, vision.feature_layers_size());
-  if (qformer.tower_size() != width)
-    fault("tower_size", "expected " + std::to_string(width) +
-                            ", the features of '" + qformer.tower() +
-                            "', found " + std::to_string(qformer.tower_size()));
-}
-
 static void check(const spec::ModelSpec &model,
                   const spec::Component &component, const FaultSink &fault) {
   const Message &qformer = component.q_former();
   checkEncoderBlocks(qformer.blocks(), fault);
-  checkTower(model, qformer, fault);
+  checkTower(model, qformer.tower(), "tower_size", qformer.tower_size(), fault);
   checkRange(fault, "queries", qformer.queries(), 1, 1 << 16);
   checkRange(fault, "cross_attention_step", qformer.cross_attention_step(), 1,
              4096);
@@ -141,7 +116,7 @@ public:
   QFormerBuilder(GraphBuilder &builder, const spec::ModelSpec &model,
                  const spec::Component &component)
       : builder(builder), qformer(component.q_former()), name(component.name()),
-        tower(*findTower(model, qformer)) {}
+        tower(*findTower(model, qformer.tower())) {}
 
   void buildFeatures();
   void buildRetrieval();
@@ -284,10 +259,10 @@ void QFormerBuilder::buildFeatures() {
   if (qformer.vocabulary_size())
     symbols.push_back(wordsBesideQueries());
   builder.beginEntry("encode_image", symbols);
-  Value pixels = addPixels(builder, tower.vision_transformer());
+  Value pixels = addTowerPixels(builder, tower);
   if (qformer.vocabulary_size())
     addWords("S");
-  Value value = runQueries(buildVisionTokens(builder, tower, pixels));
+  Value value = runQueries(buildTowerTokens(builder, tower, pixels));
   builder.tap("qformer_features", value);
   builder.result("image_features", builder.linear(value, name + ".projection"));
   builder.endEntry();
@@ -295,8 +270,8 @@ void QFormerBuilder::buildFeatures() {
 
 void QFormerBuilder::buildRetrieval() {
   builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
-  Value pixels = addPixels(builder, tower.vision_transformer());
-  Value features = buildVisionTokens(builder, tower, pixels);
+  Value pixels = addTowerPixels(builder, tower);
+  Value features = buildTowerTokens(builder, tower, pixels);
   Value value = runQueries(features);
   builder.tap("qformer_features", value);
   value = builder.linear(value, name + ".projection");

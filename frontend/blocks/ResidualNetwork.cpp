@@ -3,11 +3,12 @@
 // Entry `encode_image`: pixel_values [B, C, H, W] to image_embeds [B, P].
 // Inside, pixels are rows of channels, so that a convolution of one pixel is a
 // product of matrices. Tap `vision_features`: the last stage's map, [B,
-// (H/32)(W/32), 32 * width]. Source: arXiv:2103.00020, section 2.3;
+// (H/32)(W/32), 32 * width], which with `tokens` is all there is: a tower of
+// places. Source: arXiv:2103.00020, section 2.3;
 // open_clip.modified_resnet.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/blocks/GraphBuilder.h"
+#include "frontend/blocks/Tower.h"
 
 #include <cmath>
 
@@ -56,6 +57,14 @@ static std::vector<Bottleneck> listBottlenecks(const Message &network) {
   return list;
 }
 
+static void checkPool(const Message &network, const FaultSink &fault) {
+  if (network.heads() < 1 || lastFeatures(network) % network.heads() != 0)
+    fault("heads", "expected a divisor of 32 * width, which is " +
+                       std::to_string(lastFeatures(network)) + ", found " +
+                       std::to_string(network.heads()));
+  checkRange(fault, "projection_size", network.projection_size(), 1, 1 << 20);
+}
+
 static void check(const spec::ModelSpec &, const spec::Component &component,
                   const FaultSink &fault) {
   const Message &network = component.residual_network();
@@ -74,11 +83,8 @@ static void check(const spec::ModelSpec &, const spec::Component &component,
     fault("image_size", "expected a multiple of 32, found " +
                             std::to_string(network.image_size()));
   checkRange(fault, "channels", network.channels(), 1, 64);
-  if (network.heads() < 1 || lastFeatures(network) % network.heads() != 0)
-    fault("heads", "expected a divisor of 32 * width, which is " +
-                       std::to_string(lastFeatures(network)) + ", found " +
-                       std::to_string(network.heads()));
-  checkRange(fault, "projection_size", network.projection_size(), 1, 1 << 20);
+  if (!network.tokens())
+    checkPool(network, fault);
   if (!(network.norm_epsilon() >= 0 && network.norm_epsilon() <= 1))
     fault("norm_epsilon",
           "expected 0 to 1, found " + std::to_string(network.norm_epsilon()));
@@ -119,6 +125,8 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
       addConvolution(weights, prefix + "shortcut", prefix + "shortcut_norm",
                      block.outputs(), block.inputs, 1);
   }
+  if (network.tokens())
+    return;
   int64_t side = network.image_size() / reduction;
   WeightDim last = {lastFeatures(network), {"width"}};
   weights.add("pool.positions.weight",
@@ -135,7 +143,7 @@ static std::vector<std::string> listTaps(const spec::Component &component) {
   for (size_t i = 0; i < listBottlenecks(network).size(); ++i)
     taps.push_back(component.name() + ".layers." + std::to_string(i));
   taps.emplace_back(features);
-  if (network.normalize())
+  if (network.normalize() && !network.tokens())
     taps.push_back(component.name() + ".projection");
   return taps;
 }
@@ -152,6 +160,8 @@ public:
       : builder(builder), network(component.residual_network()),
         name(component.name()) {}
   void build();
+  /// The last stage's map.
+  Value buildMap(Value pixels);
 
 private:
   /// A convolution, its batch norm and, in a bottleneck, no function behind it
@@ -226,33 +236,44 @@ Value TowerBuilder::buildPool(Value value) {
   return builder.linear(mixed, attention + ".output");
 }
 
-void TowerBuilder::build() {
-  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
-  int64_t size = network.image_size();
-  Value value = builder.argument(
-      "pixel_values", builder.floats({dynamic, network.channels(), size, size}),
-      {"B", "", "", ""});
-  value = buildStem(value);
+Value TowerBuilder::buildMap(Value pixels) {
+  Value value = buildStem(pixels);
   builder.tap(name + ".embeddings", value);
   int64_t number = 0;
   for (const Bottleneck &block : listBottlenecks(network)) {
     value = buildBottleneck(block, value);
     builder.tap(name + ".layers." + std::to_string(number++), value);
   }
-  Value last = value;
+  builder.tap(features, value);
+  return value;
+}
+
+void TowerBuilder::build() {
+  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
+  int64_t size = network.image_size();
+  Value value = builder.argument(
+      "pixel_values", builder.floats({dynamic, network.channels(), size, size}),
+      {"B", "", "", ""});
+  value = buildMap(value);
   value = builder.squeeze(buildPool(value), name + ".pool");
   Value projected = value;
   if (network.normalize())
     value = builder.l2Normalize(value, name + ".normalize");
   builder.result("image_embeds", value);
-  builder.tap(features, last);
   if (network.normalize())
     builder.tap(name + ".projection", projected);
   builder.endEntry();
 }
 
-static void build(const spec::ModelSpec &, const spec::Component &component,
-                  GraphBuilder &builder) {
+Value buildNetworkTokens(GraphBuilder &builder,
+                         const spec::Component &component, Value pixels) {
+  return TowerBuilder(builder, component).buildMap(pixels);
+}
+
+static void build(const spec::ModelSpec &model,
+                  const spec::Component &component, GraphBuilder &builder) {
+  if (component.residual_network().tokens())
+    return buildTowerEntry(model, component, builder);
   TowerBuilder(builder, component).build();
 }
 

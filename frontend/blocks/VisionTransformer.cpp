@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/EncoderBlock.h"
 #include "frontend/blocks/GraphBuilder.h"
+#include "frontend/blocks/Tower.h"
 #include "frontend/blocks/VisionTokens.h"
 
 #include <algorithm>
@@ -153,31 +154,11 @@ Value buildVisionTokens(GraphBuilder &builder, const spec::Component &component,
   return value;
 }
 
-/// The tokens themselves are what a decoder attends to.
-static bool isAttendedTo(const spec::ModelSpec &model,
-                         const std::string &tower) {
-  return std::ranges::any_of(model.components(), [&](const auto &component) {
-    return component.has_decoder() && component.decoder().features() == tower;
-  });
-}
-
-static void buildTokens(GraphBuilder &builder,
-                        const spec::Component &component) {
-  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
-  Value pixels = addPixels(builder, component.vision_transformer());
-  builder.result("image_features",
-                 buildVisionTokens(builder, component, pixels));
-  builder.endEntry();
-}
-
 static void build(const spec::ModelSpec &model,
                   const spec::Component &component, GraphBuilder &builder) {
   const Message &vision = component.vision_transformer();
-  if (vision.pool() == Message::TOKENS) {
-    if (isAttendedTo(model, component.name()))
-      buildTokens(builder, component);
-    return;
-  }
+  if (vision.pool() == Message::TOKENS)
+    return buildTowerEntry(model, component, builder);
   const std::string &name = component.name();
   builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
   Value pixels = addPixels(builder, vision);

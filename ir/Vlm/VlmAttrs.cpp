@@ -85,6 +85,11 @@ RecipeAttr RecipeAttr::inverseRoot(double epsilon, RecipeAttr input) {
   return makeRecipe(RecipeKind::InverseRoot, input.getType(), {input}, {}, {}, attr);
 }
 
+RecipeAttr RecipeAttr::rowSquares(RecipeAttr input) {
+  RankedTensorType type = input.getType();
+  return makeRecipe(RecipeKind::RowSquares, RankedTensorType::get(type.getShape().take_front(), type.getElementType()), {input});
+}
+
 RecipeAttr RecipeAttr::pack(StringRef layout, RecipeAttr input) {
   RankedTensorType type = input.getType();
   auto packed = RankedTensorType::get(type.getShape(), type.getElementType(), LayoutAttr::get(type.getContext(), layout));
@@ -168,6 +173,11 @@ static LogicalResult verifyUnary(EmitError emitError, RecipeKind kind, RankedTen
     return verifyTranspose(emitError, type, params, input);
   case RecipeKind::Pack:
     return verifyPack(emitError, type, name, input);
+  case RecipeKind::RowSquares:
+    if (input.getRank() != 2 || !input.getElementType().isF32() ||
+        type != RankedTensorType::get(input.getShape().take_front(), input.getElementType()))
+      return emitError() << "row_squares gives [N] from [N, K] in f32, but makes " << type << " from " << input;
+    return success();
   case RecipeKind::Reshape:
     if (type.getNumElements() != input.getNumElements())
       return emitError() << "reshape keeps the number of elements, but makes " << type << " from " << input;

@@ -56,7 +56,8 @@ def Vlm_RecipeKind : Vlm_Enum<"RecipeKind", "a step of a weight recipe", [
   I32EnumAttrCase<"Slice", 3, "slice">, I32EnumAttrCase<"Scale", 4, "scale">, I32EnumAttrCase<"Exp", 5, "exp">,
   I32EnumAttrCase<"Reshape", 6, "reshape">, I32EnumAttrCase<"Convert", 7, "convert">, I32EnumAttrCase<"Pack", 8, "pack">,
   I32EnumAttrCase<"Add", 9, "add">, I32EnumAttrCase<"Linear", 10, "linear">,
-  I32EnumAttrCase<"ScaleRows", 11, "scale_rows">, I32EnumAttrCase<"InverseRoot", 12, "inverse_root">]>;
+  I32EnumAttrCase<"ScaleRows", 11, "scale_rows">, I32EnumAttrCase<"InverseRoot", 12, "inverse_root">,
+  I32EnumAttrCase<"RowSquares", 13, "row_squares">]>;
 
 //===-- Attributes -----------------------------------------------------------------------------------------------------------------===//
 
@@ -71,6 +72,7 @@ def Vlm_RecipeAttr : Vlm_Attr<"Recipe", "recipe"> {
     - `linear (x, w)`, `linear (x, w, b)`: `vlm.linear` of weights, f32; the same bits as its kernel: one chain of fused multiply-adds in ascending k
     - `scale_rows (a, v)`: each row along the first axis of `a` times the element of `v` `[N]` for it, `inverse_root epsilon (a)`: `1 / sqrt(a +
       epsilon)`; f32. Together they fold a batch norm into a convolution.
+    - `row_squares (a)`: the sum of squares of each row `[N]` of `a` `[N, K]`, summed in f64; f32
     - `pack "LAYOUT" (a)`: laid out as the named layout says; the type keeps the logical shape and carries `#vlm.layout`
     Example: `#vlm.recipe<concat [0] (#vlm.recipe<read "q.weight" : tensor<64x64xf32>>, #vlm.recipe<read "k.weight" : tensor<64x64xf32>>) : tensor<128x64xf32>>`
   }];
@@ -91,6 +93,7 @@ def Vlm_RecipeAttr : Vlm_Attr<"Recipe", "recipe"> {
     static RecipeAttr linear(::llvm::ArrayRef<RecipeAttr> inputs);
     static RecipeAttr scaleRows(RecipeAttr input, RecipeAttr factors);
     static RecipeAttr inverseRoot(double epsilon, RecipeAttr input);
+    static RecipeAttr rowSquares(RecipeAttr input);
     static RecipeAttr pack(::llvm::StringRef layout, RecipeAttr input);
   }];
 }

@@ -309,9 +309,79 @@ LogicalResult LayerNormOp::verify() {
                          << " features of 'input', but has " << group;
   if (failed(checkShape(*this, "bias", getBias(), {group})))
     return failure();
+  if (int64_t own = getGroup();
+      own && (own < 1 || features % own != 0 || group != features))
+    return emitOpError() << "'group' must be a divisor of the " << features
+                         << " features of 'input' and of 'weight', but is "
+                         << own << " with " << group << " weights";
   if (!(getEpsilon().convertToDouble() >= 0))
     return emitOpError() << "'epsilon' must not be negative";
   return success();
+}
+
+/// Checks that `groups` divides the channels of `input`.
+static LogicalResult checkGroups(Operation *op, Value input, int64_t groups) {
+  if (failed(checkRank(op, "input", input, 3)))
+    return failure();
+  int64_t channels = getFeatures(input);
+  if (groups < 1 || ShapedType::isDynamic(channels) || channels % groups != 0)
+    return op->emitOpError() << "needs a number of groups that divides the "
+                             << channels << " channels of 'input', but has "
+                             << groups;
+  return success();
+}
+
+LogicalResult GroupMomentsOp::verify() {
+  auto groups = static_cast<int64_t>(getGroups());
+  if (failed(checkGroups(*this, getInput(), groups)))
+    return failure();
+  if (!(getEpsilon().convertToDouble() >= 0))
+    return emitOpError() << "'epsilon' must not be negative";
+  return checkShape(*this, "result", getResult(),
+                    {typeOf(getInput()).getDimSize(0), groups, 2});
+}
+
+LogicalResult GroupNormOp::verify() {
+  if (failed(checkRank(*this, "moments", getMoments(), 3)) ||
+      failed(checkGroups(*this, getInput(), typeOf(getMoments()).getDimSize(1))))
+    return failure();
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  if (failed(checkShape(*this, "moments", getMoments(),
+                        {input[0], typeOf(getMoments()).getDimSize(1), 2})))
+    return failure();
+  return checkShape(*this, "weight", getWeight(), {input[2]});
+}
+
+LogicalResult MaskFeaturesOp::verify() {
+  int64_t features = getFeatures(getInput()), before = 0;
+  ArrayRef<int64_t> ranges = getRanges();
+  bool isRight = ranges.size() % 2 == 0;
+  for (size_t i = 0; isRight && i < ranges.size(); i += 2) {
+    isRight = ranges[i] >= before && ranges[i + 1] > ranges[i] &&
+              ranges[i + 1] <= features;
+    before = ranges[i + 1];
+  }
+  if (!isRight)
+    return emitOpError() << "'ranges' must be ascending pairs of begin and end "
+                            "within the "
+                         << features << " features of 'input', but are ["
+                         << ranges << "]";
+  return success();
+}
+
+LogicalResult LeastFeatureOp::verify() {
+  if (failed(checkRank(*this, "input", getInput(), 3)))
+    return failure();
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  if (ShapedType::isDynamic(input[2]) || input[2] < 1)
+    return emitOpError() << "'input' must have a static number of features, "
+                            "but is "
+                         << getInput().getType();
+  if (getIds() && static_cast<int64_t>(getIds()->size()) != input[2])
+    return emitOpError() << "'ids' must hold a number for each of the "
+                         << input[2] << " features of 'input', but holds "
+                         << getIds()->size();
+  return checkShape(*this, "result", getResult(), input.take_front(2));
 }
 
 LogicalResult AddOp::verify() {

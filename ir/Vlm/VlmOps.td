@@ -169,17 +169,58 @@ def Vlm_ContrastiveLogitsOp : Vlm_ReshapingTensorOp<"contrastive_logits"> {
 def Vlm_LayerNormOp : Vlm_TensorOp<"layer_norm", [AllTypesMatch<["input", "result"]>]> {
   let summary = "(input - mean) / sqrt(variance + epsilon) * weight + bias, over groups of features";
   let description = [{
-    The features are normalised in groups of as many as `weight` has: all of them, or head by head where `weight` is as long as a head.
-    - Shapes: `input`, `result` `[..., D]`, `weight`, `bias` `[G]`, G a divisor of D.
+    The features are normalised in groups of as many as `weight` has: all of them, or head by head where `weight` is as long as a head. With `group`
+    they are in groups of so many, and `weight` has one number for each feature of all of them.
+    - Shapes: `input`, `result` `[..., D]`, `weight`, `bias` `[G]`, G a divisor of D; with `group`, a divisor of D, `[D]`.
     - Types: float; mean and (biased) variance in f32, in two passes.
-    - Source: arXiv:1607.06450; torch.nn.LayerNorm.
+    - Source: arXiv:1607.06450; torch.nn.LayerNorm; with `group` ChameleonLayerNorm in transformers.
     ```mlir
     %y = vlm.layer_norm %x, %w, %b {epsilon = 1.000000e-05 : f64} : tensor<?x50x64xf32>, tensor<64xf32>, tensor<64xf32>
+    %z = vlm.layer_norm %x, %w, %b {epsilon = 1.000000e-05 : f64, group = 16 : i64} : tensor<?x50x64xf32>, tensor<64xf32>, tensor<64xf32>
     ```
   }];
-  let arguments = (ins Vlm_Float:$input, Vlm_Float:$weight, Vlm_Float:$bias, F64Attr:$epsilon);
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$weight, Vlm_Float:$bias, F64Attr:$epsilon, DefaultValuedAttr<I64Attr, "0">:$group);
   let results = (outs Vlm_Float:$result);
   let assemblyFormat = "$input `,` $weight `,` $bias attr-dict `:` type($input) `,` type($weight) `,` type($bias)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The features that are normalised together.
+    int64_t getGroupSize() {
+      return getGroup() ? static_cast<int64_t>(getGroup()) : getWeight().getType().getDimSize(0);
+    }
+  }];
+}
+
+def Vlm_GroupMomentsOp : Vlm_TensorOp<"group_moments"> {
+  let summary = "mean and 1 / sqrt(variance + epsilon) of each group of channels of a picture";
+  let description = [{
+    Channels are taken in groups of as many, one behind the other; a group's numbers are those of all its channels at all pixels.
+    - Shapes: `input` `[B, T, C]`, pixels as rows of channels, `result` `[B, G, 2]`, G `groups`, a divisor of C.
+    - Types: float; mean and (biased) variance in f64, in two passes.
+    - Source: Group Normalization, arXiv:1803.08494; torch.nn.GroupNorm.
+    ```mlir
+    %m = vlm.group_moments %x {groups = 4 : i64, epsilon = 1.000000e-06 : f64} : (tensor<?x64x16xf32>) -> tensor<?x4x2xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, I64Attr:$groups, F64Attr:$epsilon);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_GroupNormOp : Vlm_TensorOp<"group_norm", [AllTypesMatch<["input", "result"]>, AllTypesMatch<["weight", "bias"]>]> {
+  let summary = "(input - mean) * inverse deviation * weight + bias, by the moments of a picture's groups of channels";
+  let description = [{
+    - Shapes: `input`, `result` `[B, T, C]`, `moments` `[B, G, 2]` as `vlm.group_moments` gives them, `weight`, `bias` `[C]`.
+    - Types: float; in f32.
+    - Source: Group Normalization, arXiv:1803.08494; torch.nn.GroupNorm.
+    ```mlir
+    %y = vlm.group_norm %x, %m, %w, %b : tensor<?x64x16xf32>, tensor<?x4x2xf32>, tensor<16xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$moments, Vlm_Float:$weight, Vlm_Float:$bias);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `,` $moments `,` $weight `,` $bias attr-dict `:` type($input) `,` type($moments) `,` type($weight)";
   let hasVerifier = 1;
 }
 
@@ -291,6 +332,22 @@ def Vlm_GatedAddOp : Vlm_TensorOp<"gated_add", [AllTypesMatch<["residual", "bran
   let results = (outs Vlm_Float:$result);
   let assemblyFormat = [{ $residual `,` $branch `,` $gate (`shown` $shown^)? attr-dict
       `:` type($residual) `,` type($gate) (`,` type($shown)^)? }];
+  let hasVerifier = 1;
+}
+
+def Vlm_MaskFeaturesOp : Vlm_TensorOp<"mask_features", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "the lowest finite number in the place of some features";
+  let description = [{
+    - Shapes: `input`, `result` `[..., D]`; `ranges` `begin, end, begin, end, ...`: ascending stretches of features within D, each from its begin to
+      before its end.
+    - Source: the logits of a picture's tokens in ChameleonForConditionalGeneration of transformers.
+    ```mlir
+    %y = vlm.mask_features %x {ranges = array<i64: 4, 12, 20, 21>} : tensor<1x?x64xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, DenseI64ArrayAttr:$ranges);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input)";
   let hasVerifier = 1;
 }
 
@@ -440,6 +497,23 @@ def Vlm_TokenIndexOp : Vlm_TensorOp<"token_index"> {
   let arguments = (ins Vlm_TokenIndexKindAttr:$kind, RankedTensorOf<[I64]>:$ids, DefaultValuedAttr<I64Attr, "0">:$id);
   let results = (outs RankedTensorOf<[I32]>:$result);
   let assemblyFormat = "$kind $ids attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_LeastFeatureOp : Vlm_TensorOp<"least_feature"> {
+  let summary = "the number of the least feature of each row";
+  let description = [{
+    The first of several that are equal. With `ids` the result is the number that stands there for the feature.
+    - Shapes: `input` `[B, T, D]`, `ids` D numbers (may be absent), `result` `[B, T]` i32.
+    - Source: the nearest entry of a codebook in ChameleonVQVAEVectorQuantizer of transformers, whose `ids` are those of the vocabulary.
+    ```mlir
+    %i = vlm.least_feature %x : (tensor<?x16x8xf32>) -> tensor<?x16xi32>
+    %j = vlm.least_feature %y {ids = array<i32: 7, 5, 6>} : (tensor<?x16x3xf32>) -> tensor<?x16xi32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, OptionalAttr<DenseI32ArrayAttr>:$ids);
+  let results = (outs RankedTensorOf<[I32]>:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
 

@@ -21,6 +21,8 @@ vlm.weight @linear : tensor<1x4xf32> = #vlm.recipe<linear (#vlm.recipe<read "x" 
 vlm.weight @add : tensor<4x6xf32> = #vlm.recipe<add (#vlm.recipe<read "a" : tensor<4x6xf32>>, #vlm.recipe<read "c" : tensor<4x6xf32>>) : tensor<4x6xf32>>
 // CHECK: @scale_rows {{.*}} = <scale_rows (#vlm.recipe<read "a" : tensor<4x6xf32>>, #vlm.recipe<inverse_root 1.000000e-05 (#vlm.recipe<read "v" : tensor<4xf32>>) : tensor<4xf32>>) : tensor<4x6xf32>>
 vlm.weight @scale_rows : tensor<4x6xf32> = #vlm.recipe<scale_rows (#vlm.recipe<read "a" : tensor<4x6xf32>>, #vlm.recipe<inverse_root 1.0e-5 (#vlm.recipe<read "v" : tensor<4xf32>>) : tensor<4xf32>>) : tensor<4x6xf32>>
+// CHECK: @row_squares {{.*}} = <row_squares (
+vlm.weight @row_squares : tensor<4xf32> = #vlm.recipe<row_squares (#vlm.recipe<read "a" : tensor<4x6xf32>>) : tensor<4xf32>>
 // CHECK: @pack : tensor<4x6xf32, #vlm.layout<"f32.panel16">> = <pack "f32.panel16" (
 vlm.weight @pack : tensor<4x6xf32, #vlm.layout<"f32.panel16">> =
     #vlm.recipe<pack "f32.panel16" (#vlm.recipe<read "a" : tensor<4x6xf32>>) : tensor<4x6xf32, #vlm.layout<"f32.panel16">>>

@@ -49,6 +49,18 @@ private:
         .Case([&](vlm::PatchEmbedOp o) { return patchEmbed(o); })
         .Case([&](vlm::Conv2dOp o) { return conv2d(o); })
         .Case([&](vlm::AveragePoolOp o) { return averagePool(o); })
+        .Case([&](vlm::GroupMomentsOp o) { return groupMoments(o); })
+        .Case([&](vlm::GroupNormOp o) { return groupNorm(o); })
+        .Case([&](vlm::LeastFeatureOp o) { return leastFeature(o); })
+        .Case([&](vlm::MaskFeaturesOp o) {
+          const Tensor &x = values[o.getInput()];
+          return make(x.shape, [&](int64_t r, int64_t c) {
+            for (size_t i = 0; i < o.getRanges().size(); i += 2)
+              if (c >= o.getRanges()[i] && c < o.getRanges()[i + 1])
+                return -double(std::numeric_limits<float>::max());
+            return x.at(r, c);
+          });
+        })
         .Case([&](vlm::AttentionOp o) { return attention(o); })
         .Case([&](vlm::ContrastiveLogitsOp o) {
           Tensor logits =
@@ -300,7 +312,8 @@ private:
   Tensor layerNorm(vlm::LayerNormOp o) {
     const Tensor &x = values[o.getInput()], &w = values[o.getWeight()],
                  &b = values[o.getBias()];
-    int64_t group = w.width();
+    int64_t group = o.getGroup() ? int64_t(o.getGroup()) : w.width();
+    int64_t period = w.width();
     return make(x.shape, [&](int64_t r, int64_t c) {
       double mean = 0, squares = 0;
       int64_t first = c / group * group;
@@ -310,9 +323,53 @@ private:
         squares += (x.at(r, k) - mean) * (x.at(r, k) - mean) / double(group);
       return (x.at(r, c) - mean) /
                  std::sqrt(squares + o.getEpsilon().convertToDouble()) *
-                 w.data[c % group] +
-             b.data[c % group];
+                 w.data[c % period] +
+             b.data[c % period];
     });
+  }
+
+  Tensor groupMoments(vlm::GroupMomentsOp o) {
+    const Tensor &x = values[o.getInput()];
+    int64_t groups = o.getGroups(), channels = x.width() / groups;
+    int64_t pixels = x.shape[1];
+    return make({x.shape[0], groups, 2}, [&](int64_t r, int64_t which) {
+      int64_t picture = r / groups, first = r % groups * channels;
+      auto meanOf = [&](auto term) {
+        double sum = 0;
+        for (int64_t t = 0; t < pixels; ++t)
+          for (int64_t c = 0; c < channels; ++c)
+            sum += term(x.at(picture * pixels + t, first + c));
+        return sum / double(pixels * channels);
+      };
+      double mean = meanOf([](double v) { return v; });
+      double variance = meanOf([=](double v) { return std::pow(v - mean, 2); });
+      return which == 0
+                 ? mean
+                 : 1 / std::sqrt(variance + o.getEpsilon().convertToDouble());
+    });
+  }
+
+  Tensor groupNorm(vlm::GroupNormOp o) {
+    const Tensor &x = values[o.getInput()], &m = values[o.getMoments()];
+    int64_t groups = m.shape[1], channels = x.width() / groups;
+    return make(x.shape, [&](int64_t r, int64_t c) {
+      int64_t row = r / x.shape[1] * groups + c / channels;
+      return (x.at(r, c) - m.at(row, 0)) * m.at(row, 1) *
+                 values[o.getWeight()].data[c] +
+             values[o.getBias()].data[c];
+    });
+  }
+
+  Tensor leastFeature(vlm::LeastFeatureOp o) {
+    const Tensor &x = values[o.getInput()];
+    Tensor result{{x.shape[0], x.shape[1]}, {}};
+    for (int64_t r = 0; r < x.rows(); ++r) {
+      auto first = x.data.begin() + r * x.width();
+      int64_t least = std::min_element(first, first + x.width()) - first;
+      result.data.push_back(o.getIds() ? double((*o.getIds())[least])
+                                       : double(least));
+    }
+    return result;
   }
 
   Tensor attention(vlm::AttentionOp o) {

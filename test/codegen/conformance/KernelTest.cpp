@@ -554,6 +554,47 @@ TEST_P(PictureConformance, GemmAndRowsOfAveragePools) {
   }
 }
 
+TEST_P(PictureConformance, GroupNormsAndCodes) {
+  for (auto [pixels, channels, groups] :
+       std::vector<std::tuple<int64_t, int64_t, int64_t>>{
+           {1, 6, 3}, {9, 16, 4}, {5, 64, 2}, {7, 40, 1}, {4, 36, 12}}) {
+    std::string x = type({0, pixels, channels}), m = type({0, groups, 2}),
+                w = type({channels});
+    SCOPED_TRACE(x + " " + m);
+    check(kernelText("rows", "%x: " + x, m,
+                     "%y = vlm.group_moments %x {groups = " +
+                         std::to_string(groups) +
+                         " : i64, epsilon = 1.0e-03 : f64} : (" + x + ") -> " +
+                         m),
+          {{random({2, pixels, channels}, 1)}});
+    check(kernelText("rows",
+                     "%x: " + x + ", %m: " + m + ", %w: " + w + ", %b: " + w,
+                     x,
+                     "%0 = vlm.group_norm %x, %m, %w, %b : " + x + ", " + m +
+                         ", " + w + "\n%y = vlm.activation silu %0 : " + x),
+          {{random({3, pixels, channels}, 1), random({3, groups, 2}, 2),
+            random({channels}, 3), random({channels}, 4)}});
+    std::string masked = std::to_string(channels - 1) + ", " +
+                         std::to_string(channels);
+    // The sigmoid of the lowest number is 0, so that others count as well.
+    check(kernelText("rows", "%x: " + x, x,
+                     "%0 = vlm.mask_features %x {ranges = array<i64: 0, 2, " +
+                         masked + ">} : " + x +
+                         "\n%y = vlm.activation sigmoid %0 : " + x),
+          {{random({2, pixels, channels}, 1)}});
+    std::string i = type({0, pixels}, "i32"), ids;
+    for (int64_t id = 0; id < channels; ++id)
+      ids += (id ? ", " : "") + std::to_string(7 * id % channels + 1000);
+    Tensor equal = random({2, pixels, channels}, 2, 0, 3, /*integers=*/true);
+    for (const std::string &attributes :
+         {std::string(), " {ids = array<i32: " + ids + ">}"})
+      check(kernelText("rows", "%x: " + x, i,
+                       "%y = vlm.least_feature %x" + attributes + " : (" + x +
+                           ") -> " + i),
+            {{random({3, pixels, channels}, 1)}, {equal}});
+  }
+}
+
 /// GPUs read no packed weights yet; their kernels stop at the border before.
 using NarrowConformance = Conformance;
 INSTANTIATE_TEST_SUITE_P(Kernels, NarrowConformance,
@@ -661,6 +702,14 @@ TEST_P(DecoderConformance, RowsNormsOfHeads) {
                          ", " + w + ", " + w),
           {{random({1, 5, features}, 1, -3, 3), random({group}, 2),
             random({group}, 3)}});
+    std::string all = type({features});
+    check(kernelText("rows", "%x: " + x + ", %w: " + all + ", %b: " + all, x,
+                     "%y = vlm.layer_norm %x, %w, %b {epsilon = 1.0e-3 : f64, "
+                     "group = " +
+                         std::to_string(group) + " : i64} : " + x + ", " + all +
+                         ", " + all),
+          {{random({1, 5, features}, 1, -3, 3), random({features}, 2),
+            random({features}, 3)}});
   }
 }
 

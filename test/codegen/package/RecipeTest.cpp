@@ -194,6 +194,13 @@ static Dense evaluateWhole(RecipeAttr recipe, const WeightSource &source) {
           1 / std::sqrt(double(input.values[i]) +
                         recipe.getFactor().getValueAsDouble()));
       break;
+    case RecipeKind::RowSquares: {
+      double squares = 0;
+      for (int64_t j = 0; j < input.shape[1]; ++j)
+        squares += std::pow(double(input.values[i * input.shape[1] + j]), 2);
+      out = static_cast<float>(squares);
+      break;
+    }
     case RecipeKind::Linear: {
       int64_t n = index.back(), k = input.shape.back();
       int64_t row = i / shape.back();
@@ -352,6 +359,8 @@ TEST_F(RecipeTest, EveryStep) {
   source.add("v", StoredType::F32, {5},
              std::vector<float>{0.25F, 1, 0, 3.5F, 100});
   expectEqual(RecipeAttr::inverseRoot(1e-3, read("v", {5})), source);
+  expectEqual(RecipeAttr::rowSquares(a), source);
+  expectEqual(RecipeAttr::slice(0, 1, 4, RecipeAttr::rowSquares(a)), source);
   expectEqual(RecipeAttr::linear({b, a}), source);
   expectEqual(RecipeAttr::linear({e, a, read("d", {5})}), source);
   expectEqual(RecipeAttr::slice(2, 1, 4, RecipeAttr::linear({e, a})), source);

@@ -392,7 +392,8 @@ TEST_F(Graph, TellsFaultsOfAProjector) {
   EXPECT_FALSE(build());
   EXPECT_EQ(errors, std::vector<std::string>{
                         "model spec: component 'projector': tower: expected "
-                        "the name of a vision transformer, found 'text'"});
+                        "the name of a vision transformer, residual network or "
+                        "patch projector, found 'text'"});
   model = modelWithProjector();
   model.mutable_components(1)->mutable_projector()->set_input_size(12);
   EXPECT_FALSE(build());

@@ -229,8 +229,8 @@ TEST_F(CrossAttention, TellsFaultsOfAResampler) {
   EXPECT_EQ(
       errors,
       (std::vector<std::string>{
-          where + "tower: expected the name of a vision transformer, found "
-                  "'text'",
+          where + "tower: expected the name of a vision transformer, residual "
+                  "network or patch projector, found 'text'",
           where + "latents: expected 1 to 1048576, found 0",
           where + "kv_heads: expected a divisor of heads 2, found 3",
           where + "activation: expected an activation function, found none",

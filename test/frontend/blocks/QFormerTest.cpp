@@ -136,7 +136,8 @@ TEST_F(QFormerGraph, ComparesAndMatchesForRetrieval) {
 TEST_F(QFormerGraph, TellsFaults) {
   qformer().set_tower("text");
   EXPECT_EQ(message(), "model spec: component 'qformer': tower: expected the "
-                       "name of a vision transformer, found 'text'");
+                       "name of a vision transformer, residual network or "
+                       "patch projector, found 'text'");
   model = tinyQFormer();
   qformer().set_tower_size(17);
   EXPECT_EQ(message(), "model spec: component 'qformer': tower_size: expected "

@@ -1,0 +1,105 @@
+//===- Tower.cpp - What connectors and decoders take tokens from ----------===//
+#include "frontend/blocks/Tower.h"
+
+#include "frontend/blocks/VisionTokens.h"
+
+#include <algorithm>
+
+namespace vlmc {
+
+using mlir::Value;
+
+static constexpr int64_t dynamic = mlir::ShapedType::kDynamic;
+
+const spec::Component *findTower(const spec::ModelSpec &model,
+                                 const std::string &name) {
+  auto found = std::ranges::find_if(model.components(), [&](const auto &other) {
+    return other.name() == name &&
+           (other.has_vision_transformer() || other.has_residual_network() ||
+            other.has_patch_projector());
+  });
+  return found == model.components().end() ? nullptr : &*found;
+}
+
+int64_t towerFeatures(const spec::Component &tower) {
+  if (tower.has_residual_network())
+    return tower.residual_network().width() * 32;
+  if (tower.has_patch_projector())
+    return tower.patch_projector().output_size();
+  const spec::VisionTransformer &vision = tower.vision_transformer();
+  return vision.blocks().hidden_size() *
+         std::max(1, vision.feature_layers_size());
+}
+
+int64_t towerSide(const spec::Component &tower) {
+  if (tower.has_residual_network())
+    return tower.residual_network().image_size() / 32;
+  if (tower.has_patch_projector())
+    return tower.patch_projector().image_size() /
+           std::max<int64_t>(1, tower.patch_projector().patch_size());
+  const spec::VisionTransformer &vision = tower.vision_transformer();
+  if (vision.class_token() && !vision.drop_class_token())
+    return 0;
+  return vision.image_size() / std::max<int64_t>(1, vision.patch_size());
+}
+
+void checkTower(const spec::ModelSpec &model, const std::string &name,
+                std::string_view widthField, int64_t width,
+                const FaultSink &fault, int64_t joined) {
+  const spec::Component *tower = findTower(model, name);
+  if (!tower)
+    return fault("tower", "expected the name of a vision transformer, residual "
+                          "network or patch projector, found '" +
+                              name + "'");
+  if (tower->has_vision_transformer() &&
+      tower->vision_transformer().pool() != spec::VisionTransformer::TOKENS)
+    return fault("tower", "expected a vision transformer with pool TOKENS");
+  if (tower->has_residual_network() && !tower->residual_network().tokens())
+    return fault("tower", "expected a residual network with tokens");
+  if (tower->has_patch_projector() && !tower->patch_projector().image_size())
+    return fault("tower", "expected a patch projector with an image_size");
+  if (int64_t features = towerFeatures(*tower) * joined; features != width)
+    fault(widthField, "expected " + std::to_string(features) +
+                          ", the features of '" + name + "', found " +
+                          std::to_string(width));
+}
+
+static Value addSquare(GraphBuilder &builder, int64_t channels, int64_t side) {
+  return builder.argument("pixel_values",
+                          builder.floats({dynamic, channels, side, side}),
+                          {"B", "", "", ""});
+}
+
+Value addTowerPixels(GraphBuilder &builder, const spec::Component &tower) {
+  if (tower.has_residual_network())
+    return addSquare(builder, tower.residual_network().channels(),
+                     tower.residual_network().image_size());
+  if (tower.has_patch_projector())
+    return addSquare(builder, tower.patch_projector().channels(),
+                     tower.patch_projector().image_size());
+  return addPixels(builder, tower.vision_transformer());
+}
+
+Value buildTowerTokens(GraphBuilder &builder, const spec::Component &tower,
+                       Value pixels) {
+  if (tower.has_residual_network())
+    return buildNetworkTokens(builder, tower, pixels);
+  if (tower.has_patch_projector())
+    return buildPatchTokens(builder, tower, pixels);
+  return buildVisionTokens(builder, tower, pixels);
+}
+
+void buildTowerEntry(const spec::ModelSpec &model, const spec::Component &tower,
+                     GraphBuilder &builder) {
+  bool isRead = std::ranges::any_of(model.components(), [&](const auto &other) {
+    return other.has_decoder() && other.decoder().features() == tower.name();
+  });
+  if (!isRead)
+    return;
+  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
+  Value pixels = addTowerPixels(builder, tower);
+  builder.result("image_features", buildTowerTokens(builder, tower, pixels));
+  builder.endEntry();
+}
+
+} // namespace vlmc
