@@ -93,7 +93,8 @@ static BindContext makeContext(const spec::ModelSpec &model,
 }
 
 Result<spec::ModelSpec> importCheckpoint(const std::string &folder,
-                                         std::vector<std::string> &warnings) {
+                                         std::vector<std::string> &warnings,
+                                         const ImportOptions &options) {
   if (std::optional<Failure> fault = checkFolder(folder))
     return *fault;
   const Family *own = chooseOwnFiles(folder);
@@ -107,7 +108,8 @@ Result<spec::ModelSpec> importCheckpoint(const std::string &folder,
   if (!family)
     return family.takeFailure();
   ConfigLog log;
-  spec::ModelSpec model = (*family)->read({folder, file, *config}, log);
+  spec::ModelSpec model =
+      (*family)->read({folder, file, *config, options}, log);
   warnings.insert(warnings.end(), log.warnings.begin(), log.warnings.end());
   if (!log.errors.empty())
     return log.failure();
@@ -115,7 +117,7 @@ Result<spec::ModelSpec> importCheckpoint(const std::string &folder,
   if (!Checkpoint::hasWeights(folder, (*family)->weightsFile))
     return model;
   Result<std::unique_ptr<WeightSource>> weights =
-      openWeights(model, folder, warnings);
+      openWeights(model, folder, warnings, options);
   if (!weights)
     return weights.takeFailure();
   return model;
@@ -123,7 +125,7 @@ Result<spec::ModelSpec> importCheckpoint(const std::string &folder,
 
 Result<std::unique_ptr<WeightSource>>
 openWeights(const spec::ModelSpec &model, const std::string &folder,
-            std::vector<std::string> &warnings) {
+            std::vector<std::string> &warnings, const ImportOptions &options) {
   if (std::optional<Failure> fault = checkSpec(model))
     return *fault;
   const Family *family = findFamily(model.family());
@@ -131,10 +133,26 @@ openWeights(const spec::ModelSpec &model, const std::string &folder,
       folder, warnings, family ? family->weightsFile : nullptr);
   if (!weights)
     return weights.takeFailure();
+  if (family && family->addWeights)
+    if (std::optional<Failure> fault =
+            family->addWeights(folder, options, **weights, warnings))
+      return *fault;
   if (std::optional<Failure> fault =
           checkWeights(model, **weights, makeContext(model, folder), warnings))
     return *fault;
   return std::unique_ptr<WeightSource>(std::move(*weights));
+}
+
+std::string otherFolder(const std::string &folder,
+                        const ImportOptions &options) {
+  std::string file = (fs::path(folder) / "config.json").string();
+  Result<Json> config = readJsonFile(file);
+  if (!config)
+    return "";
+  Result<const Family *> family = chooseFamily(file, *config);
+  return family && (*family)->otherFolder
+             ? (*family)->otherFolder({folder, file, *config, options})
+             : "";
 }
 
 /// Mean and deviation that keep the values of a network in a sensible range.

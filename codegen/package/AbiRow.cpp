@@ -130,7 +130,9 @@ static constexpr AbiField imageFields[] = {
     FIELD(vlm_abi_image, torchvision_table),
     FIELD(vlm_abi_image, grid),
     FIELD(vlm_abi_image, n_grid),
-    FIELD(vlm_abi_image, keeps_key)};
+    FIELD(vlm_abi_image, keeps_key),
+    FIELD(vlm_abi_image, background),
+    FIELD(vlm_abi_image, reserved)};
 STRUCT(image, vlm_abi_image)
 
 static constexpr AbiField rotaryFields[] = {

@@ -263,6 +263,7 @@ static Constant *writeImage(AbiWriter &writer, const ImageTable &image) {
       .set("grid", writer.integers("image_grid", image.grid))
       .set("n_grid", image.grid.size() / 2)
       .set("keeps_key", image.keepsKey)
+      .set("background", image.background)
       .build();
 }
 

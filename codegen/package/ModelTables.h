@@ -97,6 +97,7 @@ struct ImageTable {
   std::vector<float> torchvisionTable; ///< 3 x 256
   std::vector<int32_t> grid;           ///< n x 2
   bool keepsKey = false;
+  int32_t background = 0;
 };
 
 /// `vlm_abi_rotary`.

@@ -9,6 +9,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
+#include <algorithm>
 #include <google/protobuf/text_format.h>
 #include <map>
 
@@ -85,6 +86,13 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
   result.torchvisionTable = inputs.torchvisionTable;
   result.grid = makeGrid(image.grid());
   result.keepsKey = image.keep_transparent_color();
+  if (image.pad_to_square()) {
+    result.background = 1;
+    // As transformers rounds it: down, of the values up to 255.
+    for (double mean : image.mean())
+      result.background = result.background << 8 |
+                          std::clamp(static_cast<int32_t>(mean * 255), 0, 255);
+  }
   return result;
 }
 

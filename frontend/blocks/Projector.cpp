@@ -39,9 +39,15 @@ static void check(const spec::ModelSpec &model,
   const spec::Component *tower = findTower(model, projector.tower());
   if (tower && size > 1)
     checkSquares(*tower, size, fault);
-  checkRange(fault, "layers", projector.layers(), 1, 64);
+  checkRange(fault, "layers", projector.layers(), 0, 64);
   checkRange(fault, "output_size", projector.output_size(), 1, 1 << 20);
-  if (projector.layers() == 1)
+  if (projector.layers() == 0 &&
+      projector.input_size() != projector.output_size())
+    fault("output_size",
+          "expected input_size " + std::to_string(projector.input_size()) +
+              ", as there is no layer, found " +
+              std::to_string(projector.output_size()));
+  if (projector.layers() <= 1)
     return;
   checkRange(fault, "hidden_size", projector.hidden_size(), 1, 1 << 20);
   if (projector.activation() == spec::ACTIVATION_UNSPECIFIED ||

@@ -14,8 +14,10 @@
 #define VLMC_FRONTEND_FAMILIES_FAMILY_H
 
 #include "frontend/checkpoint/Config.h"
+#include "frontend/families/ImportOptions.h"
 #include "frontend/spec/model_spec.pb.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +29,10 @@ struct CheckpointConfig {
   std::string folder;
   std::string file;
   const Json &json;
+  ImportOptions options = {};
 };
+
+class Checkpoint;
 
 /// A model family.
 struct Family {
@@ -46,6 +51,13 @@ struct Family {
   /// names of their own.
   const char *configFile = nullptr;
   const char *weightsFile = nullptr;
+  /// Of a family whose checkpoints may leave parts to another folder: adds the
+  /// tensors of that one to `weights`. May be null.
+  std::optional<Failure> (*addWeights)(
+      const std::string &folder, const ImportOptions &options,
+      Checkpoint &weights, std::vector<std::string> &warnings) = nullptr;
+  /// That other folder of a checkpoint; "": there is none. May be null.
+  std::string (*otherFolder)(const CheckpointConfig &config) = nullptr;
 };
 
 /// The family of that name, or null.

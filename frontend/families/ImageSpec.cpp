@@ -38,6 +38,7 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
   result.set_crop_half_to_even(image.cropsHalfToEven);
   result.set_patch_size(image.patchSize);
   result.set_stretch_tiles(image.stretchesTiles);
+  result.set_pad_to_square(image.padsToSquare);
   for (auto [height, width] : image.grid) {
     spec::Resolution *resolution = result.add_grid();
     resolution->set_height(height);
@@ -101,6 +102,10 @@ static std::optional<Failure> checkSides(const spec::ImageProcessing &image) {
   if (image.patch_size() && (image.do_center_crop() || image.grid_size() > 0))
     return wrong("patch_size", "0 beside a crop or a grid",
                  std::to_string(image.patch_size()));
+  if (image.pad_to_square() &&
+      (image.patch_size() || image.grid_size() > 0 || image.mean_size() != 3))
+    return wrong("pad_to_square", "false beside patches or a grid, and a mean",
+                 "true");
   if (image.round_size() && image.only_shrink())
     return wrong("only_shrink", "false beside round_size", "true");
   if ((image.round_size() || image.only_shrink()) && !image.has_max_height())
@@ -169,6 +174,7 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
   result.cropsHalfToEven = image.crop_half_to_even();
   result.patchSize = image.patch_size();
   result.stretchesTiles = image.stretch_tiles();
+  result.padsToSquare = image.pad_to_square();
   result.doResize = image.do_resize();
   result.shortestEdge.reset();
   if (image.has_shortest_edge())

@@ -76,7 +76,9 @@ static int64_t readTower(ConfigSection &top, const Json *given,
   const bool isSiglip = hasSiglipTower(given);
   Json values = isSiglip ? siglipVisionDefaults() : clipVisionDefaults();
   values.update(given ? *given : absentTower());
-  ConfigSection section(values, config.file, "vision_config", log);
+  ConfigSection section(
+      values, variant.towerFile.empty() ? config.file : variant.towerFile,
+      variant.towerPath, log);
   std::string type = section.string("model_type", "clip_vision_model");
   if (!isSiglip && type != "clip_vision_model")
     section.error("model_type", "expected \"clip_vision_model\" or "
@@ -115,16 +117,10 @@ static int64_t readTower(ConfigSection &top, const Json *given,
 // Names
 //===----------------------------------------------------------------------===//
 
-static const std::vector<std::string> &towerPrefixes() {
-  static const std::vector<std::string> prefixes = {
-      "vision_tower.vision_model.", "model.vision_tower.vision_model.",
-      "vision_tower.", "model.vision_tower."};
-  return prefixes;
-}
-
 /// `blocks` of `all` run; the weights of the others are in the file too.
-static void addTowerNames(spec::ModelSpec &model, int64_t blocks, int64_t all) {
-  const auto &prefixes = towerPrefixes();
+static void addTowerNames(spec::ModelSpec &model,
+                          const std::vector<std::string> &prefixes,
+                          int64_t blocks, int64_t all) {
   const char *parts[][2] = {{"class_token", "embeddings.class_embedding"},
                             {"patch_embed", "embeddings.patch_embedding"},
                             {"positions", "embeddings.position_embedding"},
@@ -140,15 +136,10 @@ static void addTowerNames(spec::ModelSpec &model, int64_t blocks, int64_t all) {
   }
 }
 
-static const std::vector<std::string> &projectorPrefixes() {
-  static const std::vector<std::string> prefixes = {
-      "multi_modal_projector.", "model.multi_modal_projector."};
-  return prefixes;
-}
-
-static void addProjectorNames(spec::ModelSpec &model) {
-  addRule(model, "projector.layers.0", projectorPrefixes(), "linear_1");
-  addRule(model, "projector.layers.1", projectorPrefixes(), "linear_2");
+static void addProjectorNames(spec::ModelSpec &model, const LlavaNames &names) {
+  for (size_t i = 0; i < names.layers.size(); ++i)
+    addRule(model, "projector.layers." + std::to_string(i), names.projector,
+            names.layers[i]);
 }
 
 //===----------------------------------------------------------------------===//
@@ -166,7 +157,8 @@ static bool isLinear(const std::string &folder) {
   if (!weights)
     return false; // which is told when they are bound
   auto has = [&](const char *layer) {
-    return std::ranges::any_of(projectorPrefixes(), [&](const auto &prefix) {
+    const LlavaNames names;
+    return std::ranges::any_of(names.projector, [&](const auto &prefix) {
       return (*weights)->find(prefix + layer + ".weight");
     });
   };
@@ -174,10 +166,10 @@ static bool isLinear(const std::string &folder) {
 }
 
 static void readProjector(ConfigSection &top, const spec::ModelSpec &model,
-                          const Json &config, bool isMatrix,
+                          const Json &config, int64_t layers,
                           spec::Projector &projector) {
   projector.set_tower("vision");
-  projector.set_layers(isMatrix ? 1 : 2);
+  projector.set_layers(layers);
   int64_t width = model.components(1).decoder().hidden_size();
   const spec::VisionTransformer &tower =
       model.components(0).vision_transformer();
@@ -216,16 +208,19 @@ static bool hasSiglipProcessor(const std::string &folder) {
   return false;
 }
 
-static void readImage(const CheckpointConfig &config, ImageProcessorClass known,
+static void readImage(const std::string &folder, ImageProcessorClass known,
                       bool isSiglip, int64_t side, ConfigLog &log,
                       spec::ModelSpec &model) {
-  if (isSiglip && !known.cutsTiles && hasSiglipProcessor(config.folder)) {
-    readTowerImage(config.folder, siglipProcessor(side), side, log, model);
+  if (isSiglip && !known.cutsTiles && hasSiglipProcessor(folder)) {
+    bool pads = known.defaults.padsToSquare;
+    known = siglipProcessor(side);
+    known.defaults.padsToSquare = pads;
+    readTowerImage(folder, known, side, log, model);
     return;
   }
   known.defaults.shortestEdge = side;
   known.defaults.cropHeight = known.defaults.cropWidth = side;
-  readTowerImage(config.folder, known, side, log, model);
+  readTowerImage(folder, known, side, log, model);
 }
 
 spec::ModelSpec readLlavaModel(const CheckpointConfig &config,
@@ -246,14 +241,15 @@ spec::ModelSpec readLlavaModel(const CheckpointConfig &config,
   auto tie = config.json.find("tie_word_embeddings");
   bool tied = tie != config.json.end() && *tie == true;
   DecoderFacts facts =
-      readDecoder(words ? *words : Json::object(), config.file, "text_config",
-                  tied, log, *text->mutable_decoder());
+      readDecoder(words ? *words : Json::object(), config.file,
+                  variant.wordsPath, tied, log, *text->mutable_decoder());
   text->mutable_decoder()->set_features("projector");
 
   spec::Component *projector = model.add_components();
   projector->set_name("projector");
+  const bool isMatrix = variant.hasLinear && isLinear(config.folder);
   readProjector(top, model, config.json,
-                variant.hasLinear && isLinear(config.folder),
+                variant.projectorLayers.value_or(isMatrix ? 1 : 2),
                 *projector->mutable_projector());
   readGeneration(top, facts, config.folder, log, *model.mutable_generation());
   if (variant.readRest)
@@ -262,19 +258,17 @@ spec::ModelSpec readLlavaModel(const CheckpointConfig &config,
   top.ignore("ignore_index");
   top.ignore("vocab_size");
   top.finish();
-  addTowerNames(model, vision->vision_transformer().blocks().layers(), all);
-  addProjectorNames(model);
-  addDecoderRules(
-      model,
-      {"language_model.model.", "model.language_model.", "language_model."},
-      {"language_model.lm_head", "lm_head"});
-  if (text->decoder().tied_head()) {
-    model.add_ignored_tensors("language_model.lm_head");
-    model.add_ignored_tensors("lm_head");
-  }
+  addTowerNames(model, variant.names.tower,
+                vision->vision_transformer().blocks().layers(), all);
+  addProjectorNames(model, variant.names);
+  addDecoderRules(model, variant.names.bodies, variant.names.heads);
+  if (text->decoder().tied_head())
+    for (const std::string &head : variant.names.heads)
+      model.add_ignored_tensors(head);
   model.mutable_text()->set_max_tokens(text->decoder().max_tokens());
   if (log.errors.empty())
-    readImage(config, variant.processor, hasSiglipTower(tower),
+    readImage(variant.imageFolder.empty() ? config.folder : variant.imageFolder,
+              variant.processor, hasSiglipTower(tower),
               vision->vision_transformer().image_size(), log, model);
   return model;
 }
@@ -289,14 +283,19 @@ std::string llavaConfigKey(std::string_view component, std::string_view field) {
 
 static spec::ModelSpec readLlava(const CheckpointConfig &config,
                                  ConfigLog &log) {
+  if (isOriginalLlava(config.json))
+    return readOriginalLlava(config, log);
   LlavaVariant variant;
   variant.family = "llava";
   variant.hasLinear = true;
   variant.processor.names = {"CLIPImageProcessor", "LlavaImageProcessor"};
+  variant.processor.padsAs = "LlavaImageProcessor";
   return readLlavaModel(config, variant, log);
 }
 
 extern const Family familyLlava;
-const Family familyLlava = {"llava", readLlava, llavaConfigKey};
+const Family familyLlava = {"llava", readLlava,        llavaConfigKey,
+                            nullptr, nullptr,          nullptr,
+                            nullptr, findOriginalTower};
 
 } // namespace vlmc

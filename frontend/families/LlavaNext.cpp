@@ -43,7 +43,7 @@ static Grid readGrid(ConfigSection &top, int64_t tile) {
   return grid;
 }
 
-static void readTiles(ConfigSection &top, spec::ModelSpec &model) {
+void readLlavaTiles(ConfigSection &top, spec::ModelSpec &model) {
   // In the published files; no class has it.
   top.ignore("use_image_newline_parameter");
   const spec::VisionTransformer &vision =
@@ -78,7 +78,7 @@ static spec::ModelSpec readLlavaNext(const CheckpointConfig &config,
   variant.processor.names = {"LlavaNextImageProcessor"};
   variant.processor.cutsTiles = true;
   variant.processor.defaults.grid = defaultGrid();
-  variant.readRest = readTiles;
+  variant.readRest = readLlavaTiles;
   return readLlavaModel(config, variant, log);
 }
 

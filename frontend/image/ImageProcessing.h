@@ -76,6 +76,10 @@ struct ImageProcessing {
   /// Whether pixels of a file's transparent colour become white.
   bool doConvertRgb = true;
 
+  /// Before all else a picture becomes the middle of a square of its longer
+  /// side; the rest has the mean's colour.
+  bool padsToSquare = false;
+
   /// If not 0, pictures are cut into patches of this side, with pixels of the
   /// value 1 at the right and the bottom where a patch is not whole.
   int64_t patchSize = 0;
@@ -103,6 +107,9 @@ struct ImageProcessorClass {
   bool defaultToSquare = false;
   /// Whether it cuts pictures into tiles.
   bool cutsTiles = false;
+  /// The class of `names` that pads pictures to squares where `do_pad` says so;
+  /// "": none does.
+  std::string padsAs = {};
   /// A key that counts in the place of `size` where it is given.
   std::string sizeAlias = {};
 };

@@ -86,6 +86,8 @@ public:
   void reportOthers();
 
   std::string error;
+  /// The class that the file names, without suffixes; "": it names none.
+  std::string type;
 
 private:
   bool readMembers(const std::string &key, const Json &object, SizeForm &out);
@@ -318,6 +320,7 @@ void Reader::readType(const std::vector<std::string> &names,
     backend = ImageBackend::Pil;
   if (dropSuffix(name, "FeatureExtractor"))
     name += "ImageProcessor";
+  type = name;
   if (std::find(names.begin(), names.end(), name) != names.end())
     return;
   std::string expected;
@@ -386,6 +389,8 @@ static ImageProcessing readObject(Reader &reader,
   reader.readTriple("image_mean", /*isDivisor=*/false, image.mean);
   reader.readTriple("image_std", /*isDivisor=*/true, image.std);
   reader.readFlag("do_convert_rgb", image.doConvertRgb);
+  if (!known.padsAs.empty() && reader.type == known.padsAs)
+    reader.readFlag("do_pad", image.padsToSquare);
   if (image.stretchesTiles)
     reader.readPatches(image);
   if (known.cutsTiles) {

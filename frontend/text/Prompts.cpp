@@ -212,6 +212,10 @@ bool PromptReader::readQueries(const Fields *processor,
 void PromptReader::readPictures(const Fields *processor,
                                 const SpecialTokens &special,
                                 PromptDescription &out) {
+  if (namesPictureTower(files.model)) {
+    out.pictureToken = placeholderText;
+    return; // the model tells how many tokens a picture has
+  }
   bool hasPictures = files.model && (files.model->find("image_token_index") ||
                                      files.model->find("image_token_id"));
   if (!hasPictures && !(processor && processor->find("patch_size")))
@@ -268,6 +272,11 @@ void PromptReader::readPictures(const Fields *processor,
   out.picturePatch =
       static_cast<uint32_t>(integer(&vision, "patch_size", 1).value_or(0));
   out.pictureExtra = strategy == "full";
+}
+
+bool vlmc::text::namesPictureTower(const Fields *model) {
+  return model && model->find("mm_vision_tower") &&
+         !model->find("text_config") && !model->find("vision_config");
 }
 
 PromptDescription PromptReader::read(const SpecialTokens &special) {

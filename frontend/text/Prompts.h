@@ -24,6 +24,13 @@ struct PromptFiles {
   const Fields *model = nullptr;  ///< config.json
 };
 
+/// Whether a config.json is of a language model that only names the tower that
+/// sees for it. The tokenizers of such checkpoints lack a placeholder for
+/// pictures: it is `placeholderText`, and its id the first behind the model's
+/// vocabulary.
+bool namesPictureTower(const Fields *model);
+inline constexpr const char *placeholderText = "<image>";
+
 PromptDescription readPrompts(const PromptFiles &files,
                               const SpecialTokens &special,
                               std::vector<std::string> &warnings,

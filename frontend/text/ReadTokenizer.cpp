@@ -69,6 +69,7 @@ private:
   void readWordPieces();
   bool tellsOfEnds(Pipeline pipeline) const;
   void addEnds(const SpecialTokens &special);
+  void addPlaceholder();
   void readStages(Pipeline pipeline);
   void takeCharsmap();
   void warnOfOtherStages();
@@ -137,8 +138,10 @@ Pipeline Reader::choosePipeline() {
   std::string type =
       model.fields ? model.fields->optionalString("model_type").value_or("")
                    : "";
+  // There the tokenizer is that of the language model, which config.json is of.
+  const bool isWordsOnly = namesPictureTower(model.get());
 #define TOKENIZER_AS_IN_FILE(MODEL_TYPE)                                       \
-  if (tokenizer.json && type == (MODEL_TYPE))                                  \
+  if (tokenizer.json && type == (MODEL_TYPE) && !isWordsOnly)                  \
     return Pipeline::AsInFile;
 #include "frontend/families/TokenizerClasses.def"
 #define TOKENIZER_OF_MODEL(MODEL_TYPE, NAME)                                   \
@@ -500,6 +503,7 @@ Result<TokenizerTables> Reader::read() {
   startStages(pipeline, special);
   addTokens(out, special.inOrder(out.added));
   finishStages(pipeline, special);
+  addPlaceholder();
   if (isModelFile || tellsOfEnds(pipeline))
     addEnds(special);
   readSides();

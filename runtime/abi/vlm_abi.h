@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { VLM_ABI_VERSION = 7, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
+enum { VLM_ABI_VERSION = 8, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
 
 /* Alignment in bytes of arena slots, per-thread scratch and packed weights. */
 enum { VLM_ABI_ALIGNMENT = 64 };
@@ -205,6 +205,8 @@ typedef struct vlm_abi_image {
   const int32_t *grid;                /* pictures are cut: [n_grid][2], heights and widths of the resolutions that tiles make up */
   uint32_t n_grid;                    /* 0: they are not */
   uint32_t keeps_key;                 /* 1: pixels of a file's transparent colour stay as they are; 0: they become white */
+  int32_t background;                 /* first of all pictures become the middle of a square of this colour, 0x01RRGGBB; 0: they do not */
+  uint32_t reserved;
 } vlm_abi_image;
 
 enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };
@@ -305,7 +307,7 @@ static_assert(sizeof(vlm_abi_symbol) == 32, "codegen/package writes this layout"
 static_assert(sizeof(vlm_abi_trim) == 24, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_entry) == 96, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_image) == 96, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_image) == 104, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_rotary) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_rules) == 120, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_generation) == 136, "codegen/package writes this layout");

@@ -159,6 +159,34 @@ static std::unique_ptr<vlm_image_t> whiten(const vlm_image_t &image) {
   return copy;
 }
 
+/// The size of a picture when it has become a square.
+static Size squareSize(const vlm_abi_image &processing, const Size &size) {
+  int64_t side = std::max(size.height, size.width);
+  return processing.background ? Size{side, side} : size;
+}
+
+/// The picture in the middle of a square; of an odd border the shorter half is
+/// in front. Null where there is no memory.
+static std::unique_ptr<vlm_image_t> padToSquare(const vlm_image_t &image,
+                                                int32_t background) {
+  int64_t side = std::max(image.height, image.width);
+  std::unique_ptr<vlm_image_t> square;
+  vlm_status_t *status = makeImage(
+      "picture", side, side, std::numeric_limits<int64_t>::max(), square);
+  vlm_status_destroy(status);
+  if (!square)
+    return nullptr;
+  uint8_t *to = square->rgb.get();
+  for (int64_t i = 0; i < side * side; ++i, to += 3)
+    for (int channel = 0; channel < 3; ++channel)
+      to[channel] = uint8_t(background >> (8 * (2 - channel)));
+  int64_t top = (side - image.height) / 2, left = (side - image.width) / 2;
+  for (int64_t y = 0; y < image.height; ++y)
+    std::copy_n(image.row(y), 3 * image.width,
+                square->row(top + y) + 3 * left);
+  return square;
+}
+
 /// The whole picture as a tile, then the tiles of the best resolution.
 static vlm_status_t *processTiles(const vlm_abi_image &processing,
                                   vlm_image_backend_t backend, vlm_pool_t *pool,
@@ -209,9 +237,11 @@ vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
                                        int64_t height, int64_t width,
                                        int64_t *outHeight, int64_t *outWidth) {
   return guarded("preprocessing a picture", [&]() -> vlm_status_t * {
-    Size size{height, width};
+    Size size = squareSize(*processing, {height, width});
     Size resized =
         height > 0 && width > 0 ? resizedSize(*processing, size) : Size{1, 1};
+    if (height < 1 || width < 1)
+      size = {height, width};
     if (processing->n_grid) // the size of a tile, whatever the picture's
       resized = resizedSize(*processing, {1, 1});
     Size result = resultSize(*processing, resized);
@@ -233,6 +263,19 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
       if (!opaque)
         return outOfMemory("picture");
       image = opaque.get();
+    }
+    std::unique_ptr<vlm_image_t> square;
+    if (processing->background && image->height != image->width) {
+      Size size = squareSize(*processing, {image->height, image->width});
+      Size resized = resizedSize(*processing, size);
+      // Before memory is taken for a square that is too large.
+      if (vlm_status_t *status =
+              checkSizes(size, resized, resultSize(*processing, resized)))
+        return status;
+      square = padToSquare(*image, processing->background);
+      if (!square)
+        return outOfMemory("picture");
+      image = square.get();
     }
     if (processing->do_crop == VLM_ABI_CROP_PATCHES)
       return processPatches(*processing, backend, pool, *image, pixels);

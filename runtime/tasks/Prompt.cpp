@@ -153,6 +153,9 @@ vlm_status_t *PromptReader::read(std::string_view text,
                    ? int64_t(picture.rows.size())
                    : vlm_tokenizer_picture_tokens(
                          tokenizer.get(), picture.height, picture.width);
+    // Where the checkpoint's processor does not say it, the model does.
+    if (sizes[i] == 0)
+      sizes[i] = int64_t(picture.rows.size());
   }
   if (vlm_status_t *status = readWords(text, out))
     return status;

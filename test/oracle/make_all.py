@@ -45,10 +45,12 @@ def main():
             import llava_files
             import llava_models
             import llava_next
+            import llava_original
 
             llava_models.make_all(Path(args.out) / "llava")
             llava_files.make_all(Path(args.out) / "llava")
             llava_next.make_all(Path(args.out) / "llava")
+            llava_original.make_all(Path(args.out) / "llava")
             continue
         if part == "blip2":
             import blip2_files

@@ -49,6 +49,9 @@ struct CompileRequest {
   std::string model;
   /// The folder of the weights and the tokenizer, where `model` is not it.
   std::string checkpoint;
+  /// The folder of the vision tower, of checkpoints that only name it; "": it
+  /// is looked for by that name.
+  std::string visionTower;
   /// Random weights instead of a checkpoint's.
   std::optional<uint64_t> randomSeed;
   /// Instruction-set levels, in any order; none: all base levels of this

@@ -61,10 +61,11 @@ static bool isSpec(StringRef path) { return path.ends_with(".textproto"); }
 /// The spec of a folder or a .textproto file.
 static Error openSpec(const CompileRequest &request, CompileInput &input) {
   std::vector<std::string> warnings;
-  auto spec = toExpected(isSpec(request.model)
-                             ? readSpec(request.model)
-                             : importCheckpoint(request.model, warnings),
-                         request, warnings);
+  auto spec = toExpected(
+      isSpec(request.model)
+          ? readSpec(request.model)
+          : importCheckpoint(request.model, warnings, {request.visionTower}),
+      request, warnings);
   if (!spec)
     return spec.takeError();
   input.spec = std::move(*spec);
@@ -89,8 +90,9 @@ static Error openWeightsOf(const CompileRequest &request, CompileInput &input) {
   if (input.folder.empty())
     return Error::success();
   std::vector<std::string> warnings;
-  auto weights = toExpected(openWeights(input.spec, input.folder, warnings),
-                            request, warnings);
+  auto weights = toExpected(
+      openWeights(input.spec, input.folder, warnings, {request.visionTower}),
+      request, warnings);
   if (!weights)
     return weights.takeError();
   input.weights = std::move(*weights);

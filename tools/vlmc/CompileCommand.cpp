@@ -3,6 +3,7 @@
 #include "frontend/Frontend.h"
 #include "tools/driver/Compile.h"
 #include "tools/vlmc/Command.h"
+#include "tools/vlmc/OpenModel.h"
 #include "tools/vlmc/Progress.h"
 
 #include <CLI/CLI.hpp>
@@ -53,6 +54,7 @@ void CompileCommand::declare(CLI::App &app) {
       app.add_option("--checkpoint", request.checkpoint,
                      "the folder of the weights, where MODEL is not it")
           ->type_name("DIR");
+  addVisionTower(app, request.visionTower);
   seedOption = app.add_option("--random-weights", seed,
                               "random weights instead of a checkpoint's")
                    ->check(CLI::Range(int64_t(0), INT64_MAX))
@@ -96,7 +98,7 @@ void CompileCommand::declare(CLI::App &app) {
 std::optional<Fault> CompileCommand::compileWithoutWeights() {
   std::vector<std::string> warnings;
   vlmc::Result<vlmc::spec::ModelSpec> spec =
-      vlmc::importCheckpoint(request.model, warnings);
+      vlmc::importCheckpoint(request.model, warnings, {request.visionTower});
   for (const std::string &warning : warnings)
     warn(warning);
   if (!spec)

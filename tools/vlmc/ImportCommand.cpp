@@ -1,6 +1,7 @@
 //===- ImportCommand.cpp - Prints the ModelSpec of a checkpoint -----------===//
 #include "frontend/Frontend.h"
 #include "tools/vlmc/Command.h"
+#include "tools/vlmc/OpenModel.h"
 
 #include <CLI/CLI.hpp>
 
@@ -18,18 +19,19 @@ public:
   void declare(CLI::App &app) override {
     app.add_option("DIR", folder, "a checkpoint folder with config.json")
         ->required();
+    addVisionTower(app, tower);
   }
   ExitCode run() override;
 
 private:
-  std::string folder;
+  std::string folder, tower;
 };
 } // namespace
 
 ExitCode ImportCommand::run() {
   std::vector<std::string> warnings;
   vlmc::Result<vlmc::spec::ModelSpec> model =
-      vlmc::importCheckpoint(folder, warnings);
+      vlmc::importCheckpoint(folder, warnings, {tower});
   for (const std::string &warning : warnings)
     warn(warning);
   if (!model)

@@ -80,39 +80,57 @@ static bool isSmallKind(const fs::path &path) {
          suffix == ".jinja";
 }
 
+/// What is in a folder and in those inside it. Returns whether it could be
+/// listed.
+static std::error_code addFolder(KeyMaker &key, const fs::path &folder) {
+  std::error_code error, ignored;
+  std::vector<fs::path> files;
+  auto list = [&](const fs::path &from, std::error_code &problem) {
+    for (fs::directory_iterator it(from, problem), end; !problem && it != end;
+         it.increment(problem))
+      files.push_back(it->path());
+  };
+  list(folder, error);
+  for (const fs::path &inner : std::vector<fs::path>(files))
+    if (fs::is_directory(inner, ignored))
+      list(inner, ignored);
+  std::ranges::sort(files);
+  for (const fs::path &file : files) {
+    bool isTensors = file.extension() == ".safetensors";
+    if (isSmallKind(file)) {
+      key.add(file.lexically_relative(folder).string());
+      Result<MappedFile> contents = MappedFile::open(file.string());
+      key.add(contents ? contents->text() : "unreadable");
+    } else if (isTensors || file.extension() == ".bin") {
+      key.add(file.lexically_relative(folder).string());
+      key.addIdentity(file);
+      if (isTensors)
+        key.addHeader(file);
+    }
+  }
+  return error;
+}
+
 static Outcome<std::string> makeKey(const fs::path &folder,
                                     const Variant &variant) {
   KeyMaker key;
   key.add(getVersion());
   // Another build of vlmc may compile to other code.
-  std::error_code error;
-  fs::path self = fs::read_symlink("/proc/self/exe", error);
+  std::error_code ignored;
+  fs::path self = fs::read_symlink("/proc/self/exe", ignored);
   key.addIdentity(self);
   key.addIdentity(self.parent_path() / "vlmc-halide");
   key.add(uint64_t(variant.reference));
   for (const std::string &tap : variant.taps)
     key.add(tap);
   key.add(folder.filename().string());
-
-  std::vector<fs::path> files;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error))
-    files.push_back(it->path());
-  if (error)
+  if (std::error_code error = addFolder(key, folder))
     return Fault(folder.string() + ": cannot be listed: " + error.message() +
                  "; check its permissions");
-  std::ranges::sort(files);
-  for (const fs::path &file : files) {
-    if (isSmallKind(file)) {
-      key.add(file.filename().string());
-      Result<MappedFile> contents = MappedFile::open(file.string());
-      key.add(contents ? contents->text() : "unreadable");
-    } else if (file.extension() == ".safetensors") {
-      key.add(file.filename().string());
-      key.addIdentity(file);
-      key.addHeader(file);
-    }
-  }
+  // Whether it can be listed is told when it is compiled.
+  if (std::string other = otherFolder(folder.string(), variant.import);
+      !other.empty())
+    addFolder(key, other);
   return key.take();
 }
 
@@ -139,7 +157,8 @@ knownTaps(const std::string &checkpoint, const Variant &variant) {
   std::vector<std::string> ignored, taps;
   if (variant.taps.empty())
     return taps;
-  Result<spec::ModelSpec> model = importCheckpoint(checkpoint, ignored);
+  Result<spec::ModelSpec> model =
+      importCheckpoint(checkpoint, ignored, variant.import);
   if (!model)
     return Fault(model.takeFailure());
   for (const std::string &tap : listTaps(*model))
@@ -159,6 +178,7 @@ static std::optional<Fault> compileInto(const std::string &package,
   request.model = checkpoint;
   request.output = package;
   request.reference = variant.reference;
+  request.visionTower = variant.import.visionTower;
   request.taps = *taps;
   request.warn = [](llvm::StringRef message) { warn(message.str()); };
   request.progress = [&](llvm::StringRef what, uint64_t done, uint64_t total) {
@@ -172,6 +192,8 @@ static std::vector<std::string> describe(const Variant &variant) {
   std::vector<std::string> options;
   if (variant.reference)
     options.emplace_back("--reference");
+  if (!variant.import.visionTower.empty())
+    options.push_back("--vision-tower=" + variant.import.visionTower);
   std::string taps;
   for (const std::string &tap : variant.taps)
     taps += (taps.empty() ? "--taps=" : ",") + tap;

@@ -6,9 +6,10 @@
 //   Outcome<CachedModel> model =
 //       findOrCompile("/models/foo", {.taps = {"vision_features"}}, cache);
 //
-// The key of an entry is made of the contents of the folder's small files, the
-// headers, sizes, times and inodes of its weight files, the program itself and
-// the options: weights are never read for it. Programs that want the same
+// The key of an entry is made of the contents of the folder's small files, also
+// those in folders inside it, the headers, sizes, times and inodes of its
+// weight files, the same of another folder that it needs, the program itself
+// and the options: weights are never read for it. Programs that want the same
 // model at once wait for the one that compiles it. Beyond a size the least
 // recently used models are removed; see CacheEntries.h.
 //
@@ -16,6 +17,7 @@
 #ifndef VLMC_TOOLS_VLMC_MODELCACHE_H
 #define VLMC_TOOLS_VLMC_MODELCACHE_H
 
+#include "frontend/families/ImportOptions.h"
 #include "tools/vlmc/CacheEntries.h"
 
 #include <string>
@@ -28,6 +30,7 @@ struct Variant {
   bool reference = false;
   /// Values to be outputs where the model has them.
   std::vector<std::string> taps;
+  ImportOptions import = {};
 };
 
 /// The cache's folder: the one given, else $VLMC_CACHE_DIR, else vlmc/models

@@ -43,6 +43,14 @@ CLI::Option *addCacheSize(CLI::App &app, uint64_t &bytes) {
       ->envname("VLMC_CACHE_SIZE");
 }
 
+void addVisionTower(CLI::App &app, std::string &folder) {
+  app.add_option("--vision-tower", folder,
+                 "the folder of the vision tower, of checkpoints that only "
+                 "name it (default: that of its name, below or beside the "
+                 "checkpoint)")
+      ->type_name("DIR");
+}
+
 void addModelOptions(CLI::App &app, ModelOptions &options) {
   app.add_option("--threads", options.threads,
                  "threads to work with; 0: as many as there are")
@@ -58,6 +66,7 @@ void addModelOptions(CLI::App &app, ModelOptions &options) {
   app.add_flag("--reference", options.reference,
                "compile a checkpoint to plain kernels, one for each op: slow, "
                "a second opinion");
+  addVisionTower(app, options.visionTower);
 }
 
 void addImageBackend(CLI::App &app, ModelOptions &options) {
@@ -147,7 +156,7 @@ Outcome<OpenModel> openModel(const ModelOptions &options,
   if (!cache)
     return cache.takeFault();
   CacheOptions cacheOptions{*cache, options.cacheBytes};
-  Variant variant{options.reference, taps};
+  Variant variant{options.reference, taps, {options.visionTower}};
   for (bool isDamaged : {false, true}) {
     Outcome<CachedModel> cached =
         findOrCompile(options.path, variant, cacheOptions, isDamaged);

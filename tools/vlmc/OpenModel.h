@@ -29,12 +29,16 @@ struct ModelOptions {
   int threads = 0;
   std::string isa; ///< the level to run; "": the best
   bool reference = false;
+  std::string visionTower; ///< as in CompileRequest
   vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
 };
 
-/// Adds --threads, --cache-dir, --cache-size, --isa and --reference.
+/// Adds --threads, --cache-dir, --cache-size, --isa, --reference and
+/// --vision-tower.
 void addModelOptions(CLI::App &app, ModelOptions &options);
 
+/// Adds --vision-tower.
+void addVisionTower(CLI::App &app, std::string &folder);
 /// Adds --cache-dir.
 CLI::Option *addCacheFolder(CLI::App &app, std::string &folder);
 /// Adds an option that takes a number of bytes, 500M or 20G.

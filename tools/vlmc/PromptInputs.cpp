@@ -211,9 +211,14 @@ addPictures(const vlm_model_t *model, const vlm_tokenizer_t *tokenizer,
     Outcome<HostTensor> pixels = preprocessPictures(model, images);
     if (!pixels)
       return pixels.takeFault();
-    counts.assign(images.size(),
-                  {vlm_tokenizer_picture_tokens(tokenizer, pixels->shape[2],
-                                                pixels->shape[3])});
+    int64_t count = vlm_tokenizer_picture_tokens(tokenizer, pixels->shape[2],
+                                                 pixels->shape[3]);
+    // Where the checkpoint's processor does not say it, the model does.
+    if (Outcome<int64_t> rows =
+            countRows(model, pixels->shape[2], pixels->shape[3]);
+        rows && count == 0)
+      count = *rows;
+    counts.assign(images.size(), {count});
     out["pixel_values"] = std::move(*pixels);
     return std::nullopt;
   }

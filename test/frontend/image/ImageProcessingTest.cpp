@@ -229,6 +229,20 @@ TEST_F(ImageProcessingTest, ReadsTheGridOfClassesThatCutPictures) {
               "such processors are not supported");
 }
 
+TEST_F(ImageProcessingTest, OneClassPadsToSquares) {
+  known.names = {"FooImageProcessor", "BarImageProcessor"};
+  known.padsAs = "BarImageProcessor";
+  EXPECT_TRUE(readGood(R"({"image_processor_type": "BarImageProcessorFast",
+                           "do_pad": true})")
+                  .padsToSquare);
+  EXPECT_FALSE(readGood(R"({"image_processor_type": "BarImageProcessor"})")
+                   .padsToSquare);
+  expectError(
+      R"({"image_processor_type": "FooImageProcessor", "do_pad": true})",
+      "do_pad: expected false, found true; this step is not "
+      "supported, set it to false if the model works without it");
+}
+
 TEST_F(ImageProcessingTest, PassesOnWhatIsWrongWithTheFile) {
   write("preprocessor_config.json", "{\"size\": }");
   Result<ImageProcessing> image = read();

@@ -742,3 +742,26 @@ TEST(ReadTokenizer, PromptsOfTheProcessor) {
             "warning: DIR/processor_config.json: chat_template: has no "
             "template of the name 'default'; conversations have none\n");
 }
+
+TEST(ReadTokenizer, APlaceholderBehindTheVocabulary) {
+  Folder folder;
+  folder.write("tokenizer.json", tokenizerJson(kModel, ""));
+  folder.write("config.json",
+               R"({"mm_vision_tower": "some/tower", "vocab_size": 40})");
+  EXPECT_EQ(promptsOf(folder), "- <image> 0");
+  Opened opened(folder.path());
+  ASSERT_EQ(opened.status, nullptr);
+  vlm_ids_t ids{};
+  ASSERT_EQ(vlm_tokenizer_encode(opened.tokenizer, "a<image>", 8, 0, 0, &ids),
+            nullptr);
+  ASSERT_EQ(ids.count, 2u);
+  EXPECT_EQ(ids.ids[1], 40);
+  vlm_ids_destroy(&ids);
+  folder.write("tokenizer.json", tokenizerJson(kModel, R"(
+      "added_tokens": [{"id": 3, "content": "<x>", "special": true}])"));
+  folder.write("config.json",
+               R"({"mm_vision_tower": "some/tower", "vocab_size": 3})");
+  EXPECT_EQ(readMessage(folder),
+            "DIR/config.json: vocab_size: expected at least 4, as the "
+            "tokenizer has the token '<x>' of that id, found 3");
+}

@@ -170,6 +170,47 @@ static ImagePtr makeNoise(int64_t height, int64_t width) {
   return ImagePtr(image);
 }
 
+TEST(Preprocess, PadsToSquaresFirst) {
+  const uint8_t color[3] = {122, 116, 104};
+  const int64_t sizes[][2] = {{5, 8}, {90, 31}, {1, 50}, {7, 7}};
+  for (const auto &[height, width] : sizes) {
+    ImagePtr image = makeNoise(height, width);
+    const int64_t side = std::max(height, width);
+    std::vector<uint8_t> square(3 * side * side);
+    for (size_t i = 0; i < square.size(); ++i)
+      square[i] = color[i % 3];
+    for (int64_t y = 0; y < height; ++y)
+      std::copy_n(vlm_image_rgb(image.get()) + 3 * width * y, 3 * width,
+                  square.data() + 3 * (side * ((side - height) / 2 + y) +
+                                       (side - width) / 2));
+    vlm_image_t *made = nullptr;
+    ASSERT_EQ(
+        take(vlm_image_create(square.data(), side, side, 3 * side, &made)), "");
+    ImagePtr padded(made);
+    Processing processing{ImageProcessing()};
+    int64_t h = 0, w = 0;
+    std::vector<float> expected =
+        process(processing, padded.get(), nullptr, h, w);
+    processing.abi.background =
+        1 << 24 | color[0] << 16 | color[1] << 8 | color[2];
+    EXPECT_EQ(process(processing, image.get(), nullptr, h, w), expected);
+    EXPECT_EQ(h, 224);
+  }
+  // Without a crop the result is a square, too.
+  ImageProcessing whole;
+  whole.doCenterCrop = false;
+  Processing processing{whole};
+  processing.abi.background = 1 << 24;
+  int64_t h = 0, w = 0;
+  EXPECT_EQ(take(vlm_image_processed_size(&processing.abi, 10, 30, &h, &w)),
+            "");
+  EXPECT_EQ(h, 224);
+  EXPECT_EQ(w, 224);
+  EXPECT_EQ(take(vlm_image_processed_size(&processing.abi, 0, 30, &h, &w)),
+            "expected a picture of at least 1 x 1 pixels, found 0 x 30 (height "
+            "x width)");
+}
+
 TEST(Preprocess, ThreadsDoNotChangeBits) {
   // Rows first, columns first, one direction, padding, more than one chunk.
   const int64_t sizes[][2] = {{301, 477}, {900, 200}, {64, 200},

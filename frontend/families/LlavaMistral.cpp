@@ -1,0 +1,16 @@
+//===- LlavaMistral.cpp - LLaVA's own layout, over Mistral ----------------===//
+//
+// Another model_type of the checkpoints that LlavaLlama.cpp reads.
+//
+//===----------------------------------------------------------------------===//
+#include "frontend/families/Llava.h"
+
+namespace vlmc {
+
+// The spec is of the family `llava_llama`, which tells keys and weights.
+extern const Family familyLlavaMistral;
+const Family familyLlavaMistral = {
+    "llava_mistral", readOriginalLlava, llavaConfigKey, nullptr,
+    nullptr,         nullptr,           nullptr,        findOriginalTower};
+
+} // namespace vlmc
