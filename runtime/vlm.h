@@ -323,9 +323,11 @@ VLM_API vlm_status_t *vlm_tokenizer_join(const vlm_tokenizer_t *tokenizer, const
                                          char **out_text, size_t *out_bytes);
 /* The chat template, in Jinja. */
 VLM_API const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
+/* The same of another name, where the checkpoint has several; NULL: there is none of that name. */
+VLM_API const char *vlm_tokenizer_named_chat_template(const vlm_tokenizer_t *tokenizer, const char *name, size_t *out_bytes);
 /* Writes a conversation as the chat template has it. `request` is a JSON object with `messages` (objects with `role` and `content`) and, as far as
- * wanted, `add_generation_prompt` and what else the template asks for; special tokens are variables by their role. The text is zero-terminated and
- * freed with vlm_string_destroy. *out_special is what to give vlm_session_prompt or vlm_tokenizer_encode: 0 if the text begins with the begin token.
+ * wanted, `chat_template` (the name of one of the checkpoint's templates, or a template), `add_generation_prompt` and what else the template asks for;
+ * special tokens are variables by their role. The text is zero-terminated and freed with vlm_string_destroy. *out_special is what to give vlm_session_prompt or vlm_tokenizer_encode: 0 if the text begins with the begin token.
  * Errors: VLM_UNSUPPORTED if there is no template; VLM_INVALID_ARGUMENT for what is no JSON and for what the template refuses, with its line. */
 VLM_API vlm_status_t *vlm_tokenizer_render_chat(const vlm_tokenizer_t *tokenizer, const char *request, size_t bytes, char **out_text,
                                                 size_t *out_bytes, int *out_special);

@@ -82,6 +82,7 @@ struct AddedToken {
 struct PromptDescription {
   std::map<std::string, std::string> roles; ///< "bos_token" and so on
   std::string chatTemplate;
+  std::map<std::string, std::string> templates; ///< others, by name
   std::string pictureToken; ///< "": prompts have no pictures
   uint32_t picturePatch = 0;
   int32_t pictureExtra = 0; ///< tokens beside those of the patches

@@ -28,8 +28,9 @@ private:
   }
   std::optional<Json> open(const char *name);
   std::string readText(const char *name);
-  std::string readTemplate(const Json *processor);
-  std::string templateOf(const Fields &fields);
+  void readTemplates(const Json *processor, PromptDescription &out);
+  void readTemplates(const Fields &fields, PromptDescription &out);
+  std::map<std::string, std::string> readTemplateFolder();
   bool readQueries(const Fields *processor, PromptDescription &out);
   void readPictures(const Fields *processor, const SpecialTokens &special,
                     PromptDescription &out);
@@ -62,38 +63,79 @@ std::string PromptReader::readText(const char *name) {
   return "";
 }
 
-/// A template, or the one named "default" of several.
-std::string PromptReader::templateOf(const Fields &fields) {
+/// A template; or several by name: an object, or a list of objects with name
+/// and template.
+void PromptReader::readTemplates(const Fields &fields, PromptDescription &out) {
   const Json *value = fields.find("chat_template");
-  if (!value || value->is_string())
-    return value ? value->get<std::string>() : "";
-  if (value->is_object() && value->contains("default") &&
-      (*value)["default"].is_string())
-    return (*value)["default"].get<std::string>();
-  if (value->is_array())
+  if (!value)
+    return;
+  auto add = [&](const std::string &name, const Json &source) {
+    if (!source.is_string())
+      return false;
+    (name == "default" ? out.chatTemplate : out.templates[name]) =
+        source.get<std::string>();
+    return true;
+  };
+  bool good = value->is_string() || value->is_object() || value->is_array();
+  if (value->is_string())
+    out.chatTemplate = value->get<std::string>();
+  else if (value->is_object())
+    for (const auto &[name, source] : value->items())
+      good = add(name, source) && good;
+  else if (value->is_array())
     for (const Json &entry : *value)
-      if (entry.is_object() && entry.contains("name") &&
-          entry["name"] == "default" && entry.contains("template") &&
-          entry["template"].is_string())
-        return entry["template"].get<std::string>();
-  warnings.push_back(fields.where("chat_template") +
-                     ": has no template of the name 'default'; "
-                     "conversations have none");
-  return "";
+      good = entry.is_object() && entry.contains("name") &&
+             entry["name"].is_string() && entry.contains("template") &&
+             add(entry["name"].get<std::string>(), entry["template"]) && good;
+  if (!good)
+    fields.fail("chat_template",
+                "expected a template, or several by name (an object, or a list "
+                "of objects with name and template), found " +
+                    describe(*value));
+  else if (out.chatTemplate.empty() && !out.templates.empty())
+    warnings.push_back(fields.where("chat_template") +
+                       ": has no template of the name 'default'; "
+                       "conversations have to name one");
 }
 
-/// In the order in which transformers looks; the tokenizer's own comes last.
-std::string PromptReader::readTemplate(const Json *processor) {
-  if (processor && processor->contains("chat_template"))
-    return templateOf(
-        Fields(*processor, path("processor_config.json"), "", fault));
-  if (std::optional<Json> json = open("chat_template.json"))
-    return templateOf(Fields(*json, path("chat_template.json"), "", fault));
+/// The templates of a folder of their own, by the names of their files.
+std::map<std::string, std::string> PromptReader::readTemplateFolder() {
+  std::map<std::string, std::string> found;
+  std::error_code ignored;
+  for (const auto &file : std::filesystem::directory_iterator(
+           path("additional_chat_templates"), ignored))
+    if (file.path().extension() == ".jinja")
+      found[file.path().stem().string()] = readText(
+          ("additional_chat_templates/" + file.path().filename().string())
+              .c_str());
+  return found;
+}
+
+/// In the order in which transformers looks; the tokenizer's own come last.
+void PromptReader::readTemplates(const Json *processor,
+                                 PromptDescription &out) {
+  if (processor && processor->contains("chat_template") &&
+      !(*processor)["chat_template"].is_null())
+    return readTemplates(
+        Fields(*processor, path("processor_config.json"), "", fault), out);
+  std::map<std::string, std::string> others = readTemplateFolder();
+  if (std::optional<Json> json = open("chat_template.json")) {
+    if (!others.empty())
+      warnings.push_back(path("additional_chat_templates") +
+                         ": ignored, as chat_template.json is there; save the "
+                         "default template as chat_template.jinja");
+    return readTemplates(Fields(*json, path("chat_template.json"), "", fault),
+                         out);
+  }
+  out.templates = std::move(others);
   if (exists("chat_template.jinja"))
-    return readText("chat_template.jinja");
-  return files.config && files.config->json.is_object()
-             ? templateOf(*files.config)
-             : "";
+    out.chatTemplate = readText("chat_template.jinja");
+  if (auto named = out.templates.extract("default");
+      !named.empty() && out.chatTemplate.empty())
+    out.chatTemplate = named.mapped();
+  if (out.chatTemplate.empty() && out.templates.empty() && files.config &&
+      files.config->json.is_object())
+    readTemplates(*files.config, out);
 }
 
 /// A whole number of a file, within bounds.
@@ -287,7 +329,7 @@ PromptDescription PromptReader::read(const SpecialTokens &special) {
   std::optional<Json> processor = open("processor_config.json");
   if (processor && !processor->is_object())
     processor.reset(); // the reader of pictures tells
-  out.chatTemplate = readTemplate(processor ? &*processor : nullptr);
+  readTemplates(processor ? &*processor : nullptr, out);
   if (linesPictures(files.model, out)) {
   } else if (framesPictures(files.model)) {
     readFrames(special, out);

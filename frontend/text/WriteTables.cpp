@@ -200,6 +200,10 @@ vlmc::text::writeTables(const TokenizerDescription &tokenizer) {
     roles.push_back({writer.string(name), writer.string(content)});
   header.roles = writer.section(roles);
   header.chat_template = writer.string(prompt.chatTemplate);
+  std::vector<vlm_text_role> templates;
+  for (const auto &[name, source] : prompt.templates)
+    templates.push_back({writer.string(name), writer.string(source)});
+  header.templates = writer.section(templates);
   header.picture_token = writer.string(prompt.pictureToken);
   header.picture_patch = prompt.picturePatch;
   header.picture_extra = prompt.pictureExtra;

@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-enum { VLM_TEXT_VERSION = 4, VLM_TEXT_ALIGNMENT = 64 };
+enum { VLM_TEXT_VERSION = 5, VLM_TEXT_ALIGNMENT = 64 };
 #define VLM_TEXT_MAGIC "VLMTEXT"
 
 /* `count` elements at `offset`, a multiple of 8. */
@@ -259,6 +259,7 @@ typedef struct vlm_text_header {
                                    each, in the place of picture_frame, where
                                    they are at placeholders */
   vlm_text_string prompt_end;   /* and behind a prompt with pictures */
+  vlm_text_section templates;   /* vlm_text_role: other chat templates, by name */
 } vlm_text_header;
 
 /* Where probing for a token begins, modulo the number of slots. */
@@ -285,7 +286,7 @@ static_assert(sizeof(vlm_text_added) == 16, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_stage) == 32, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_piece) == 8, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_role) == 16, "frontend/text writes this layout");
-static_assert(sizeof(vlm_text_header) == 384,
+static_assert(sizeof(vlm_text_header) == 400,
               "frontend/text writes this layout");
 #endif
 

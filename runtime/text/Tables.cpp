@@ -70,7 +70,8 @@ const char *Tables::checkSections() {
       section(head->scores, scores) &&
       section(head->charsmap_trie, charsmapTrie) &&
       section(head->charsmap_text, charsmapText) &&
-      section(head->fixed, fixed) && section(head->roles, roles);
+      section(head->fixed, fixed) && section(head->roles, roles) &&
+      section(head->templates, templates);
   if (!good)
     return "a section lies outside of them";
   if (!std::has_single_bit(tokenSlots.size()) ||
@@ -131,6 +132,9 @@ const char *Tables::checkStages() const {
   for (const vlm_text_role &role : roles)
     if (!inStrings(role.name) || !inStrings(role.content))
       return "the name of a role lies outside of them";
+  for (const vlm_text_role &each : templates)
+    if (!inStrings(each.name) || !inStrings(each.content))
+      return "a chat template lies outside of them";
   for (auto stages : {normalizers, preTokenizers, decoders})
     for (const vlm_text_stage &stage : stages)
       if (!inStrings(stage.pattern) || !inStrings(stage.content))

@@ -65,6 +65,7 @@ public:
   std::span<const char> charsmapText;
   std::span<const uint32_t> fixed;
   std::span<const vlm_text_role> roles;
+  std::span<const vlm_text_role> templates;
 
 private:
   const char *checkSections();

@@ -196,6 +196,18 @@ const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer,
                out_bytes);
 }
 
+const char *vlm_tokenizer_named_chat_template(const vlm_tokenizer_t *tokenizer,
+                                              const char *name,
+                                              size_t *out_bytes) {
+  const Tables &tables = tokenizer->tokenizer->tables();
+  for (const vlm_text_role &each : tables.templates)
+    if (tables.string(each.name) == name)
+      return given(tokenizer, each.content, out_bytes);
+  return std::string_view(name) == "default"
+             ? vlm_tokenizer_chat_template(tokenizer, out_bytes)
+             : nullptr;
+}
+
 int vlm_tokenizer_role(const vlm_tokenizer_t *tokenizer, size_t number,
                        const char **out_role, size_t *out_role_bytes,
                        const char **out_token, size_t *out_token_bytes) {

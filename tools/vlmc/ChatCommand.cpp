@@ -39,6 +39,7 @@ private:
   ModelOptions options;
   SamplingOptions sampling;
   int64_t maxTokens = 0;
+  std::string chatTemplate;
   Conversation conversation;
   OpenSession session;
 };
@@ -52,6 +53,7 @@ void ChatCommand::declare(CLI::App &app) {
                  "most tokens of the conversation; 0: as many as the model "
                  "takes")
       ->type_name("N");
+  addChatTemplate(app, chatTemplate);
   addSamplingOptions(app, sampling);
   addImageBackend(app, options);
   addModelOptions(app, options);
@@ -98,7 +100,8 @@ std::optional<Fault> ChatCommand::ask(const std::string &line) {
 }
 
 std::optional<Fault> ChatCommand::answer() {
-  Outcome<RenderedPrompt> prompt = conversation.render(session.tokenizer.get());
+  Outcome<RenderedPrompt> prompt =
+      conversation.render(session.tokenizer.get(), chatTemplate);
   if (!prompt)
     return prompt.takeFault();
   if (std::optional<Fault> fault =
@@ -121,6 +124,11 @@ ExitCode ChatCommand::run() {
   if (!opened)
     return report(opened.takeFault());
   session = std::move(*opened);
+  Outcome<std::string> chosen =
+      openChatTemplate(session.tokenizer.get(), chatTemplate);
+  if (!chosen)
+    return report(chosen.takeFault());
+  chatTemplate = std::move(*chosen);
   struct sigaction action = {};
   action.sa_handler = interrupt; // without SA_RESTART: a read ends
   sigaction(SIGINT, &action, nullptr);

@@ -1,18 +1,44 @@
 //===- Conversation.cpp - Messages and pictures as a prompt ---------------===//
 #include "tools/vlmc/Conversation.h"
 
+#include "frontend/support/MappedFile.h"
+
+#include <filesystem>
+
 namespace vlmc::tool {
 
+Outcome<std::string> openChatTemplate(const vlm_tokenizer_t *tokenizer,
+                                      const std::string &given) {
+  size_t bytes = 0;
+  if (given.empty() ||
+      vlm_tokenizer_named_chat_template(tokenizer, given.c_str(), &bytes))
+    return given;
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(given, ignored))
+    return Fault("--chat-template: expected a file or the name of one of the "
+                 "checkpoint's templates, found '" +
+                 given + "', which is neither; check the name");
+  Result<MappedFile> file = MappedFile::open(given);
+  if (!file)
+    return Fault(file.takeFailure());
+  std::string source(file->text());
+  // A template of mere text is one too; the name of one it is not.
+  return source.find('{') == source.npos ? source + "{##}" : source;
+}
+
 Outcome<RenderedPrompt> renderMessages(const vlm_tokenizer_t *tokenizer,
-                                       const Json &messages) {
+                                       const OrderedJson &messages,
+                                       const std::string &chatTemplate) {
   if (!messages.is_array() || messages.empty())
     return Fault("messages: expected a list of objects with role and content, "
                  "found " +
-                 describe(messages) + "; mend the messages");
-  Json request = {{"messages", normalisedMessages(messages)},
-                  {"add_generation_prompt", true}};
+                 describe(Json(messages)) + "; mend the messages");
+  OrderedJson request = {{"messages", normalisedMessages(messages)},
+                         {"add_generation_prompt", true}};
+  if (!chatTemplate.empty())
+    request["chat_template"] = chatTemplate;
   std::string json = request.dump(-1, ' ', /*ensure_ascii=*/false,
-                                  Json::error_handler_t::replace);
+                                  OrderedJson::error_handler_t::replace);
   char *text = nullptr;
   size_t bytes = 0;
   int special = 1;
@@ -34,32 +60,38 @@ std::optional<Fault> Conversation::addImage(const std::string &path) {
 }
 
 /// Whether a template takes messages in parts; others take mere texts.
-static bool takesParts(const vlm_tokenizer_t *tokenizer) {
+static bool takesParts(const vlm_tokenizer_t *tokenizer,
+                       const std::string &chatTemplate) {
   size_t bytes = 0;
-  const char *source = vlm_tokenizer_chat_template(tokenizer, &bytes);
-  return source &&
-         std::string_view(source, bytes).find("type") != std::string_view::npos;
+  const char *known = chatTemplate.empty()
+                          ? vlm_tokenizer_chat_template(tokenizer, &bytes)
+                          : vlm_tokenizer_named_chat_template(
+                                tokenizer, chatTemplate.c_str(), &bytes);
+  std::string_view source =
+      known ? std::string_view(known, bytes) : std::string_view(chatTemplate);
+  return source.find("type") != source.npos;
 }
 
 Outcome<RenderedPrompt>
-Conversation::render(const vlm_tokenizer_t *tokenizer) const {
-  if (takesParts(tokenizer))
-    return renderMessages(tokenizer, messages);
-  Json plain = messages;
+Conversation::render(const vlm_tokenizer_t *tokenizer,
+                     const std::string &chatTemplate) const {
+  if (takesParts(tokenizer, chatTemplate))
+    return renderMessages(tokenizer, messages, chatTemplate);
+  OrderedJson plain = messages;
   std::string token = pictureToken(tokenizer);
-  for (Json &message : plain) {
+  for (OrderedJson &message : plain) {
     std::string text;
-    for (const Json &part : message["content"])
+    for (const OrderedJson &part : message["content"])
       text += part["type"] != "image" ? part["text"].get<std::string>()
               : vlm_tokenizer_pictures_first(tokenizer) ? ""
                                                         : token + "\n";
     message["content"] = text;
   }
-  return renderMessages(tokenizer, plain);
+  return renderMessages(tokenizer, plain, chatTemplate);
 }
 
 void Conversation::ask(const std::string &text) {
-  Json content = Json::array();
+  OrderedJson content = OrderedJson::array();
   for (size_t i = 0; i < waiting; ++i)
     content.push_back({{"type", "image"}});
   content.push_back({{"type", "text"}, {"text", text}});
@@ -75,7 +107,8 @@ void Conversation::dropWaiting() {
 }
 
 void Conversation::answered(const std::string &text) {
-  Json content = Json::array({{{"type", "text"}, {"text", text}}});
+  OrderedJson content =
+      OrderedJson::array({{{"type", "text"}, {"text", text}}});
   messages.push_back({{"role", "assistant"}, {"content", content}});
 }
 

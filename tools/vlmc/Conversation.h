@@ -25,10 +25,18 @@ struct RenderedPrompt {
   bool addsSpecial = true;
 };
 
-/// Writes messages as the tokenizer's chat template says, ready for an answer.
+/// What --chat-template gives a request: the name of one of the checkpoint's
+/// templates as it stands, else the contents of the file.
+/// Errors: neither.
+Outcome<std::string> openChatTemplate(const vlm_tokenizer_t *tokenizer,
+                                      const std::string &given);
+
+/// Writes messages as a chat template says, ready for an answer; `chatTemplate`
+/// as openChatTemplate() has it, "" for the tokenizer's.
 /// Errors: no template; those of the template.
 Outcome<RenderedPrompt> renderMessages(const vlm_tokenizer_t *tokenizer,
-                                       const Json &messages);
+                                       const OrderedJson &messages,
+                                       const std::string &chatTemplate = "");
 
 class Conversation {
 public:
@@ -42,7 +50,8 @@ public:
   void forget();
 
   /// All messages by the template.
-  Outcome<RenderedPrompt> render(const vlm_tokenizer_t *tokenizer) const;
+  Outcome<RenderedPrompt> render(const vlm_tokenizer_t *tokenizer,
+                                 const std::string &chatTemplate) const;
   /// The last question alone, as it stands; pictures without a placeholder come
   /// first.
   RenderedPrompt renderPlain(const vlm_tokenizer_t *tokenizer) const;
@@ -50,7 +59,7 @@ public:
   std::vector<const vlm_image_t *> images() const;
 
 private:
-  Json messages = Json::array();
+  OrderedJson messages = OrderedJson::array();
   std::vector<Image> pictures;
   size_t waiting = 0; ///< pictures of the next question
   std::vector<size_t> perQuestion;

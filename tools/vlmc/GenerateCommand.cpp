@@ -30,6 +30,7 @@ protected:
   ModelOptions options;
   std::vector<std::string> images;
   std::string prompt;
+  std::string chatTemplate; ///< as --chat-template gives it
   bool isRaw = false;
   int64_t maxTokens = 0, prefill = 0;
   bool json = false;
@@ -80,8 +81,10 @@ void RequestCommand::declare(CLI::App &app) {
   app.add_option("--prompt", prompt, "the question")
       ->required()
       ->type_name("TEXT");
-  app.add_flag("--raw", isRaw,
-               "take the prompt as it stands, without the chat template");
+  CLI::Option *raw =
+      app.add_flag("--raw", isRaw,
+                   "take the prompt as it stands, without the chat template");
+  addChatTemplate(app, chatTemplate)->excludes(raw);
   app.add_option("--max-tokens", maxTokens,
                  "most tokens of prompt and answer; 0: as many as the model "
                  "takes")
@@ -129,10 +132,15 @@ std::optional<Fault> RequestCommand::makeRequest(vlm_request_t &request) {
 
 Outcome<RenderedPrompt> RequestCommand::render() const {
   size_t bytes = 0;
+  Outcome<std::string> chosen =
+      openChatTemplate(session.tokenizer.get(), chatTemplate);
+  if (!chosen)
+    return chosen.takeFault();
   bool hasTemplate =
+      !chosen->empty() ||
       vlm_tokenizer_chat_template(session.tokenizer.get(), &bytes) != nullptr;
   if (hasTemplate && !isRaw)
-    return conversation.render(session.tokenizer.get());
+    return conversation.render(session.tokenizer.get(), *chosen);
   return conversation.renderPlain(session.tokenizer.get());
 }
 

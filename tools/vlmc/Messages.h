@@ -2,7 +2,7 @@
 //
 // What is done to messages in JSON before a template has them.
 //
-//   Json messages = normalisedMessages(given);
+//   OrderedJson messages = normalisedMessages(given);
 //   std::vector<std::string> paths = picturesOf(messages);
 //
 //===----------------------------------------------------------------------===//
@@ -16,11 +16,14 @@
 
 namespace vlmc::tool {
 
+/// JSON whose keys keep their order, as Python's do: templates go through them.
+using OrderedJson = nlohmann::ordered_json;
+
 /// As transformers has messages: no null entries, and pictures of one kind.
-Json normalisedMessages(Json messages);
+OrderedJson normalisedMessages(OrderedJson messages);
 
 /// Paths of pictures in messages, in their order.
-std::vector<std::string> picturesOf(const Json &messages);
+std::vector<std::string> picturesOf(const OrderedJson &messages);
 
 } // namespace vlmc::tool
 

@@ -1,6 +1,9 @@
 //===- Requests.cpp - The requests.json of `vlmc run` ---------------------===//
 #include "tools/vlmc/Requests.h"
 
+#include "frontend/support/MappedFile.h"
+#include "runtime/abi/vlm_abi.h"
+#include "runtime/vlm.h"
 #include "tools/vlmc/Messages.h"
 
 #include <algorithm>
@@ -41,14 +44,20 @@ namespace {
 /// Reads the fields of one object and keeps the first fault.
 class FieldReader {
 public:
-  FieldReader(const Json &object, std::string where)
-      : object(object), where(std::move(where)) {}
+  /// `inOrder`: the object with its keys in the file's order; null where
+  /// nobody asks for it.
+  FieldReader(const Json &object, std::string where,
+              const OrderedJson *inOrder = nullptr)
+      : object(object), where(std::move(where)), inOrder(inOrder) {}
 
   std::string string(const std::string &field);
   std::vector<std::string> strings(const std::string &field);
   int64_t positive(const std::string &field);
   bool has(const std::string &field) const { return object.contains(field); }
   const Json &value(const std::string &field) const { return object[field]; }
+  const OrderedJson &ordered(const std::string &field) const {
+    return (*inOrder)[field];
+  }
   const std::string &place() const { return where; }
   /// Takes a field that is not among `known` as a fault.
   void finish(const std::set<std::string> &known);
@@ -66,6 +75,7 @@ private:
   }
   const Json &object;
   std::string where;
+  const OrderedJson *inOrder;
 };
 } // namespace
 
@@ -169,10 +179,10 @@ static void readProcessorOptions(FieldReader &reader, PromptFields &prompt) {
 /// Messages; pictures whose paths stand in them go before those of `images`.
 static void readMessages(FieldReader &reader, RequestCase &request,
                          const fs::path &folder) {
-  Json messages = normalisedMessages(reader.value("messages"));
+  OrderedJson messages = normalisedMessages(reader.ordered("messages"));
   if (messages.is_null())
-    return reader.fail(
-        wrong(reader.place() + ": messages", "a list of objects", &messages));
+    return reader.fail(wrong(reader.place() + ": messages", "a list of objects",
+                             &reader.value("messages")));
   std::vector<std::string> paths;
   for (const std::string &path : picturesOf(messages))
     paths.push_back(resolve(folder, path));
@@ -256,14 +266,15 @@ static void readTask(FieldReader &reader, RequestCase &request, bool isTensors,
   reader.finish(known);
 }
 
-static RequestCase readCase(const Json &value, const std::string &where,
-                            bool isTensors, const fs::path &folder) {
+static RequestCase readCase(const Json &value, const OrderedJson &inOrder,
+                            const std::string &where, bool isTensors,
+                            const fs::path &folder) {
   RequestCase request;
   if (!value.is_object()) {
     request.fault = wrong(where, "an object", &value);
     return request;
   }
-  FieldReader reader(value, where);
+  FieldReader reader(value, where, &inOrder);
   request.name = reader.string("name");
   readTask(reader, request, isTensors, folder, where);
   request.fault = reader.fault;
@@ -276,6 +287,12 @@ Outcome<RequestFile> readRequests(const std::string &path) {
     return Fault(json.takeFailure());
   if (!json->is_object())
     return wrong(path, "an object", &*json);
+  // It is JSON, as has just been seen; but for a change since then.
+  Result<MappedFile> text = MappedFile::open(path);
+  if (!text)
+    return Fault(text.takeFailure());
+  OrderedJson ordered = OrderedJson::parse(text->text(), nullptr,
+                                           /*allow_exceptions=*/false);
   FieldReader reader(*json, path);
   RequestFile file;
   std::string mode = reader.string("mode");
@@ -292,6 +309,10 @@ Outcome<RequestFile> readRequests(const std::string &path) {
   reader.finish({"mode", "cases"});
   if (reader.fault)
     return *reader.fault;
+  if (ordered.is_discarded() || !ordered.contains("cases") ||
+      ordered["cases"].size() != cases->size())
+    return Fault(path + ": changed while it was being read; run the command "
+                        "again");
 
   std::set<std::string> names;
   fs::path folder = fs::path(path).parent_path();
@@ -300,7 +321,9 @@ Outcome<RequestFile> readRequests(const std::string &path) {
     if (value.is_object() && value.contains("name") &&
         value["name"].is_string())
       where += " '" + value["name"].get<std::string>() + "'";
-    file.cases.push_back(readCase(value, where, file.isTensors, folder));
+    const OrderedJson &inOrder = ordered["cases"][file.cases.size()];
+    file.cases.push_back(
+        readCase(value, inOrder, where, file.isTensors, folder));
     RequestCase &added = file.cases.back();
     if (!added.fault && !names.insert(added.name).second)
       added.fault = Fault(where + ": name: stands twice, its tensors could not "

@@ -13,6 +13,7 @@
 
 #include "frontend/support/Json.h"
 #include "tools/vlmc/Fault.h"
+#include "tools/vlmc/Messages.h"
 
 #include <optional>
 #include <string>
@@ -25,7 +26,8 @@ struct PromptFields {
   std::vector<std::string> prompts; ///< of `text`, `batch` or `interleaved`
   bool isInterleaved = false; ///< then each element is a text or a picture
   std::vector<bool> isPicture;
-  Json messages; ///< null: none
+  OrderedJson messages;     ///< null: none
+  std::string chatTemplate; ///< as --chat-template gives it; "": the model's
   bool addsSpecial = true;
   bool endsParts = false; ///< a token between two texts of `interleaved`
   std::optional<bool> padsLeft;

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #include "tools/vlmc/Command.h"
 #include "tools/vlmc/Progress.h"
+#include "tools/vlmc/SessionOptions.h"
 #include "tools/vlmc/Tasks.h"
 
 #include <CLI/CLI.hpp>
@@ -26,7 +27,7 @@ private:
   ExitCode runCases(const RequestFile &requests, TensorMap &all);
 
   ModelOptions options;
-  std::string inputs, outputs;
+  std::string inputs, outputs, chatTemplate;
 };
 } // namespace
 
@@ -41,6 +42,7 @@ void RunCommand::declare(CLI::App &app) {
   app.add_option("--outputs", outputs, "where all tensors are written")
       ->required()
       ->type_name("OUT.safetensors");
+  addChatTemplate(app, chatTemplate);
   addImageBackend(app, options);
   addModelOptions(app, options);
 }
@@ -79,6 +81,8 @@ ExitCode RunCommand::run() {
   Outcome<RequestFile> requests = readRequests(inputs);
   if (!requests)
     return report(requests.takeFault());
+  for (RequestCase &request : requests->cases)
+    request.prompt.chatTemplate = chatTemplate;
   Outcome<OutputFile> output = openOutput(outputs);
   if (!output)
     return report(output.takeFault());

@@ -7,6 +7,15 @@
 
 namespace vlmc::tool {
 
+CLI::Option *addChatTemplate(CLI::App &app, std::string &given) {
+  return app
+      .add_option("--chat-template", given,
+                  "how messages are written: the name of one of the "
+                  "checkpoint's templates, or a file in Jinja (default: the "
+                  "checkpoint's)")
+      ->type_name("NAME|FILE");
+}
+
 void addSamplingOptions(CLI::App &app, SamplingOptions &sampling) {
   vlm_generate_options_t &options = sampling.options;
   options.struct_bytes = sizeof(options);

@@ -40,6 +40,9 @@ void addAnswerOptions(CLI::App &app, SamplingOptions &sampling,
 vlm_generate_options_t finished(const SamplingOptions &sampling,
                                 std::vector<const char *> &pointers);
 
+/// Adds --chat-template.
+CLI::Option *addChatTemplate(CLI::App &app, std::string &given);
+
 struct OpenSession {
   std::unique_ptr<vlm_session_t, decltype(&vlm_session_destroy)> session{
       nullptr, vlm_session_destroy};

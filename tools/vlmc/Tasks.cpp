@@ -141,8 +141,12 @@ static std::optional<Fault> makePrompt(const vlm_model_t *model,
   if (std::optional<Fault> fault = openTokenizer(model, tokenizer))
     return fault;
   if (!fields.messages.is_null()) {
+    Outcome<std::string> chosen =
+        openChatTemplate(tokenizer.get(), fields.chatTemplate);
+    if (!chosen)
+      return chosen.takeFault();
     Outcome<RenderedPrompt> rendered =
-        renderMessages(tokenizer.get(), fields.messages);
+        renderMessages(tokenizer.get(), fields.messages, *chosen);
     if (!rendered)
       return rendered.takeFault();
     out.prompts = {rendered->text};

@@ -740,7 +740,74 @@ TEST(ReadTokenizer, PromptsOfTheProcessor) {
   folder.write("processor_config.json", R"({"chat_template": {"tool": "T"}})");
   EXPECT_EQ(readMessage(folder),
             "warning: DIR/processor_config.json: chat_template: has no "
-            "template of the name 'default'; conversations have none\n");
+            "template of the name 'default'; conversations have to name "
+            "one\n");
+  folder.write("processor_config.json", R"({"chat_template": {"tool": 3}})");
+  EXPECT_EQ(readMessage(folder),
+            "DIR/processor_config.json: chat_template: expected a template, or "
+            "several by name (an object, or a list of objects with name and "
+            "template), found {\"tool\":3}");
+}
+
+/// A conversation by the template of a request; or what is wrong.
+static std::string chatOf(const Folder &folder, const std::string &chosen) {
+  Opened opened(folder.path());
+  if (opened.status)
+    return vlm_status_message(opened.status);
+  const std::string request =
+      R"({"messages": [{"role": "user", "b": 1, "a": 2}])" +
+      (chosen.empty() ? "" : R"(, "chat_template": ")" + chosen + "\"") + "}";
+  char *text = nullptr;
+  size_t bytes = 0;
+  vlm_status_t *status = vlm_tokenizer_render_chat(
+      opened.tokenizer, request.data(), request.size(), &text, &bytes, nullptr);
+  std::string out = status ? vlm_status_message(status) : text;
+  vlm_status_destroy(status);
+  vlm_string_destroy(text);
+  return out;
+}
+
+TEST(ReadTokenizer, SeveralChatTemplates) {
+  Folder folder;
+  folder.write("tokenizer.json", tokenizerJson(kModel, ""));
+  EXPECT_EQ(chatOf(folder, ""),
+            "conversation: expected a checkpoint with a chat template "
+            "(chat_template.jinja), found none; give the prompt itself");
+  EXPECT_EQ(chatOf(folder, "rag"),
+            "chat_template: expected a template or the name of one of the "
+            "checkpoint's (it has none), found 'rag'");
+  folder.write("tokenizer_config.json",
+               R"({"chat_template": [{"name": "default", "template": "D"},
+                                     {"name": "rag", "template": "R"}]})");
+  EXPECT_EQ(chatOf(folder, ""), "D");
+  EXPECT_EQ(chatOf(folder, "default"), "D");
+  EXPECT_EQ(chatOf(folder, "rag"), "R");
+  EXPECT_EQ(chatOf(folder, "{{ messages[0] }}{{ chat_template }}"),
+            "{'role': 'user', 'b': 1, 'a': 2}");
+  EXPECT_EQ(chatOf(folder, "other"),
+            "chat_template: expected a template or the name of one of the "
+            "checkpoint's (default, rag), found 'other'");
+  // Files of their own go before those in the tokenizer's.
+  std::filesystem::create_directory(folder.path() +
+                                    "/additional_chat_templates");
+  folder.write("additional_chat_templates/tool_use.jinja", "T");
+  EXPECT_EQ(chatOf(folder, ""),
+            "conversation: expected a chat template of the name default, found "
+            "only tool_use; name one of them");
+  EXPECT_EQ(chatOf(folder, "tool_use"), "T");
+  folder.write("chat_template.jinja", "J");
+  EXPECT_EQ(chatOf(folder, ""), "J");
+  EXPECT_EQ(chatOf(folder, "tool_use"), "T");
+  folder.write("chat_template.json", R"({"chat_template": "L"})");
+  EXPECT_EQ(readMessage(folder),
+            "warning: DIR/additional_chat_templates: ignored, as "
+            "chat_template.json is there; save the default template as "
+            "chat_template.jinja\n");
+  EXPECT_EQ(chatOf(folder, ""), "L");
+  folder.write("processor_config.json",
+               R"({"chat_template": {"default": "P", "rag": "Q"}})");
+  EXPECT_EQ(chatOf(folder, ""), "P");
+  EXPECT_EQ(chatOf(folder, "rag"), "Q");
 }
 
 TEST(ReadTokenizer, APlaceholderBehindTheVocabulary) {
