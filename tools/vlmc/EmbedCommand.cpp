@@ -25,6 +25,7 @@ private:
   ModelOptions options;
   std::vector<std::string> images, texts;
   std::string outputs, dump;
+  bool similarity = false;
 };
 } // namespace
 
@@ -40,12 +41,45 @@ void EmbedCommand::declare(CLI::App &app) {
                  "each picture and text")
       ->required()
       ->type_name("OUT.safetensors");
+  app.add_flag("--similarity", similarity,
+               "also write how alike they are, as cosines: image_image, "
+               "text_text and text_image, a row for each of the first kind");
   app.add_option("--dump", dump,
                  "also write every named value, as 'vlmc run' does for a case "
                  "named 'embed'")
       ->type_name("FILE.safetensors");
   addImageBackend(app, options);
   addModelOptions(app, options);
+}
+
+/// The cosines of two sets of rows of length 1.
+static HostTensor cosines(const HostTensor &lhs, const HostTensor &rhs) {
+  HostTensor result = HostTensor::zeros(VLM_F32, {lhs.rows(), rhs.rows()});
+  const size_t width = lhs.rowBytes() / sizeof(float);
+  for (int64_t i = 0; i < lhs.rows(); ++i)
+    for (int64_t j = 0; j < rhs.rows(); ++j) {
+      double sum = 0;
+      for (size_t k = 0; k < width; ++k)
+        sum += double(lhs.data<float>()[size_t(i) * width + k]) *
+               rhs.data<float>()[size_t(j) * width + k];
+      result.data<float>()[i * rhs.rows() + j] = static_cast<float>(sum);
+    }
+  return result;
+}
+
+static std::optional<Fault> addSimilarities(TensorMap &embeddings) {
+  const TensorMap rows = embeddings;
+  for (const auto &[name, tensor] : rows)
+    if (tensor.shape.size() != 2)
+      return Fault("--similarity: the model gives several rows of " + name +
+                   " for each; leave it out");
+  for (auto [name, lhs, rhs] :
+       {std::tuple("image_image", "image_embeds", "image_embeds"),
+        std::tuple("text_text", "text_embeds", "text_embeds"),
+        std::tuple("text_image", "text_embeds", "image_embeds")})
+    if (rows.count(lhs) && rows.count(rhs))
+      embeddings[name] = cosines(rows.at(lhs), rows.at(rhs));
+  return std::nullopt;
 }
 
 std::optional<Fault> EmbedCommand::embed(const vlm_model_t *model,
@@ -68,7 +102,9 @@ std::optional<Fault> EmbedCommand::embed(const vlm_model_t *model,
   for (const char *name : {"image_embeds", "text_embeds"})
     if (auto found = task.values().find(name); found != task.values().end())
       embeddings.insert(*found);
-  return writeTensors(output, embeddings);
+  if (similarity)
+    fault = addSimilarities(embeddings);
+  return fault ? fault : writeTensors(output, embeddings);
 }
 
 ExitCode EmbedCommand::run() {
