@@ -195,6 +195,8 @@ private:
         Value column = e.at(frame.operand(op.getQueryPosition()), e.add(e.mul(batch, queries), query), e.i32);
         position = arith::ExtSIOp::create(e.b, e.loc, e.i64, e.load(e.i32, column));
       }
+      if (op.getAmongInvalid()) // whether the query is valid; positions do not count
+        position = e.load(e.i64, e.at(frame.operand(op.getKeyValid()), e.add(e.mul(batch, keys), query), e.i64));
       e.call(softmaxRow(), {e.at(s.scores, e.mul(i, s.scoreStride)), keys, position, s.invalid, e.at(s.inverse, i)});
     });
     Value out = e.at(frame.result(0), e.add(e.mul(e.add(e.mul(batch, queries), first), heads * size), e.mul(head, size)));
@@ -311,7 +313,10 @@ private:
       scores = e.select(below(numbers, j, e.add(a[2], 1)), scores, lowest);
     if (op.getKeyValid()) {
       Value flags = e.load(e.vector, e.at(a[3], j));
-      Value valid = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, flags, e.fconstant(e.vector, 0));
+      Value most = e.fconstant(e.vector, 0);
+      if (op.getAmongInvalid())
+        most = e.broadcast(e.vector, e.select(e.equal(a[2], e.constant(0)), e.fconstant(e.f32, 0), e.fconstant(e.f32, 1)));
+      Value valid = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OLE, flags, most);
       scores = e.select(valid, scores, lowest);
     }
     return scores;
@@ -320,7 +325,7 @@ private:
   /// (scores, keys, position, invalid, inverse): masks a row, replaces it by exp2(score - maximum), zero past the last key, and stores one over its
   /// sum. Masked scores become the lowest finite number, so that a row without any allowed key weighs all keys alike.
   std::string softmaxRow() {
-    StringRef causal = op.getCausal() ? "_causal" : "", masked = op.getKeyValid() ? "_masked" : "";
+    StringRef causal = op.getCausal() ? "_causal" : "", masked = op.getAmongInvalid() ? "_among" : op.getKeyValid() ? "_masked" : "";
     return ensure("softmax" + causal + masked, {e.ptr, e.i64, e.i64, e.ptr, e.ptr}, [&](ValueRange a) {
       Value scores = a[0], keys = a[1], numbers = laneNumbers();
       Value lowest = e.fconstant(e.vector, -FLT_MAX), zero = e.fconstant(e.vector, 0);

@@ -722,8 +722,12 @@ private:
       s = e.fmul(s, wide(a.getScale().convertToDouble()));
       if (a.getCausal())
         s = e.select(e.less(position, j), wide(-FLT_MAX), s);
-      if (a.getKeyValid())
-        s = e.select(e.equal(get(a.getKeyValid(), batch, j), zero()), wide(-FLT_MAX), s);
+      if (a.getKeyValid()) {
+        Value masked = e.select(e.equal(get(a.getKeyValid(), batch, j), zero()), wide(-FLT_MAX), s);
+        if (a.getAmongInvalid())
+          masked = e.select(e.equal(get(a.getKeyValid(), batch, e.sub(m, e.mul(batch, keys))), zero()), masked, s);
+        s = masked;
+      }
       return s;
     };
     e.loop(zero(), e.constant(heads), 1, [&](Value head) {

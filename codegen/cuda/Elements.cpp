@@ -127,7 +127,12 @@ Value ElementEmitter::score(vlm::AttentionOp op, const Row &query, Value row,
   }
   if (op.getKeyValid()) {
     Value flag = loadInteger(op.getKeyValid(), key);
-    x = e.select(e.equal(flag, e.constant(0)), lowest, x);
+    Value isMasked = e.equal(flag, e.constant(0));
+    if (op.getAmongInvalid())
+      isMasked =
+          e.select(e.equal(loadInteger(op.getKeyValid(), row), e.constant(0)),
+                   isMasked, e.equal(e.constant(0), e.constant(1)));
+    x = e.select(isMasked, lowest, x);
   }
   return x;
 }

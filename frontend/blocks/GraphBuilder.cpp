@@ -477,7 +477,7 @@ Value GraphBuilder::cachedAttention(Value query, Value key, Value value,
 Value GraphBuilder::attention(Value query, Value key, Value value,
                               Value keyValid, bool causal, int64_t heads,
                               double scale, const std::string &label,
-                              int64_t kvHeads) {
+                              int64_t kvHeads, bool amongInvalid) {
   SmallVector<int64_t> shape(shapeOf(query));
   if (shape[0] == 1)
     shape[0] = shapeOf(key)[0];
@@ -486,13 +486,14 @@ Value GraphBuilder::attention(Value query, Value key, Value value,
       /*query_position=*/Value(), keyValid, builder.getI64IntegerAttr(heads),
       builder.getI64IntegerAttr(kvHeads ? kvHeads : heads),
       builder.getF64FloatAttr(scale),
-      causal ? builder.getUnitAttr() : UnitAttr());
+      causal ? builder.getUnitAttr() : UnitAttr(),
+      amongInvalid ? builder.getUnitAttr() : UnitAttr());
 }
 
 Value GraphBuilder::gatedAdd(Value residual, Value branch, Value gate,
-                             const std::string &label) {
+                             const std::string &label, Value shown) {
   return create<vlm::GatedAddOp>(label, residual.getType(), residual, branch,
-                                 gate, /*shown=*/Value());
+                                 gate, shown);
 }
 
 static vlm::ActivationKind toKind(spec::Activation kind) {
@@ -550,6 +551,21 @@ Value GraphBuilder::sharedTokens(const std::string &name) {
   return madeWeight(name + "[1]", recipeOf(bound, shape));
 }
 
+vlm::RecipeAttr GraphBuilder::storedWeight(const std::string &name) {
+  const BoundWeight &bound = *weights.at(name);
+  return recipeOf(bound, bound.info.shape);
+}
+
+Value GraphBuilder::prependTokens(Value tokens, Value input,
+                                  const std::string &label) {
+  ArrayRef<int64_t> front = shapeOf(tokens), shape = shapeOf(input);
+  return create<vlm::PrependTokensOp>(
+      label,
+      withShape(input,
+                {shape[0], front[front.size() - 2] + shape[1], shape[2]}),
+      tokens, input);
+}
+
 Value GraphBuilder::madeWeight(const std::string &name,
                                vlm::RecipeAttr recipe) {
   Value &value = read[name];
@@ -585,14 +601,6 @@ Value GraphBuilder::prependTokens(Value input, const std::string &name,
   return create<vlm::PrependTokensOp>(
       name, withShape(input, {shape[0], shape[1] + count, shape[2]}), tokens,
       input);
-}
-
-Value GraphBuilder::prependTokens(Value tokens, Value input,
-                                  const std::string &label) {
-  ArrayRef<int64_t> front = shapeOf(tokens), shape = shapeOf(input);
-  return create<vlm::PrependTokensOp>(
-      label, withShape(input, {shape[0], front[1] + shape[1], shape[2]}),
-      tokens, input);
 }
 
 Value GraphBuilder::concatFeatures(ArrayRef<Value> inputs,

@@ -66,6 +66,9 @@ public:
   mlir::Value weight(const std::string &name);
   /// The weight with another shape of as many elements.
   mlir::Value weight(const std::string &name, llvm::ArrayRef<int64_t> shape);
+  /// What a weight is made of, and a weight under a name of its own.
+  vlm::RecipeAttr storedWeight(const std::string &name);
+  mlir::Value madeWeight(const std::string &name, vlm::RecipeAttr recipe);
   /// The weight [P, D] as the tokens [1, P, D] of all sequences.
   mlir::Value sharedTokens(const std::string &name);
   /// The weight's rows from `begin` on.
@@ -143,10 +146,12 @@ public:
   mlir::Value attention(mlir::Value query, mlir::Value key, mlir::Value value,
                         mlir::Value keyValid, bool causal, int64_t heads,
                         double scale, const std::string &label,
-                        int64_t kvHeads = 0);
-  /// residual + tanh(gate) * branch, with one gate or one for each feature.
+                        int64_t kvHeads = 0, bool amongInvalid = false);
+  /// residual + tanh(gate) * branch, with one gate or one for each feature;
+  /// tokens that are not `shown`, i32, stay as they are.
   mlir::Value gatedAdd(mlir::Value residual, mlir::Value branch,
-                       mlir::Value gate, const std::string &label);
+                       mlir::Value gate, const std::string &label,
+                       mlir::Value shown = mlir::Value());
   mlir::Value activation(mlir::Value input, spec::Activation kind,
                          const std::string &label);
   mlir::Value add(mlir::Value lhs, mlir::Value rhs, const std::string &label);
@@ -169,7 +174,7 @@ public:
   mlir::Value meanTokens(mlir::Value input, const std::string &label);
   mlir::Value prependTokens(mlir::Value input, const std::string &name,
                             int64_t count);
-  /// `tokens` [B, P, D] in front of those of `input`.
+  /// `tokens` [B, P, D], or a weight [P, D], in front of those of `input`.
   mlir::Value prependTokens(mlir::Value tokens, mlir::Value input,
                             const std::string &label);
   /// The token at `position` of each sequence [B, T, D], as [B, 1, D]; -1 is
@@ -203,7 +208,6 @@ private:
                            llvm::ArrayRef<int64_t> shape);
   void defineWeight(const BoundWeight &weight, llvm::ArrayRef<int64_t> shape);
   vlm::RecipeAttr normFactors(const std::string &norm, double epsilon);
-  mlir::Value madeWeight(const std::string &name, vlm::RecipeAttr recipe);
 
   mlir::ModuleOp module;
   mlir::OpBuilder builder;

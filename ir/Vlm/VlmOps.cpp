@@ -266,6 +266,13 @@ LogicalResult AttentionOp::verify() {
   if (getKeyValid() &&
       failed(checkShape(*this, "key_valid", getKeyValid(), key.take_front(2))))
     return failure();
+  if (getAmongInvalid() && (!getKeyValid() || getCausal() ||
+                            getQueryPosition() ||
+                            query.take_front(2) != key.take_front(2)))
+    return emitOpError() << "'among_invalid' needs 'key_valid' alone and as "
+                            "many queries as keys, but 'query' is "
+                         << getQuery().getType() << " and 'key' "
+                         << getKey().getType();
   return success();
 }
 

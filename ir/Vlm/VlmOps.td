@@ -122,21 +122,23 @@ def Vlm_AttentionOp : Vlm_ReshapingTensorOp<"attention", [AttrSizedOperandSegmen
   let summary = "softmax(scale * q k^T, masked) v, head by head";
   let description = [{
     The mask is a conjunction of predicates over per-token columns: `causal` (a key's position is not after the query's), `key_valid` (keys whose
-    column is 0 are masked). A query's position is its row, or its entry in `query_position`; a key's position is its row. A query without any
+    column is 0 are masked; with `among_invalid` only for queries that are such tokens themselves). A query's position is its row, or its entry in `query_position`; a key's position is its row. A query without any
     allowed key attends to all keys alike, as an additive mask of the lowest finite number gives.
     - Shapes: `query` `[B, R, num_heads*Dh]`, `key`, `value` `[B, T, num_kv_heads*Dh]`, `query_position` `[B, R]` i32, `key_valid` `[B, T]` i64,
       `result` `[B, R, num_heads*Dh]`. num_heads is a multiple of num_kv_heads. A `query` of `[1, R, num_heads*Dh]` is shared by all B sequences, as
       the learned query of a pooling head is; it then has no `query_position`.
     - Types: float; scores, softmax and sums in f32.
     - Source: Attention Is All You Need, arXiv:1706.03762; CLIPAttention in transformers; for shared queries the pooling of Set Transformer,
-      arXiv:1810.00825, and SiglipMultiheadAttentionPoolingHead in transformers.
+      arXiv:1810.00825, and SiglipMultiheadAttentionPoolingHead in transformers; for `among_invalid`
+      MllamaVisionEncoder there.
     ```mlir
     %y = vlm.attention %q, %k, %v key_valid %m {causal, num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 2.500000e-01 : f64}
         : (tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?xi64>) -> tensor<?x?x64xf32>
     ```
   }];
   let arguments = (ins Vlm_Float:$query, Vlm_Float:$key, Vlm_Float:$value, Optional<RankedTensorOf<[I32]>>:$query_position,
-      Optional<RankedTensorOf<[I64]>>:$key_valid, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale, UnitAttr:$causal);
+      Optional<RankedTensorOf<[I64]>>:$key_valid, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale, UnitAttr:$causal,
+      UnitAttr:$among_invalid);
   let results = (outs Vlm_Float:$result);
   let assemblyFormat = [{ $query `,` $key `,` $value (`query_position` $query_position^)? (`key_valid` $key_valid^)? attr-dict
       `:` functional-type(operands, results) }];

@@ -248,6 +248,15 @@ func.func @attention(%q: tensor<?x9x64xf32>, %m: tensor<?x8xi64>) -> tensor<?x9x
 
 // -----
 
+func.func @attention(%q: tensor<?x5x64xf32>, %k: tensor<?x9x64xf32>, %m: tensor<?x9xi64>) -> tensor<?x5x64xf32> {
+  // expected-error@+1 {{'among_invalid' needs 'key_valid' alone and as many queries as keys, but 'query' is 'tensor<?x5x64xf32>' and 'key' 'tensor<?x9x64xf32>'}}
+  %0 = vlm.attention %q, %k, %k key_valid %m {among_invalid, num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 1.0 : f64}
+      : (tensor<?x5x64xf32>, tensor<?x9x64xf32>, tensor<?x9x64xf32>, tensor<?x9xi64>) -> tensor<?x5x64xf32>
+  return %0 : tensor<?x5x64xf32>
+}
+
+// -----
+
 func.func @contrastive_logits(%i: tensor<?x64xf32>, %t: tensor<?x32xf32>, %s: tensor<1xf32>) -> tensor<?x?xf32> {
   // expected-error@+1 {{'image' and 'text' must have the same number of features, but are 'tensor<?x64xf32>' and 'tensor<?x32xf32>'}}
   %0 = vlm.contrastive_logits %i, %t, %s : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<1xf32>) -> tensor<?x?xf32>

@@ -55,6 +55,9 @@ func.func @attention(%q: tensor<?x?x64xf32>, %k: tensor<?x?x64xf32>, %v: tensor<
   // CHECK: vlm.attention %{{.*}}, %{{.*}}, %{{.*}} query_position %{{.*}} key_valid
   %z = vlm.attention %q, %k, %v query_position %p key_valid %m {causal, num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 2.500000e-01 : f64}
       : (tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?xi32>, tensor<?x?xi64>) -> tensor<?x?x64xf32>
+  // CHECK: vlm.attention %{{.*}}, %{{.*}}, %{{.*}} key_valid %{{.*}} {among_invalid, num_heads
+  %w = vlm.attention %q, %k, %v key_valid %m {among_invalid, num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 2.500000e-01 : f64}
+      : (tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?xi64>) -> tensor<?x?x64xf32>
   return %y : tensor<?x?x64xf32>
 }
 

@@ -403,7 +403,9 @@ private:
                        o.getScale().convertToDouble();
         if ((o.getCausal() && j > position) ||
             (o.getKeyValid() &&
-             values[o.getKeyValid()].data[batch * keys + j] == 0))
+             values[o.getKeyValid()].data[batch * keys + j] == 0 &&
+             (!o.getAmongInvalid() ||
+              values[o.getKeyValid()].data[batch * keys + r % queries] == 0)))
           scores[j] = -FLT_MAX;
         maximum = std::max(maximum, scores[j]);
       }

@@ -414,6 +414,28 @@ TEST_P(Conformance, AttentionHeadsSizesAndMasks) {
     }
 }
 
+TEST_P(Conformance, AttentionMaskedAmongInvalidTokens) {
+  std::string x = type({0, 0, 24}), m = type({0, 0}, "i64");
+  std::vector<Operands> cases;
+  for (auto [batch, tokens] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 1}, {2, 6}, {1, 17}, {2, 50}})
+    cases.push_back({random({batch, tokens, 24}, 1, -2, 2),
+                     random({batch, tokens, 24}, 2, -2, 2),
+                     random({batch, tokens, 24}, 3),
+                     random({batch, tokens}, 9, 0.2, 1.9, true)});
+  // All of them invalid: each attends to all alike.
+  cases.push_back({random({1, 7, 24}, 1), random({1, 7, 24}, 2),
+                   random({1, 7, 24}, 3),
+                   Tensor{{1, 7}, std::vector<double>(7, 0)}});
+  check(kernelText("attention",
+                   "%q: " + x + ", %k: " + x + ", %v: " + x + ", %m: " + m, x,
+                   "%y = vlm.attention %q, %k, %v key_valid %m {among_invalid, "
+                   "num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.35 "
+                   ": f64} : (" +
+                       x + ", " + x + ", " + x + ", " + m + ") -> " + x),
+        cases);
+}
+
 TEST_P(Conformance, AttentionFusedOperandAndTakenQuery) {
   std::string qkv = type({0, 0, 36}), part = type({0, 0, 12});
   std::string slices;
