@@ -73,8 +73,9 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
     result.cropHeight = result.cropWidth =
         static_cast<int32_t>(image.patch_size());
   }
-  if (image.stretch_tiles()) {
-    result.crop = VLM_ABI_CROP_STRETCHED;
+  if (image.stretch_tiles() || image.fit_tiles()) {
+    result.crop =
+        image.fit_tiles() ? VLM_ABI_CROP_FITTED : VLM_ABI_CROP_STRETCHED;
     result.cropHeight = result.cropWidth = result.height;
   }
   result.resizeRows = code.resizeRows;
@@ -171,6 +172,8 @@ static GenerationTable makeGeneration(const spec::Generation &generation) {
     table.attended = VLM_ABI_ATTEND_LATEST;
   if (generation.attended() == spec::Generation::ALL)
     table.attended = VLM_ABI_ATTEND_ALL;
+  if (generation.attended() == spec::Generation::GROUP)
+    table.attended = VLM_ABI_ATTEND_GROUP;
   if (generation.attended_until_end())
     table.attended |= VLM_ABI_ATTEND_UNTIL_END;
   table.grid = makeGrid(generation.grid());

@@ -63,6 +63,13 @@ static Place findPlace(const spec::ModelSpec &model,
     std::string_view rest;
     if (!matchName(rule.canonical(), canonical, number, rest))
       continue;
+    if (rule.numbers_size() > 0 && !number.empty()) {
+      // Longer numbers than these are no layer's.
+      size_t layer = number.size() < 7 ? std::stoul(number) : SIZE_MAX;
+      if (layer >= size_t(rule.numbers_size()))
+        continue;
+      number = std::to_string(rule.numbers(int(layer)));
+    }
     std::vector<std::string> names;
     for (const std::string &name : rule.names())
       names.push_back(fillName(name, number) + std::string(rest));

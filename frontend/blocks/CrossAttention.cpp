@@ -1,6 +1,7 @@
 //===- CrossAttention.cpp - Layers of a decoder that see pictures ---------===//
 #include "frontend/blocks/CrossAttention.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace vlmc {
@@ -28,9 +29,9 @@ void checkCrossAttention(const Message &cross, int64_t layers,
     fault("cross_attention.layers", "expected at least one layer, found none");
   int64_t before = -1;
   for (int64_t layer : cross.layers()) {
-    if (layer <= before || layer >= layers)
+    if (layer < std::max<int64_t>(0, before) || layer > layers)
       fault("cross_attention.layers",
-            "expected ascending numbers below the decoder's " +
+            "expected ascending numbers up to the decoder's " +
                 std::to_string(layers) + " layers, found " +
                 std::to_string(layer));
     before = layer;
@@ -109,6 +110,10 @@ void CrossAttentionBuilder::addArguments() {
   tokens.position = column("feature_position", "M");
   tokens.first = column("first_feature", "N");
   tokens.last = column("last_feature", "N");
+  if (cross.skips_mlp()) {
+    shown = column("shown", "N");
+    builder.fill(1);
+  }
   cache =
       builder.argument("feature_cache",
                        builder.cacheType(cross.layers_size(), cross.kv_heads(),
@@ -156,10 +161,11 @@ Value CrossAttentionBuilder::buildMlp(const std::string &mlp, Value value) {
 }
 
 Value CrossAttentionBuilder::addGated(Value value, Value branch,
-                                      const std::string &gate) {
+                                      const std::string &gate, Value shown) {
   auto type = mlir::cast<mlir::RankedTensorType>(value.getType());
   int64_t gates = cross.vector_gate() ? type.getShape().back() : 1;
-  return builder.gatedAdd(value, branch, builder.weight(gate, {gates}), gate);
+  return builder.gatedAdd(value, branch, builder.weight(gate, {gates}), gate,
+                          shown);
 }
 
 Value CrossAttentionBuilder::build(int64_t number, Value value,
@@ -168,7 +174,7 @@ Value CrossAttentionBuilder::build(int64_t number, Value value,
   Value mixed = attend(number, layer, norm(value, layer + ".norm1"), sequence);
   value = addGated(value, mixed, layer + ".attention_gate");
   Value inner = buildMlp(layer + ".mlp", norm(value, layer + ".norm2"));
-  return addGated(value, inner, layer + ".mlp_gate");
+  return addGated(value, inner, layer + ".mlp_gate", shown);
 }
 
 } // namespace vlmc

@@ -43,12 +43,13 @@ private:
                      mlir::Value value, mlir::Value sequence);
   mlir::Value buildMlp(const std::string &mlp, mlir::Value value);
   mlir::Value addGated(mlir::Value value, mlir::Value branch,
-                       const std::string &gate);
+                       const std::string &gate,
+                       mlir::Value shown = mlir::Value());
 
   GraphBuilder &builder;
   const spec::CrossAttention &cross;
   std::string name;
-  mlir::Value features, cache;
+  mlir::Value features, cache, shown;
   GraphBuilder::CachedTokens tokens;
 };
 

@@ -65,6 +65,8 @@ static int64_t featureSize(const spec::Component &component,
   // Its features are tokens of the decoder itself.
   if (component.has_picture_tokenizer())
     return embeddingSize(decoder);
+  if (component.has_tiled_tower())
+    return component.tiled_tower().output_size();
   if (component.has_perceiver_resampler())
     return component.perceiver_resampler().output_size()
                ? component.perceiver_resampler().output_size()
@@ -165,6 +167,9 @@ static void check(const spec::ModelSpec &model,
   checkRange(fault, "embedding_size", decoder.embedding_size(), 0, 1 << 20);
   checkRange(fault, "extra_vocabulary_size", decoder.extra_vocabulary_size(), 0,
              INT32_MAX - decoder.vocabulary_size());
+  checkRange(fault, "unscored_tokens", decoder.unscored_tokens(), 0,
+             decoder.tied_head() || decoder.extra_vocabulary_size() ? 0
+                                                                    : 1 << 20);
   if (!decoder.features().empty() &&
       !hasComponent(model, decoder.features(), spec::Component::kProjector) &&
       !hasComponent(model, decoder.features(), spec::Component::kQFormer) &&
@@ -172,10 +177,11 @@ static void check(const spec::ModelSpec &model,
                     spec::Component::kPerceiverResampler) &&
       !hasComponent(model, decoder.features(),
                     spec::Component::kPictureTokenizer) &&
+      !hasComponent(model, decoder.features(), spec::Component::kTiledTower) &&
       !findTower(model, decoder.features()))
     fault("features", "expected the name of a projector, Q-Former, resampler, "
-                      "picture tokenizer, patch projector, residual network or "
-                      "vision transformer, found '" +
+                      "picture tokenizer, patch projector, residual network, "
+                      "tiled tower or vision transformer, found '" +
                           decoder.features() + "'");
   checkFeatures(model, decoder, fault);
   checkScales(decoder, fault);
@@ -244,7 +250,10 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
       {decoder.embedding_size() ? "embedding_size" : "hidden_size"}};
   WeightDim extra = {decoder.extra_vocabulary_size(),
                      {"extra_vocabulary_size"}};
-  weights.add("tokens.weight", {words, outer});
+  weights.add("tokens.weight",
+              {{decoder.vocabulary_size() + decoder.unscored_tokens(),
+                {"vocabulary_size"}},
+               outer});
   if (extra.size)
     weights.add("extra_tokens.weight", {extra, outer});
   if (decoder.has_position_offset())
@@ -343,8 +352,8 @@ Value DecoderBuilder::buildEmbeddings() {
   auto idType =
       mlir::RankedTensorType::get({1, dynamic}, builder.types().getI64Type());
   Value ids = builder.argument("input_ids", idType, {"", "N"});
-  builder.range(0, decoder.vocabulary_size() + decoder.extra_vocabulary_size() -
-                       1);
+  builder.range(0, decoder.vocabulary_size() + decoder.extra_vocabulary_size() +
+                       decoder.unscored_tokens() - 1);
   Value features, row;
   if (decoder.has_cross_attention()) {
     cross.addArguments();
@@ -494,10 +503,12 @@ void DecoderBuilder::build() {
   builder.tap("inputs_embeds", value);
   value = addPositions(value);
   const auto &seeing = decoder.cross_attention().layers();
-  for (int64_t i = 0; i < decoder.layers(); ++i) {
-    if (auto found = std::ranges::find(seeing, i); found != seeing.end())
-      value = cross.build(found - seeing.begin(), value, tokens.sequence);
-    value = buildLayer(name + ".layers." + std::to_string(i), i, value);
+  int next = 0; // of the layers that see pictures
+  for (int64_t i = 0; i <= decoder.layers(); ++i) {
+    for (; next < seeing.size() && seeing[next] == i; ++next)
+      value = cross.build(next, value, tokens.sequence);
+    if (i < decoder.layers())
+      value = buildLayer(name + ".layers." + std::to_string(i), i, value);
   }
   if (!decoder.no_final_norm())
     value = norm(value, name + ".final_norm");

@@ -30,11 +30,11 @@ void checkEncoderBlocks(const spec::TransformerBlocks &blocks,
 }
 
 static void listAttentionWeights(const std::string &name,
-                                 const WeightDim &features,
-                                 WeightList &weights, bool bias = true) {
+                                 const WeightDim &features, WeightList &weights,
+                                 bool bias = true, bool outputBias = true) {
   for (const char *part : {"query", "key", "value"})
     weights.addLinear(name + "." + part, features, features, bias);
-  weights.addLinear(name + ".output", features, features);
+  weights.addLinear(name + ".output", features, features, outputBias);
 }
 
 static void listMlpWeights(const std::string &name,
@@ -55,13 +55,14 @@ static void listNorm(const std::string &name,
 }
 
 void listEncoderWeights(const spec::TransformerBlocks &blocks,
-                        WeightList &weights) {
+                        WeightList &weights, const std::string &prefix) {
   WeightDim features = hidden(blocks);
   for (int64_t i = 0; i < blocks.layers(); ++i) {
-    std::string layer = "layers." + std::to_string(i) + ".";
+    std::string layer = prefix + "layers." + std::to_string(i) + ".";
     listNorm(layer + "norm1", blocks, weights);
     listAttentionWeights(layer + "attention", features, weights,
-                         !blocks.unbiased_attention());
+                         !blocks.unbiased_attention(),
+                         !blocks.unbiased_output());
     if (blocks.query_norm())
       for (const char *part : {"attention.query_norm", "attention.key_norm"})
         weights.add(layer + part + ".weight", {features});
@@ -70,6 +71,9 @@ void listEncoderWeights(const spec::TransformerBlocks &blocks,
     if (blocks.layer_scale())
       for (const char *part : {"attention.scale", "mlp.scale"})
         weights.add(layer + part, {features});
+    if (blocks.gated())
+      for (const char *part : {"attention.gate", "mlp.branch_gate"})
+        weights.add(layer + part, {});
   }
 }
 
@@ -98,10 +102,21 @@ static constexpr double queryNormEpsilon = 1e-6;
 static mlir::Value buildLast(GraphBuilder &builder, const std::string &name,
                              const std::string &branch,
                              const spec::TransformerBlocks &blocks,
-                             mlir::Value value) {
+                             mlir::Value value, bool bias = true) {
   return blocks.layer_scale()
              ? builder.scaledLinear(value, name, branch + ".scale")
-             : builder.linear(value, name);
+             : builder.linear(value, name, bias);
+}
+
+/// The residual with a branch added, by a gate where the blocks have such.
+static mlir::Value addBranch(GraphBuilder &builder,
+                             const spec::TransformerBlocks &blocks,
+                             mlir::Value branch, mlir::Value residual,
+                             const std::string &gate,
+                             const std::string &label) {
+  return blocks.gated() ? builder.gatedAdd(residual, branch,
+                                           builder.weight(gate, {1}), label)
+                        : builder.add(branch, residual, label);
 }
 
 static mlir::Value buildNorm(GraphBuilder &builder, const std::string &name,
@@ -129,8 +144,10 @@ static mlir::Value buildAttention(GraphBuilder &builder,
   int64_t headSize = blocks.hidden_size() / blocks.heads();
   mlir::Value mixed = builder.attention(
       query, key, values, mask.keyValid, mask.causal, blocks.heads(),
-      1.0 / std::sqrt(static_cast<double>(headSize)), name);
-  return buildLast(builder, name + ".output", name, blocks, mixed);
+      1.0 / std::sqrt(static_cast<double>(headSize)), name, /*kvHeads=*/0,
+      mask.amongInvalid);
+  return buildLast(builder, name + ".output", name, blocks, mixed,
+                   !blocks.unbiased_output());
 }
 
 /// x + MLP(LayerNorm(x)).
@@ -143,7 +160,8 @@ static mlir::Value buildMlp(GraphBuilder &builder, const std::string &norm,
       builder.activation(builder.linear(normed, mlp + ".fc1"),
                          blocks.activation(), mlp + ".activation");
   mlir::Value outer = buildLast(builder, mlp + ".fc2", mlp, blocks, inner);
-  return builder.add(outer, value, mlp + ".residual");
+  return addBranch(builder, blocks, outer, value, mlp + ".branch_gate",
+                   mlp + ".residual");
 }
 
 mlir::Value buildAttentionPool(GraphBuilder &builder, const std::string &name,
@@ -168,7 +186,8 @@ mlir::Value buildEncoderBlocks(GraphBuilder &builder,
     mlir::Value normed = buildNorm(builder, layer + ".norm1", blocks, value);
     mlir::Value mixed = buildAttention(builder, layer + ".attention", blocks,
                                        normed, normed, mask);
-    value = builder.add(mixed, value, layer + ".attention.residual");
+    value = addBranch(builder, blocks, mixed, value, layer + ".attention.gate",
+                      layer + ".attention.residual");
     value = buildMlp(builder, layer + ".norm2", layer + ".mlp", blocks, value);
     builder.tap(layer, value);
     if (states)

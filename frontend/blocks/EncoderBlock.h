@@ -20,12 +20,15 @@ struct EncoderMask {
   bool causal = false;
   /// [B, T] i64, 0 where a key is padding; may be null.
   mlir::Value keyValid;
+  /// Padding is hidden from padding alone.
+  bool amongInvalid = false;
 };
 
 void checkEncoderBlocks(const spec::TransformerBlocks &blocks,
                         const FaultSink &fault);
+/// `prefix` is "" or ends with a point.
 void listEncoderWeights(const spec::TransformerBlocks &blocks,
-                        WeightList &weights);
+                        WeightList &weights, const std::string &prefix = "");
 /// COMPONENT.embeddings, what the first block takes, and COMPONENT.layers.N,
 /// what block N gives.
 void listEncoderTaps(const std::string &component,

@@ -38,6 +38,7 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
   result.set_crop_half_to_even(image.cropsHalfToEven);
   result.set_patch_size(image.patchSize);
   result.set_stretch_tiles(image.stretchesTiles);
+  result.set_fit_tiles(image.fitsTiles);
   result.set_pad_to_square(image.padsToSquare);
   for (auto [height, width] : image.grid) {
     spec::Resolution *resolution = result.add_grid();
@@ -138,12 +139,17 @@ static std::optional<Failure> checkNumbers(const spec::ImageProcessing &image) {
 
 /// Tiles are square, of the crop's side, and make up each resolution.
 static std::optional<Failure> checkGrid(const spec::ImageProcessing &image) {
-  int64_t tile = image.stretch_tiles()    ? image.height()
+  const bool isExact = image.stretch_tiles() || image.fit_tiles();
+  int64_t tile = isExact                  ? image.height()
                  : image.do_center_crop() ? image.crop_height()
                                           : image.shortest_edge();
-  if (image.stretch_tiles() &&
-      (image.do_center_crop() || image.height() != image.width()))
-    return wrong("stretch_tiles", "false beside a crop or sides that differ",
+  if (isExact && (image.do_center_crop() || image.height() != image.width()))
+    return wrong(image.fit_tiles() ? "fit_tiles" : "stretch_tiles",
+                 "false beside a crop or sides that differ", "true");
+  if (image.fit_tiles() &&
+      (image.stretch_tiles() || !image.do_resize() || image.grid().empty()))
+    return wrong("fit_tiles",
+                 "false beside stretch_tiles, or without a grid or a resize",
                  "true");
   for (const spec::Resolution &resolution : image.grid())
     if (tile < 1 || resolution.height() < 1 || resolution.width() < 1 ||
@@ -174,6 +180,7 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
   result.cropsHalfToEven = image.crop_half_to_even();
   result.patchSize = image.patch_size();
   result.stretchesTiles = image.stretch_tiles();
+  result.fitsTiles = image.fit_tiles();
   result.padsToSquare = image.pad_to_square();
   result.doResize = image.do_resize();
   result.shortestEdge.reset();

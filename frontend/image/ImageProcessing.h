@@ -89,6 +89,8 @@ struct ImageProcessing {
   std::vector<std::array<int64_t, 2>> grid;
   /// Pictures are stretched to the resolution of the nearest aspect.
   bool stretchesTiles = false;
+  /// Or fitted into the one that enlarges them least, or shrinks them least.
+  bool fitsTiles = false;
 
   /// What the checkpoint's processor class uses.
   ImageBackend backend = ImageBackend::Torchvision;

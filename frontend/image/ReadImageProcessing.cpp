@@ -83,6 +83,7 @@ public:
   void readGrid(std::vector<std::array<int64_t, 2>> &out);
   void checkTiles(const ImageProcessing &image);
   void readPatches(ImageProcessing &image);
+  void readFittedTiles(ImageProcessing &image);
   void reportOthers();
 
   std::string error;
@@ -276,6 +277,33 @@ void Reader::readPatches(ImageProcessing &image) {
             {tiles / across * *image.height, across * *image.height});
 }
 
+/// All arrangements of up to max_image_tiles tiles, in the order in which
+/// MllamaImageProcessor numbers them.
+void Reader::readFittedTiles(ImageProcessing &image) {
+  constexpr int64_t most = 64;
+  int64_t tiles = 4;
+  if (const Json *value = find("max_image_tiles")) {
+    if (!value->is_number_integer() || *value < 1 || *value > most)
+      return fail("max_image_tiles",
+                  "an integer from 1 to " + std::to_string(most), *value);
+    tiles = value->get<int64_t>();
+  }
+  bool pads = true;
+  readFlag("do_pad", pads);
+  for (auto [key, isOn] :
+       {std::pair("do_pad", pads), std::pair("do_resize", image.doResize)})
+    if (!isOn)
+      return failWith(std::string(key) +
+                      ": expected true, found false; such tiles cannot be "
+                      "made without this step");
+  if (image.height != image.width || !image.height)
+    return failWith("size: expected one side for height and width, found "
+                    "others; such tiles are not supported");
+  for (int64_t down = 1; down <= tiles; ++down)
+    for (int64_t across = 1; down * across <= tiles; ++across)
+      image.grid.push_back({down * *image.height, across * *image.height});
+}
+
 /// Tiles are resized as the whole picture is; here they keep their size.
 void Reader::checkTiles(const ImageProcessing &image) {
   int64_t edge = image.shortestEdge.value_or(image.height.value_or(0));
@@ -393,6 +421,8 @@ static ImageProcessing readObject(Reader &reader,
     reader.readFlag("do_pad", image.padsToSquare);
   if (image.stretchesTiles)
     reader.readPatches(image);
+  if (image.fitsTiles)
+    reader.readFittedTiles(image);
   if (known.cutsTiles) {
     bool ignored = true; // rows of fewer tiles are filled up; nobody reads that
     reader.readFlag("do_pad", ignored);

@@ -219,6 +219,30 @@ static bool beginsBehindPictures(const Fields *model, PromptDescription &out) {
   return false;
 }
 
+/// Whether prompts of the model have their begin token behind the pictures that
+/// they begin with; a placeholder is one token, which stays.
+static bool leadsWithPictures(const Fields *model, const SpecialTokens &special,
+                              PromptDescription &out) {
+  std::string type =
+      model ? model->optionalString("model_type").value_or("") : "";
+  std::string token;
+#define PROMPT_LEADS_WITH_PICTURES(MODEL_TYPE, TOKEN)                          \
+  if (type == (MODEL_TYPE))                                                    \
+    token = (TOKEN);
+#include "frontend/families/TokenizerClasses.def"
+  if (token.empty())
+    return false;
+  out.pictureToken = token;
+  for (const auto &[name, named] : special.named)
+    if (name == "image_token")
+      out.pictureToken = named.token.content;
+  out.pictureExtra = 1;
+  out.picturesFirst = VLM_TEXT_PICTURES_LEADING;
+  if (auto found = out.roles.find("bos_token"); found != out.roles.end())
+    out.begin = found->second;
+  return true;
+}
+
 /// As IdeficsProcessor of transformers does, which writes the begin token
 /// itself.
 void PromptReader::readFrames(const SpecialTokens &special,
@@ -330,7 +354,8 @@ PromptDescription PromptReader::read(const SpecialTokens &special) {
   if (processor && !processor->is_object())
     processor.reset(); // the reader of pictures tells
   readTemplates(processor ? &*processor : nullptr, out);
-  if (linesPictures(files.model, out)) {
+  if (linesPictures(files.model, out) ||
+      leadsWithPictures(files.model, special, out)) {
   } else if (framesPictures(files.model)) {
     readFrames(special, out);
   } else if (marksPictures(files.model)) {

@@ -183,8 +183,16 @@ enum {
 };
 /* What is made of a resized picture: all of it; its middle, of crop_height x crop_width; the same where a surplus pixel is cut by the rule "half to
  * even"; patches of crop_height x crop_width, row by row, of the picture with pixels of the value 1 at its right and bottom; or tiles of crop_height x
- * crop_width of the picture stretched to the resolution of `grid` with the nearest aspect, and if they are several behind them the whole picture. */
-enum { VLM_ABI_CROP_NONE = 0, VLM_ABI_CROP_CENTER = 1, VLM_ABI_CROP_CENTER_EVEN = 2, VLM_ABI_CROP_PATCHES = 3, VLM_ABI_CROP_STRETCHED = 4 };
+ * crop_width of the picture stretched to the resolution of `grid` with the nearest aspect, and if they are several behind them the whole picture; or
+ * tiles of the picture fitted into the resolution that enlarges it least, or shrinks it least, with zeros at its right and bottom. */
+enum {
+  VLM_ABI_CROP_NONE = 0,
+  VLM_ABI_CROP_CENTER = 1,
+  VLM_ABI_CROP_CENTER_EVEN = 2,
+  VLM_ABI_CROP_PATCHES = 3,
+  VLM_ABI_CROP_STRETCHED = 4,
+  VLM_ABI_CROP_FITTED = 5
+};
 enum { VLM_ABI_BACKEND_PIL = 1, VLM_ABI_BACKEND_TORCHVISION = 2 };
 typedef struct vlm_abi_image {
   int32_t resize;      /* VLM_ABI_RESIZE_* */
@@ -216,8 +224,9 @@ enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };
 enum { VLM_ABI_TEXT_PAD_TO_MAX = 1, VLM_ABI_TEXT_UNMASKED = 2, VLM_ABI_TEXT_OWN_PAD = 4 };
 
 /* Which pictures before it a token attends to, by layers of their own: the last one, or all; and none behind end_tokens[0] until the next one. The
- * rows of a picture stand one behind the other in `feature_cache`, in the order of the pictures. */
-enum { VLM_ABI_ATTEND_LATEST = 1, VLM_ABI_ATTEND_ALL = 2, VLM_ABI_ATTEND_UNTIL_END = 4 };
+ * rows of a picture stand one behind the other in `feature_cache`, in the order of the pictures. Or those whose placeholders adjoin, the last ones; of
+ * their rows those of tiles that are there. Then tokens before the first picture see all rows of the whole prompt, and the input `shown` is 0 there. */
+enum { VLM_ABI_ATTEND_LATEST = 1, VLM_ABI_ATTEND_ALL = 2, VLM_ABI_ATTEND_UNTIL_END = 4, VLM_ABI_ATTEND_GROUP = 8 };
 
 /* Rotary positions whose frequencies depend on how long a sequence is. The library has those of sequences of up to `limit` tokens; a longer one's
  * cosines and sines are the rows of the entry's input `rotary` that `rotary_row` names, computed by the runtime. */

@@ -187,11 +187,14 @@ enum { VLM_TEXT_RIGHT = 0, VLM_TEXT_LEFT = 1 };
 /* Where pictures stand: at the placeholders of a prompt; in front of it, before
    the special tokens, without placeholders; or at the placeholders, in front of
    a prompt that has none, and then prompt_begin behind the last one and
-   prompt_end behind the prompt. */
+   prompt_end behind the prompt; or at the placeholders, with prompt_begin
+   behind those that a prompt begins with, where it is not in the prompt, and
+   besides the special tokens. */
 enum {
   VLM_TEXT_PICTURES_INSIDE = 0,
   VLM_TEXT_PICTURES_FIRST = 1,
-  VLM_TEXT_PICTURES_BEFORE_BEGIN = 2
+  VLM_TEXT_PICTURES_BEFORE_BEGIN = 2,
+  VLM_TEXT_PICTURES_LEADING = 3
 };
 
 /* The token of a role, such as "bos_token", as chat templates know it. */

@@ -85,6 +85,10 @@ VLM_API vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
 VLM_API vlm_status_t *
 vlm_image_process(const vlm_abi_image *processing, vlm_image_backend_t backend,
                   vlm_pool_t *pool, const vlm_image_t *image, float *pixels);
+/// Of processing that fits pictures into an arrangement of tiles, the number of
+/// the one that a picture gets, from 1 on; 0: there are none.
+VLM_API int64_t vlm_image_arrangement(const vlm_abi_image *processing,
+                                      int64_t height, int64_t width);
 /// 32 bytes that tell pictures apart: what is equal in them is preprocessed to
 /// the same values. Thread-safe.
 VLM_API const uint8_t *vlm_image_digest(const vlm_image_t *image);

@@ -231,6 +231,27 @@ static vlm_status_t *processStretched(const vlm_abi_image &processing,
                    placingOf(processing, backend), pixels + whole.size());
 }
 
+/// Tiles of the picture in the resolution that scales it least, black behind
+/// it.
+static vlm_status_t *processFitted(const vlm_abi_image &processing,
+                                   vlm_image_backend_t backend,
+                                   vlm_pool_t *pool, const vlm_image_t &image,
+                                   float *pixels) {
+  const int64_t edge = processing.crop_height;
+  Size size{image.height, image.width};
+  const int32_t *chosen =
+      processing.grid +
+      2 * leastScaled({processing.grid, 2 * processing.n_grid}, size);
+  Size target{chosen[0], chosen[1]};
+  Floats whole(size_t(3 * target.height * target.width));
+  if (vlm_status_t *status = processTo(processing, backend, pool, image,
+                                       tiledSize(size, target, edge), target,
+                                       Placing::AtStart, whole.data()))
+    return status;
+  cutTiles(whole, target, edge, pixels);
+  return nullptr;
+}
+
 extern "C" {
 
 vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
@@ -281,6 +302,8 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
       return processPatches(*processing, backend, pool, *image, pixels);
     if (processing->do_crop == VLM_ABI_CROP_STRETCHED)
       return processStretched(*processing, backend, pool, *image, pixels);
+    if (processing->do_crop == VLM_ABI_CROP_FITTED)
+      return processFitted(*processing, backend, pool, *image, pixels);
     if (processing->n_grid)
       return processTiles(*processing, backend, pool, *image, pixels);
     Size resized = resizedSize(*processing, {image->height, image->width});

@@ -2,6 +2,7 @@
 #include "runtime/image/Tiles.h"
 
 #include "runtime/core/StatusInternal.h"
+#include "runtime/image/ImageInternal.h"
 #include "runtime/image/Sizes.h"
 
 #include <algorithm>
@@ -49,6 +50,43 @@ Size nearestAspect(std::span<const int32_t> grid, const Size &picture) {
     least = std::min(least, difference);
   }
   return best;
+}
+
+size_t leastScaled(std::span<const int32_t> grid, const Size &picture) {
+  size_t best = 0;
+  double chosen = 0;
+  int64_t area = 0;
+  for (size_t i = 0; i + 1 < grid.size(); i += 2) {
+    double down = double(grid[i]) / double(picture.height);
+    double across = double(grid[i + 1]) / double(picture.width);
+    double scale = across > down ? down : across;
+    int64_t pixels = int64_t(grid[i]) * grid[i + 1];
+    // Among those that enlarge the least scale wins, among others the largest;
+    // the first kind before the second.
+    bool enlarges = scale >= 1, chosenEnlarges = chosen >= 1;
+    bool isBetter = enlarges != chosenEnlarges ? enlarges
+                    : enlarges                 ? scale < chosen
+                                               : scale > chosen;
+    if (i == 0 || isBetter || (scale == chosen && pixels < area)) {
+      best = i / 2;
+      chosen = scale;
+      area = pixels;
+    }
+  }
+  return best;
+}
+
+Size tiledSize(const Size &picture, const Size &target, int64_t tile) {
+  Size wanted{std::clamp(picture.height, tile, target.height),
+              std::clamp(picture.width, tile, target.width)};
+  double down = double(wanted.height) / double(picture.height);
+  double across = double(wanted.width) / double(picture.width);
+  auto side = [](double length, int64_t most) {
+    return std::min(std::max<int64_t>(1, int64_t(std::floor(length))), most);
+  };
+  if (across < down)
+    return {side(double(picture.height) * across, wanted.height), wanted.width};
+  return {wanted.height, side(double(picture.width) * down, wanted.width)};
 }
 
 Size fittedSize(const Size &picture, const Size &target) {
@@ -137,6 +175,12 @@ static bool stretchesTiles(const vlm_abi_model &abi) {
   return abi.image && abi.image->do_crop == VLM_ABI_CROP_STRETCHED;
 }
 
+/// The processing, where tiles are of a fitted picture; else null.
+static const vlm_abi_image *findFitted(const vlm_abi_model &abi) {
+  return abi.image && abi.image->do_crop == VLM_ABI_CROP_FITTED ? abi.image
+                                                                : nullptr;
+}
+
 /// The tiles that a picture is cut into, the whole picture included.
 static int64_t countTiles(const vlm_abi_model &abi, const Size &picture) {
   const vlm_abi_generation &facts = *abi.generation;
@@ -149,6 +193,14 @@ static int64_t countTiles(const vlm_abi_model &abi, const Size &picture) {
 }
 
 extern "C" {
+
+int64_t vlm_image_arrangement(const vlm_abi_image *processing, int64_t height,
+                              int64_t width) {
+  if (processing->do_crop != VLM_ABI_CROP_FITTED || height < 1 || width < 1)
+    return 0;
+  return 1 + int64_t(leastScaled({processing->grid, 2 * processing->n_grid},
+                                 {height, width}));
+}
 
 vlm_status_t *vlm_model_picture_lines(const vlm_model_t *model, int64_t height,
                                       int64_t width, int64_t *out_lines,
@@ -172,6 +224,14 @@ vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height,
     if (const vlm_abi_image *patches = findPatches(*vlm_model_abi(model))) {
       Size grid = patchGrid(*patches, {height, width});
       *out_tiles = grid.height * grid.width;
+    }
+    if (const vlm_abi_image *fitted = findFitted(*vlm_model_abi(model))) {
+      const int32_t *chosen =
+          fitted->grid +
+          2 * leastScaled({fitted->grid, 2 * fitted->n_grid}, {height, width});
+      *out_tiles = int64_t(chosen[0] / fitted->crop_height) *
+                   (chosen[1] / fitted->crop_height);
+      return nullptr;
     }
     if (!facts || !facts->n_grid)
       return nullptr;
@@ -205,7 +265,7 @@ vlm_status_t *vlm_model_picture_rows(const vlm_model_t *model, int64_t height,
       if (const vlm_abi_image *patches = findPatches(abi)) {
         Size grid = patchGrid(*patches, {height, width});
         tiles = grid.height * grid.width;
-      } else if (facts && facts->n_grid) {
+      } else if (facts && facts->n_grid && !findFitted(abi)) {
         tiles = countTiles(abi, {height, width});
       }
       for (int64_t i = 0; i < tiles * perTile; ++i)

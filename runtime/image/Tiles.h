@@ -31,6 +31,17 @@ Size bestResolution(std::span<const int32_t> grid, const Size &picture);
 /// later one where the picture has more than half of its pixels.
 Size nearestAspect(std::span<const int32_t> grid, const Size &picture);
 
+/// The number of the resolution, of tiles of `tile` pixels, that enlarges a
+/// picture least when it is filled in one direction, or that shrinks it least;
+/// of equal ones that with fewest pixels. Source: get_optimal_tiled_canvas of
+/// transformers' image_processing_mllama.
+size_t leastScaled(std::span<const int32_t> grid, const Size &picture);
+
+/// The size of the picture in such a resolution: not smaller than a tile in one
+/// direction, and not larger than the picture unless for that. Source:
+/// get_image_size_fit_to_canvas.
+Size tiledSize(const Size &picture, const Size &target, int64_t tile);
+
 /// The size of the picture when it fills the target in one direction.
 Size fittedSize(const Size &picture, const Size &target);
 

@@ -102,6 +102,11 @@ int64_t Engine::common(const Slot &slot, const Prompt &next) const {
     if (i >= slot.pictures.size() ||
         slot.pictures[i].key != next.pictures[i].key)
       same = std::min(same, next.pictures[i].begin);
+  bool areSame = std::ranges::equal(slot.pictures, next.pictures, {},
+                                    &Picture::key, &Picture::key);
+  if (!areSame &&
+      (decoder.seesAhead(slot.pictures) || decoder.seesAhead(next.pictures)))
+    return 0;
   // Keys that were turned by other frequencies do not serve. Those of the
   // answer were turned by lengths up to the last one.
   if (!decoder.isSameLength(slot.promptLength, next.size()))
@@ -287,8 +292,14 @@ void Engine::close(Job &job) {
   job.isOver = true;
   if (!job.slots.empty())
     reserved -= job.pages;
-  if (job.answers.empty() && !job.slots.empty())
-    forgetRest(slots[size_t(job.slots[0])]);
+  if (job.answers.empty() && !job.slots.empty()) {
+    Slot &slot = slots[size_t(job.slots[0])];
+    // What is computed may have seen pictures that would be forgotten.
+    if (decoder.seesAhead(slot.pictures) &&
+        slot.pictures.back().begin >= slot.computed)
+      clear(job.slots[0]);
+    forgetRest(slot);
+  }
   for (size_t i = 0; i < job.slots.size(); ++i)
     release(job, i);
   std::lock_guard<std::mutex> lock(mutex);

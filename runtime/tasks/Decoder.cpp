@@ -38,12 +38,14 @@ vlm_status_t *Decoder::openPictures(const vlm_model_t *model, int64_t sequences,
   SizeRange range;
   if (vlm_status_t *status = tower.outputSize("image_features", 1, range))
     return status;
-  pictureRows = range.max;
+  rowsPerPicture = range.max;
+  pictureRows = PictureRows(facts->attended, rowsPerPicture);
   constexpr int64_t mostPictures = 1024;
   maxTokens = std::min(maxTokens, mostPictures);
   vlm_cache_t *made = nullptr;
-  if (vlm_status_t *status = vlm_cache_create_for(
-          model, pictureInput.name, sequences, maxTokens * pictureRows, &made))
+  if (vlm_status_t *status =
+          vlm_cache_create_for(model, pictureInput.name, sequences,
+                               maxTokens * rowsPerPicture, &made))
     return status;
   pictureCache.reset(made);
   return nullptr;
@@ -101,51 +103,50 @@ void Decoder::gather(const Slice &slice) {
   }
 }
 
-/// How many of the pictures begin before a token.
-static int64_t countBefore(std::span<const Picture> pictures, int64_t token) {
-  return std::ranges::count_if(
-      pictures, [&](const Picture &picture) { return picture.begin < token; });
-}
-
 /// Keys and values of a picture are computed in the run that its placeholder is
-/// in; they lie behind those of the pictures before it.
+/// in, or in the first one; they lie behind those of the pictures before it.
 vlm_status_t *Decoder::gatherSeen(const Slice &slice) {
   tellRanges(slice);
-  int64_t known = countBefore(slice.pictures, slice.first);
-  int64_t all =
-      countBefore(slice.pictures, slice.first + int64_t(slice.ids.size()));
+  int64_t known = pictureRows.known(slice.pictures, slice.first);
+  int64_t all = pictureRows.known(slice.pictures,
+                                  slice.first + int64_t(slice.ids.size()));
   if (known == all)
     return nullptr;
+  int64_t place = pictureRows.count(slice.pictures, known);
   // What an earlier prompt had behind them goes first.
-  for (int64_t count : {known, all})
-    if (vlm_status_t *status = vlm_cache_resize(
-            pictureCache.get(), slice.sequence, count * pictureRows))
+  for (int64_t count : {place, pictureRows.count(slice.pictures, all)})
+    if (vlm_status_t *status =
+            vlm_cache_resize(pictureCache.get(), slice.sequence, count))
       return status;
-  for (int64_t i = known; i < all; ++i) {
-    const Floats &rows = *slice.pictures[size_t(i)].features;
-    features.insert(features.end(), rows.begin(), rows.end());
-    for (int64_t row = 0; row < pictureRows; ++row) {
+  auto add = [&](const Picture &picture, int64_t first, int64_t count) {
+    auto from = picture.features->begin() + first * featureWidth;
+    features.insert(features.end(), from, from + count * featureWidth);
+    for (int64_t row = 0; row < count; ++row) {
       featureSequence.push_back(slice.sequence);
-      featurePosition.push_back(int32_t(i * pictureRows + row));
+      featurePosition.push_back(int32_t(place++));
     }
-  }
+  };
+  auto fresh = slice.pictures.subspan(size_t(known), size_t(all - known));
+  for (const Picture &picture : fresh)
+    add(picture, 0, pictureRows.shown(picture));
+  for (const Picture &picture : fresh)
+    add(picture, pictureRows.shown(picture),
+        pictureRows.hidden(slice.pictures, picture));
   return nullptr;
 }
 
-/// Which rows each token sees: those of the last picture before it or of all,
-/// and where the model says so none behind an end token.
+/// Which rows each token sees, and where the model says so none behind an end
+/// token.
 void Decoder::tellRanges(const Slice &slice) {
   int64_t end = slice.first + int64_t(slice.ids.size());
   const int64_t *whole = slice.ids.data() - slice.first;
-  int64_t seen = 0; // pictures
   bool isOver = false;
   int64_t begin = slice.first;
   // From the last picture before the slice on, for end tokens.
   for (const Picture &picture : slice.pictures)
     if (picture.begin < slice.first)
       begin = picture.begin;
-  for (const Picture &picture : slice.pictures)
-    seen += picture.begin < begin;
+  int64_t seen = countBefore(slice.pictures, begin); // pictures
   for (int64_t i = begin; i < end; ++i) {
     if (size_t(seen) < slice.pictures.size() &&
         slice.pictures[size_t(seen)].begin == i) {
@@ -153,10 +154,10 @@ void Decoder::tellRanges(const Slice &slice) {
       isOver = false;
     }
     if (i >= slice.first) {
-      int64_t from = facts->attended & VLM_ABI_ATTEND_LATEST ? seen - 1 : 0;
-      int64_t to = isOver ? 0 : seen;
-      first.push_back(int32_t(std::max<int64_t>(0, from) * pictureRows));
-      last.push_back(int32_t(to * pictureRows));
+      PictureRows::Range range = pictureRows.seen(slice.pictures, seen);
+      first.push_back(int32_t(range.first));
+      last.push_back(isOver ? 0 : int32_t(range.last));
+      shown.push_back(range.isShown);
     }
     if (facts->attended & VLM_ABI_ATTEND_UNTIL_END && facts->n_end_tokens)
       isOver = isOver || whole[i] == facts->end_tokens[0];
@@ -182,6 +183,8 @@ void Decoder::addFeatures(std::vector<vlm_tensor_t> &in, int64_t *tokens) {
                            2, dims));
   in.push_back(denseTensor("first_feature", VLM_I32, first.data(), 2, tokens));
   in.push_back(denseTensor("last_feature", VLM_I32, last.data(), 2, tokens));
+  if (entry.hasInput("shown"))
+    in.push_back(denseTensor("shown", VLM_I32, shown.data(), 2, tokens));
   in.push_back(pictureInput);
   in.back().data = pictureCache.get();
 }
@@ -191,8 +194,9 @@ vlm_status_t *Decoder::forkPictures(int32_t from, int32_t to,
                                     int64_t tokens) {
   if (!pictureCache)
     return nullptr;
-  return vlm_cache_fork(pictureCache.get(), from, to,
-                        countBefore(pictures, tokens) * pictureRows);
+  return vlm_cache_fork(
+      pictureCache.get(), from, to,
+      pictureRows.count(pictures, pictureRows.known(pictures, tokens)));
 }
 
 void Decoder::clearPictures(int32_t number) {
@@ -205,7 +209,7 @@ size_t Decoder::pictureBytes(size_t pictures) const {
     return 0;
   size_t rowsPerPage = VLM_ABI_PAGE_TOKENS;
   size_t pages =
-      (pictures * size_t(pictureRows) + rowsPerPage - 1) / rowsPerPage;
+      (pictures * size_t(rowsPerPicture) + rowsPerPage - 1) / rowsPerPage;
   return pages * vlm_cache_page_bytes(pictureCache.get());
 }
 
@@ -218,7 +222,7 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
   features.clear();
   rotary.clear();
   for (std::vector<int32_t> *column :
-       {&featureSequence, &featurePosition, &first, &last})
+       {&featureSequence, &featurePosition, &first, &last, &shown})
     column->clear();
   for (Slice &slice : slices) {
     auto count = int64_t(slice.ids.size());
@@ -226,9 +230,11 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
     for (int64_t i = 0; i < count; ++i) {
       if (slice.wantsAll || i + 1 == count)
         rows.push_back(int32_t(ids.size()));
-      // The placeholder of a picture may be no word of the vocabulary.
+      // The placeholder of a picture may be no word of the vocabulary; where
+      // layers attend to pictures it is one.
       int64_t id = slice.ids[size_t(i)];
-      ids.push_back(id == facts->image_token && id >= words ? 0 : id);
+      bool isNoWord = !pictureCache && id >= words;
+      ids.push_back(id == facts->image_token && isNoWord ? 0 : id);
       rotary.add(slice.first + i, slice.length);
       sequence.push_back(slice.sequence);
       position.push_back(int32_t(slice.first + i));
@@ -283,7 +289,7 @@ vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, size_t &work,
       in.push_back(denseTensor(column, VLM_I32, nullptr, 2, all));
   if (pictureCache) {
     // As if every token were a picture would be far too much: one is counted.
-    int64_t dims[] = {1, pictureRows, featureWidth};
+    int64_t dims[] = {1, rowsPerPicture, featureWidth};
     in.push_back(denseTensor("features", VLM_F32, nullptr, 3, dims));
     for (const char *column : {"feature_sequence", "feature_position"})
       in.push_back(denseTensor(column, VLM_I32, nullptr, 2, dims));

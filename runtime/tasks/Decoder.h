@@ -14,6 +14,7 @@
 #define VLMC_RUNTIME_TASKS_DECODER_H
 
 #include "runtime/tasks/LongRotary.h"
+#include "runtime/tasks/PictureRows.h"
 #include "runtime/tasks/Prompt.h"
 #include "runtime/tasks/Requests.h"
 
@@ -72,6 +73,12 @@ public:
     return rotary.isSame(length, other);
   }
 
+  /// Whether tokens before the first picture see pictures behind them: then
+  /// other pictures make other tokens.
+  bool seesAhead(std::span<const Picture> pictures) const {
+    return pictureRows.seesAhead(pictures);
+  }
+
   int64_t words = 0;        ///< of the vocabulary
   int64_t featureWidth = 0; ///< 0: it takes no pictures
   int64_t mostTokens = 0;   ///< of one run
@@ -94,11 +101,12 @@ private:
   std::unique_ptr<vlm_cache_t, decltype(&vlm_cache_destroy)> pictureCache{
       nullptr, vlm_cache_destroy};
   vlm_tensor_t pictureInput{};
-  int64_t pictureRows = 0;
+  int64_t rowsPerPicture = 0;
+  PictureRows pictureRows;
   // What the run is given, kept so that a step takes no memory.
   std::vector<int64_t> ids;
   std::vector<int32_t> sequence, position, featureRow, rows;
-  std::vector<int32_t> featureSequence, featurePosition, first, last;
+  std::vector<int32_t> featureSequence, featurePosition, first, last, shown;
   Floats features, results;
   LongRotary rotary;
 };

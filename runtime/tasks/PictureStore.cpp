@@ -59,7 +59,20 @@ void PictureStore::measure(int64_t &pictures, size_t &bytes) {
 }
 
 TowerInputs::TowerInputs(const Encoder &tower, const Picture &picture,
-                         int64_t queries) {
+                         int64_t queries)
+    : batch(picture.tiles) {
+  TiledTower whole;
+  // What it lacks was told when the prompt was read.
+  vlm_status_destroy(whole.open(tower.entry));
+  if (whole.isThere()) {
+    tiled =
+        whole.inputs(picture.arrangement, picture.tiles,
+                     picture.pixels.empty() ? nullptr : picture.pixels.data(),
+                     picture.height);
+    tensors = tiled.tensors;
+    batch = 1;
+    return;
+  }
   int64_t pixels[] = {picture.tiles, 3, picture.height, picture.width};
   tensors.push_back(denseTensor("pixel_values", VLM_F32,
                                 const_cast<float *>(picture.pixels.data()), 4,
@@ -84,9 +97,9 @@ vlm_status_t *encodePicture(const vlm_model_t *model, int64_t width,
   SizeRange perTile;
   if (vlm_status_t *status = tower.outputSize("image_features", 1, perTile))
     return status;
-  int64_t dims[] = {picture.tiles, perTile.max, width};
-  Floats all(size_t(picture.tiles * perTile.max * width));
   TowerInputs in(tower, picture, perTile.max);
+  int64_t dims[] = {in.batch, perTile.max, width};
+  Floats all(size_t(in.batch * perTile.max * width));
   vlm_tensor_t out =
       denseTensor("image_features", VLM_F32, all.data(), 3, dims);
   if (vlm_status_t *status = vlm_entry_run(tower.entry, in.tensors.data(),

@@ -53,10 +53,13 @@ private:
 class TowerInputs {
 public:
   TowerInputs(const Encoder &tower, const Picture &picture, int64_t queries);
+  TowerInputs(const TowerInputs &) = delete;
   std::vector<vlm_tensor_t> tensors;
+  int64_t batch = 0; ///< of the results: tiles, or one
 
 private:
   std::vector<int64_t> ids;
+  TiledInputs tiled;
 };
 
 /// Runs the tower on a picture that has pixels and gives it its features, f32

@@ -36,9 +36,9 @@ static vlm_status_t *measurePicture(const PromptReader &reader, int64_t width,
   SizeRange perTile;
   if (vlm_status_t *status = tower.outputSize("image_features", 1, perTile))
     return status;
-  out.allFeatures = size_t(picture.tiles * perTile.max * width) * sizeof(float);
-  out.features = picture.rows.size() * size_t(width) * sizeof(float);
   TowerInputs in(tower, picture, perTile.max);
+  out.allFeatures = size_t(in.batch * perTile.max * width) * sizeof(float);
+  out.features = picture.rows.size() * size_t(width) * sizeof(float);
   return vlm_entry_memory(tower.entry, in.tensors.data(), in.tensors.size(),
                           /*threads=*/0, &out.work);
 }

@@ -35,6 +35,14 @@ vlm_status_t *PromptReader::open(const vlm_model_t *opened) {
     return makeStatus(VLM_UNSUPPORTED, std::string("model '") +
                                            vlm_model_abi(model)->name +
                                            "' cannot generate text");
+  if (facts->attended & VLM_ABI_ATTEND_GROUP) {
+    Encoder pictures;
+    if (vlm_status_t *status =
+            pictures.find(model, "encode_image", "look at pictures"))
+      return status;
+    if (vlm_status_t *status = tower.open(pictures.entry))
+      return status;
+  }
   vlm_tokenizer_t *words = nullptr;
   if (vlm_status_t *status = vlm_tokenizer_of_model(model, &words))
     return status;
@@ -84,13 +92,20 @@ vlm_status_t *PromptReader::measure(const vlm_image_t &image,
   if (vlm_status_t *status =
           vlm_model_tile_count(model, height, width, &picture.tiles))
     return status;
+  picture.given = height * width;
+  if (tower.isThere()) {
+    const vlm_abi_image *processing = vlm_model_abi(model)->image;
+    picture.arrangement = vlm_image_arrangement(processing, height, width);
+    picture.rows = tower.rows();
+    picture.shown = picture.tiles * tower.tokens;
+    return nullptr;
+  }
   vlm_ids_t rows{};
   if (vlm_status_t *status =
           vlm_model_picture_rows(model, height, width, &rows))
     return status;
   picture.rows.assign(rows.ids, rows.ids + rows.count);
   vlm_ids_destroy(&rows);
-  picture.given = height * width;
   return nullptr;
 }
 

@@ -15,6 +15,7 @@
 
 #include "runtime/abi/vlm_abi.h"
 #include "runtime/core/LargeMemory.h"
+#include "runtime/tasks/TiledTower.h"
 #include "runtime/vlm.h"
 
 #include <array>
@@ -44,6 +45,9 @@ struct Picture {
   int64_t height = 0, width = 0; ///< of a tile
   int64_t tiles = 0;
   int64_t given = 0; ///< pixels before preprocessing
+  /// Where a tower takes all tiles at once: their arrangement's number, and the
+  /// features of the tiles that are there, which come first.
+  int64_t arrangement = 0, shown = 0;
   /// Ids of the prompt for what the tower reads beside a picture, if anything.
   std::vector<int64_t> words;
   /// f32 [tiles, 3, height, width]; empty once the features are there.
@@ -88,6 +92,7 @@ public:
   const vlm_model_t *model = nullptr;
   const vlm_abi_generation *facts = nullptr;
   bool seesPrompt = false; ///< whether the tokens of a prompt see each other
+  TiledTower tower;        ///< if it takes all tiles of a picture at once
   std::unique_ptr<vlm_tokenizer_t, decltype(&vlm_tokenizer_destroy)> tokenizer{
       nullptr, vlm_tokenizer_destroy};
   /// Of words that the tower reads beside a picture; may be null.

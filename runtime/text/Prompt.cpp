@@ -115,13 +115,23 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
     std::string_view end = tables.string(header.picture_end);
     const bool beginsBehind =
         header.pictures_first == VLM_TEXT_PICTURES_BEFORE_BEGIN;
+    const bool leads = header.pictures_first == VLM_TEXT_PICTURES_LEADING;
     std::string expanded, whole;
+    if (leads && prompt.find(begin) == prompt.npos) {
+      size_t behind = 0;
+      while (prompt.substr(behind).starts_with(token))
+        behind += token.size();
+      whole.append(prompt.substr(0, behind))
+          .append(begin)
+          .append(prompt.substr(behind));
+      prompt = whole;
+    }
     if (beginsBehind && prompt.find(token) == prompt.npos) {
       for (size_t i = 0; i < picture_count; ++i)
         whole.append(token);
       prompt = whole.append(prompt);
     }
-    if (!beginsBehind && special && !prompt.starts_with(begin))
+    if (!beginsBehind && !leads && special && !prompt.starts_with(begin))
       expanded = begin;
     size_t last = 0, found = 0;
     for (size_t at; (at = prompt.find(token, last)) != prompt.npos; ++found) {
@@ -142,10 +152,12 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
     if (beginsBehind && special)
       expanded.append(begin);
     expanded.append(prompt.substr(last));
-    if (beginsBehind && special)
+    const bool isInside = header.pictures_first == VLM_TEXT_PICTURES_INSIDE;
+    if (isInside || (beginsBehind && special))
       expanded.append(tables.string(header.prompt_end));
     return vlm_tokenizer_encode(tokenizer, expanded.data(), expanded.size(),
-                                special && begin.empty(), 0, out_ids);
+                                special && (leads || begin.empty()), 0,
+                                out_ids);
   });
 }
 

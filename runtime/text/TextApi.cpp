@@ -187,7 +187,8 @@ int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer,
 }
 
 int vlm_tokenizer_pictures_first(const vlm_tokenizer_t *tokenizer) {
-  return int(tokenizer->tokenizer->header().pictures_first);
+  uint32_t first = tokenizer->tokenizer->header().pictures_first;
+  return first == VLM_TEXT_PICTURES_LEADING ? 0 : int(first);
 }
 
 const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer,

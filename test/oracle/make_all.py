@@ -18,6 +18,7 @@ PARTS = [
     "llava",
     "blip2",
     "flamingo",
+    "mllama",
     "open_clip",
     "paligemma",
     "fuyu",
@@ -65,6 +66,11 @@ def main():
 
             idefics_models.make_all(Path(args.out) / "idefics")
             open_flamingo.make_all(Path(args.out) / "open-flamingo")
+            continue
+        if part == "mllama":
+            import mllama_models
+
+            mllama_models.make_all(Path(args.out) / "mllama")
             continue
         if part == "open_clip":
             import open_clip_models

@@ -90,6 +90,13 @@ std::optional<Fault> GenerateTask::encodePictures() {
 
 /// Pictures that are attended to are [batch, pictures, 3, height, width].
 std::optional<Fault> GenerateTask::encodeSeen() {
+  if (facts.attended & VLM_ABI_ATTEND_GROUP) {
+    Outcome<HostTensor> made = encodeTiles(model, tensors, tower);
+    if (!made)
+      return made.takeFault();
+    features = tensors["image_features"] = std::move(*made);
+    return std::nullopt;
+  }
   HostTensor pixels = tensors["pixel_values"];
   std::vector<int64_t> shape = pixels.shape;
   if (shape.size() != 5)
@@ -112,6 +119,8 @@ std::optional<Fault> GenerateTask::encodeSeen() {
 HostTensor GenerateTask::featuresOf(size_t number) const {
   if (!facts.attended || features.shape.empty())
     return {};
+  if (tower.isThere())
+    return gatherTiles(tensors, features, number, tower);
   const std::vector<int64_t> &shape = features.shape;
   HostTensor own =
       HostTensor::zeros(VLM_F32, {1, shape[1] * shape[2], shape[3]});
@@ -162,8 +171,11 @@ std::optional<Fault> GenerateTask::readPrompts() {
   if (!facts.attended)
     return placeFeatures();
   for (size_t row = 0; row < prompts.size(); ++row) {
+    const std::vector<int64_t> &columns = prompts[row].columns;
     Outcome<SeenRows> seen =
-        readSeenRows(tensors, row, prompts[row].columns, rowsPerPicture);
+        facts.attended & VLM_ABI_ATTEND_GROUP
+            ? readSeenTiles(tensors, row, columns, tower)
+            : readSeenRows(tensors, row, columns, rowsPerPicture);
     if (!seen)
       return seen.takeFault();
     prompts[row].seen = std::move(*seen);
@@ -253,6 +265,9 @@ std::optional<Fault> GenerateTask::addSeen(Run &run, TensorMap &inputs) {
       HostTensor::of(VLM_I32, {1, count}, run.seen.first.data());
   inputs["last_feature"] =
       HostTensor::of(VLM_I32, {1, count}, run.seen.last.data());
+  if (facts.attended & VLM_ABI_ATTEND_GROUP)
+    inputs["shown"] =
+        HostTensor::of(VLM_I32, {1, count}, run.seen.shown.data());
   return std::nullopt;
 }
 
@@ -380,7 +395,7 @@ std::optional<Fault> GenerateTask::generate(size_t number, int64_t most) {
     TensorMap results;
     Run run{{prompt.generated.back()}, {-1}, {}, position++, {}};
     if (facts.attended) // a new token sees what the last one saw
-      run.seen = {{prompt.seen.first.back()}, {prompt.seen.last.back()}};
+      run.seen = prompt.seen.ofLast();
     if (std::optional<Fault> fault = decode(run, /*allRows=*/false, results))
       return fault;
     const HostTensor &logits = results["logits"];
@@ -475,7 +490,8 @@ std::optional<Fault> GenerateTask::keepText() {
 
 TensorMap GenerateTask::writtenValues() const {
   TensorMap written = tensors;
-  for (const char *name : {"attention_mask", "qformer_attention_mask"}) {
+  for (const char *name : {"attention_mask", "qformer_attention_mask",
+                           "aspect_ratio_mask", "cross_attention_mask"}) {
     auto mask = written.find(name);
     if (mask == written.end())
       continue;

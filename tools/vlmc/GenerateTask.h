@@ -99,6 +99,7 @@ private:
   Cache cache{nullptr, vlm_cache_destroy};
   Cache featureCache{nullptr, vlm_cache_destroy};
   int64_t rowsPerPicture = 0; ///< where layers attend to pictures
+  rt::TiledTower tower;       ///< if it takes all tiles of a picture at once
 };
 
 } // namespace vlmc::tool

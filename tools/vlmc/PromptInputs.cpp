@@ -207,6 +207,15 @@ addPictures(const vlm_model_t *model, const vlm_tokenizer_t *tokenizer,
     out.merge(*patches);
     return std::nullopt;
   }
+  if (fitsPictures(model)) {
+    Outcome<TensorMap> tiles = preprocessFitted(model, images);
+    if (!tiles)
+      return tiles.takeFault();
+    out.merge(*tiles);
+    counts.assign(images.size(),
+                  {vlm_tokenizer_picture_tokens(tokenizer, 1, 1)});
+    return std::nullopt;
+  }
   if (!cutsPictures(model)) {
     Outcome<HostTensor> pixels = preprocessPictures(model, images);
     if (!pixels)

@@ -22,8 +22,68 @@ static HostTensor spread(const HostTensor &pixels,
   return all;
 }
 
+/// The last token that a picture is seen from, plus one: the next picture's,
+/// unless that adjoins.
+static std::vector<int64_t> endsOf(const std::vector<int64_t> &places,
+                                   int64_t columns) {
+  std::vector<int64_t> ends(places.size(), columns);
+  for (size_t i = places.size(); i-- > 0;)
+    if (i + 1 < places.size())
+      ends[i] = places[i + 1] == places[i] + 1 ? ends[i + 1] : places[i + 1];
+  return ends;
+}
+
+/// cross_attention_mask, and the pictures by prompt.
+static void addSeenTiles(const vlm_abi_generation &facts,
+                         const std::vector<int64_t> &pictures,
+                         TensorMap &tensors) {
+  auto pixels = tensors.find("pixel_values");
+  if (pixels == tensors.end())
+    return;
+  const HostTensor &ids = tensors["input_ids"];
+  const HostTensor &there = tensors["aspect_ratio_mask"];
+  const int64_t batch = ids.shape[0], columns = ids.shape[1],
+                tiles = there.shape[1];
+  int64_t most = *std::max_element(pictures.begin(), pictures.end());
+  std::vector<int64_t> mask(size_t(batch * columns * most * tiles), 0);
+  int64_t picture = 0;
+  for (int64_t row = 0; row < batch; ++row) {
+    std::vector<int64_t> places;
+    const int64_t *own = ids.data<int64_t>() + row * columns;
+    for (int64_t column = 0; column < columns; ++column)
+      if (own[column] == facts.image_token)
+        places.push_back(column);
+    std::vector<int64_t> ends = endsOf(places, columns);
+    for (size_t i = 0; i < places.size(); ++i)
+      for (int64_t column = places[i]; column < ends[i]; ++column)
+        std::copy_n(there.data<int64_t>() + (picture + int64_t(i)) * tiles,
+                    tiles,
+                    mask.data() +
+                        ((row * columns + column) * most + int64_t(i)) * tiles);
+    picture += pictures[size_t(row)];
+  }
+  tensors["cross_attention_mask"] =
+      HostTensor::of(VLM_I64, {batch, columns, most, tiles}, mask.data());
+  pixels->second = spread(pixels->second, pictures, most);
+  std::vector<int64_t> allIds, allThere;
+  const auto *idOf = tensors["aspect_ratio_ids"].data<int64_t>();
+  const auto *thereOf = there.data<int64_t>();
+  for (int64_t count : pictures)
+    for (int64_t i = 0; i < most; ++i) {
+      allIds.push_back(i < count ? *idOf++ : 0);
+      for (int64_t tile = 0; tile < tiles; ++tile)
+        allThere.push_back(i < count ? *thereOf++ : tile == 0);
+    }
+  tensors["aspect_ratio_ids"] =
+      HostTensor::of(VLM_I64, {batch, most}, allIds.data());
+  tensors["aspect_ratio_mask"] =
+      HostTensor::of(VLM_I64, {batch, most, tiles}, allThere.data());
+}
+
 void addSeenPictures(const vlm_abi_generation &facts,
                      const std::vector<int64_t> &pictures, TensorMap &tensors) {
+  if (facts.attended & VLM_ABI_ATTEND_GROUP)
+    return addSeenTiles(facts, pictures, tensors);
   const HostTensor &ids = tensors["input_ids"];
   int64_t most =
       std::max<int64_t>(1, *std::max_element(pictures.begin(), pictures.end()));
@@ -60,6 +120,7 @@ Outcome<SeenRows> readSeenRows(const TensorMap &tensors, size_t number,
   SeenRows rows;
   rows.first.assign(columns.size(), 0);
   rows.last.assign(columns.size(), 0);
+  rows.shown.assign(columns.size(), 1);
   auto found = tensors.find("image_attention_mask");
   if (found == tensors.end())
     return rows;
@@ -83,6 +144,155 @@ Outcome<SeenRows> readSeenRows(const TensorMap &tensors, size_t number,
                    std::to_string(number) + " that leaves some out");
     rows.first[i] = int32_t((first - seen) * rowsPerPicture);
     rows.last[i] = int32_t((last - seen) * rowsPerPicture);
+  }
+  return rows;
+}
+
+//===----------------------------------------------------------------------===//
+// Tiles
+//===----------------------------------------------------------------------===//
+
+/// How many tiles each picture of a prompt has.
+static std::vector<int64_t> countTiles(const TensorMap &tensors, size_t number,
+                                       const rt::TiledTower &tower) {
+  const HostTensor &there = tensors.at("aspect_ratio_mask");
+  std::vector<int64_t> counts;
+  for (int64_t i = 0; i < there.shape[1]; ++i) {
+    const int64_t *own = there.data<int64_t>() +
+                         (int64_t(number) * there.shape[1] + i) * tower.tiles;
+    counts.push_back(std::count(own, own + tower.tiles, 1));
+  }
+  return counts;
+}
+
+Outcome<HostTensor> encodeTiles(const vlm_model_t *model,
+                                const TensorMap &tensors,
+                                rt::TiledTower &tower) {
+  const vlm_entry_t *entry = nullptr;
+  std::optional<Fault> fault =
+      check(vlm_model_entry(model, "encode_image", &entry));
+  if (!fault)
+    fault = check(tower.open(entry));
+  if (fault)
+    return *fault;
+  const HostTensor &pixels = tensors.at("pixel_values");
+  const std::vector<int64_t> &shape = pixels.shape;
+  if (shape.size() != 6 || shape[2] != tower.tiles)
+    return Fault("pixel_values: expected the shape [batch, pictures, " +
+                 std::to_string(tower.tiles) +
+                 ", 3, height, width], found another; mend the file of "
+                 "tensors");
+  const int64_t pictures = shape[0] * shape[1];
+  for (auto [name, sizes] :
+       {std::pair("aspect_ratio_ids", std::vector<int64_t>{shape[0], shape[1]}),
+        std::pair("aspect_ratio_mask",
+                  std::vector<int64_t>{shape[0], shape[1], tower.tiles})})
+    if (auto found = tensors.find(name);
+        found == tensors.end() || found->second.shape != sizes)
+      return Fault(std::string(name) +
+                   ": expected numbers for each picture of pixel_values, "
+                   "found none or another shape; mend the file of tensors");
+  std::vector<int32_t> order = tower.rows();
+  HostTensor all;
+  for (int64_t i = 0; i < pictures; ++i) {
+    auto row = size_t(i / shape[1]);
+    int64_t count = countTiles(tensors, row, tower)[size_t(i % shape[1])];
+    rt::TiledInputs in = tower.inputs(
+        tensors.at("aspect_ratio_ids").data<int64_t>()[i], count,
+        pixels.data<float>() + i * tower.tiles * shape[3] * shape[4] * shape[5],
+        shape[5]);
+    TensorMap results;
+    fault = makeOutputs(entry, in.tensors, results);
+    std::vector<vlm_tensor_t> out;
+    for (auto &[name, tensor] : results)
+      out.push_back(viewOf(name, tensor));
+    if (!fault)
+      fault = check(vlm_entry_run(entry, in.tensors.data(), in.tensors.size(),
+                                  out.data(), out.size()));
+    if (fault)
+      return *fault;
+    const HostTensor &made = results["image_features"];
+    const int64_t width = made.shape[2];
+    if (all.shape.empty())
+      all = HostTensor::zeros(VLM_F32,
+                              {shape[0], shape[1], made.shape[1], width});
+    for (size_t to = 0; to < order.size(); ++to)
+      std::copy_n(made.data<float>() + order[to] * width, width,
+                  all.data<float>() +
+                      (i * made.shape[1] + int64_t(to)) * width);
+  }
+  return all;
+}
+
+HostTensor gatherTiles(const TensorMap &tensors, const HostTensor &features,
+                       size_t number, const rt::TiledTower &tower) {
+  const std::vector<int64_t> &shape = features.shape;
+  const int64_t perPicture = shape[2], width = shape[3];
+  HostTensor own =
+      HostTensor::zeros(VLM_F32, {1, shape[1] * perPicture, width});
+  std::vector<int64_t> counts = countTiles(tensors, number, tower);
+  auto *to = own.data<float>();
+  for (bool areThere : {true, false})
+    for (int64_t i = 0; i < shape[1]; ++i) {
+      int64_t rows = counts[size_t(i)] * tower.tokens;
+      const float *from = features.data<float>() +
+                          (int64_t(number) * shape[1] + i) * perPicture * width;
+      to = areThere ? std::copy_n(from, rows * width, to)
+                    : std::copy_n(from + rows * width,
+                                  (perPicture - rows) * width, to);
+    }
+  return own;
+}
+
+Outcome<SeenRows> readSeenTiles(const TensorMap &tensors, size_t number,
+                                const std::vector<int64_t> &columns,
+                                const rt::TiledTower &tower) {
+  SeenRows rows;
+  rows.first.assign(columns.size(), 0);
+  rows.last.assign(columns.size(), 0);
+  rows.shown.assign(columns.size(), 0);
+  if (!tower.isThere()) // no pictures
+    return rows;
+  const std::vector<int64_t> &ids = tensors.at("input_ids").shape;
+  const int64_t pictures = tensors.at("aspect_ratio_mask").shape[1];
+  const auto all = int32_t(pictures * tower.tiles * tower.tokens);
+  auto found = tensors.find("cross_attention_mask");
+  const std::vector<int64_t> wanted{ids[0], ids[1], pictures, tower.tiles};
+  if (found != tensors.end() && found->second.shape != wanted)
+    return Fault("cross_attention_mask: expected the shape [batch, tokens, "
+                 "pictures, tiles] with those of input_ids and "
+                 "aspect_ratio_mask, found another; mend the file of tensors");
+  std::vector<int64_t> counts = countTiles(tensors, number, tower);
+  for (size_t i = 0; i < columns.size(); ++i) {
+    rows.last[i] = all;
+    if (found == tensors.end()) {
+      rows.shown[i] = 1;
+      continue;
+    }
+    const int64_t *seen =
+        found->second.data<int64_t>() +
+        (int64_t(number) * ids[1] + columns[i]) * pictures * tower.tiles;
+    int64_t at = 0;
+    bool isOver = false;
+    for (int64_t picture = 0; picture < pictures; ++picture) {
+      const int64_t *own = seen + picture * tower.tiles;
+      int64_t count = std::count(own, own + tower.tiles, 1);
+      bool isWhole = count == counts[size_t(picture)] &&
+                     std::find(own, own + count, 0) == own + count;
+      if (count && (isOver || !isWhole))
+        return Fault("cross_attention_mask: expected tokens that see all tiles "
+                     "of pictures one behind the other, found token " +
+                     std::to_string(columns[i]) + " of prompt " +
+                     std::to_string(number) + " that leaves some out");
+      if (count && !rows.shown[i]) {
+        rows.shown[i] = 1;
+        rows.first[i] = int32_t(at);
+      }
+      isOver = rows.shown[i] && !count;
+      at += counts[size_t(picture)] * tower.tokens;
+      if (count)
+        rows.last[i] = int32_t(at);
+    }
   }
   return rows;
 }

@@ -12,6 +12,7 @@
 #define VLMC_TOOLS_VLMC_SEENPICTURES_H
 
 #include "runtime/abi/vlm_abi.h"
+#include "runtime/tasks/TiledTower.h"
 #include "tools/vlmc/Entries.h"
 
 namespace vlmc::tool {
@@ -21,9 +22,18 @@ namespace vlmc::tool {
 void addSeenPictures(const vlm_abi_generation &facts,
                      const std::vector<int64_t> &pictures, TensorMap &tensors);
 
-/// Of each token, the rows of features that it sees: [first, last).
+/// Of each token, the rows of features that it sees: [first, last), and
+/// whether they are of pictures before it.
 struct SeenRows {
-  std::vector<int32_t> first, last;
+  std::vector<int32_t> first, last, shown;
+
+  /// What the last token sees.
+  SeenRows ofLast() const {
+    SeenRows own{{first.back()}, {last.back()}, {}};
+    if (!shown.empty())
+      own.shown = {shown.back()};
+    return own;
+  }
 };
 
 /// Reads row `number` of image_attention_mask at `columns`. Errors: a mask that
@@ -31,6 +41,24 @@ struct SeenRows {
 Outcome<SeenRows> readSeenRows(const TensorMap &tensors, size_t number,
                                const std::vector<int64_t> &columns,
                                int64_t rowsPerPicture);
+
+/// The same by cross_attention_mask [batch, tokens, pictures, tiles] and
+/// aspect_ratio_mask, of rows in the order of gatherTiles().
+Outcome<SeenRows> readSeenTiles(const TensorMap &tensors, size_t number,
+                                const std::vector<int64_t> &columns,
+                                const rt::TiledTower &tower);
+
+/// The features of prompt `number`, [1, M, D], of `features` [batch, pictures,
+/// rows, D]: those of tiles that are there, of all its pictures, then the
+/// others.
+HostTensor gatherTiles(const TensorMap &tensors, const HostTensor &features,
+                       size_t number, const rt::TiledTower &tower);
+
+/// Runs the tower on pixel_values [batch, pictures, tiles, 3, H, W]; the result
+/// is [batch, pictures, rows, D], tile by tile.
+Outcome<HostTensor> encodeTiles(const vlm_model_t *model,
+                                const TensorMap &tensors,
+                                rt::TiledTower &tower);
 
 } // namespace vlmc::tool
 

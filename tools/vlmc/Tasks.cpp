@@ -67,8 +67,11 @@ static std::optional<Fault> readInputs(const RequestCase &request, Task &task) {
     std::string name = entry.name.substr(request.prefix.size());
     bool isPixels = name == "pixel_values";
     static const std::set<std::string> integers = {
-        "attention_mask", "image_attention_mask",   "image_sizes",
-        "input_ids",      "qformer_attention_mask", "qformer_input_ids",
+        "aspect_ratio_ids",       "aspect_ratio_mask",
+        "cross_attention_mask",   "attention_mask",
+        "image_attention_mask",   "image_sizes",
+        "decoder_input_ids",      "input_ids",
+        "qformer_attention_mask", "qformer_input_ids",
         "token_type_ids"};
     if (!isPixels && !integers.count(name)) {
       // Without a prefix, the tensors of other cases are in the same file.

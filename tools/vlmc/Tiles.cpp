@@ -2,6 +2,8 @@
 #include "tools/vlmc/Tiles.h"
 
 #include "runtime/abi/vlm_abi.h"
+#include "runtime/image/ImageInternal.h"
+#include "runtime/tasks/TiledTower.h"
 #include "tools/vlmc/EmbedTask.h"
 
 #include <algorithm>
@@ -17,6 +19,11 @@ bool cutsPictures(const vlm_model_t *model) {
 bool stretchesPictures(const vlm_model_t *model) {
   const vlm_abi_image *image = vlm_model_abi(model)->image;
   return image && image->do_crop == VLM_ABI_CROP_STRETCHED;
+}
+
+bool fitsPictures(const vlm_model_t *model) {
+  const vlm_abi_image *image = vlm_model_abi(model)->image;
+  return image && image->do_crop == VLM_ABI_CROP_FITTED;
 }
 
 static std::string describe(const std::vector<int64_t> &shape) {
@@ -94,6 +101,43 @@ Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
                       pixels.bytes.begin() +
                           ptrdiff_t(i * (pixels.bytes.size() / paths.size())));
   out["pixel_values"] = std::move(pixels);
+  return out;
+}
+
+Outcome<TensorMap> preprocessFitted(const vlm_model_t *model,
+                                    const std::vector<std::string> &paths) {
+  rt::TiledTower tower;
+  const vlm_entry_t *entry = nullptr;
+  std::optional<Fault> fault =
+      check(vlm_model_entry(model, "encode_image", &entry));
+  if (!fault)
+    fault = check(tower.open(entry));
+  if (fault)
+    return *fault;
+  auto count = int64_t(paths.size());
+  TensorMap out;
+  std::vector<int64_t> ids, mask(size_t(count * tower.tiles), 0);
+  HostTensor &pixels = out["pixel_values"];
+  for (int64_t i = 0; i < count; ++i) {
+    HostTensor tiles;
+    std::vector<int64_t> size;
+    fault = readTiles(model, paths[size_t(i)], tiles, size);
+    if (fault)
+      return *fault;
+    if (pixels.shape.empty())
+      pixels = HostTensor::zeros(
+          VLM_F32, {count, tower.tiles, 3, tiles.shape[2], tiles.shape[3]});
+    std::ranges::copy(
+        tiles.bytes,
+        pixels.bytes.begin() +
+            ptrdiff_t(size_t(i) * (pixels.bytes.size() / size_t(count))));
+    ids.push_back(
+        vlm_image_arrangement(vlm_model_abi(model)->image, size[0], size[1]));
+    std::fill_n(mask.begin() + ptrdiff_t(i * tower.tiles), tiles.shape[0], 1);
+  }
+  out["aspect_ratio_ids"] = HostTensor::of(VLM_I64, {count}, ids.data());
+  out["aspect_ratio_mask"] =
+      HostTensor::of(VLM_I64, {count, tower.tiles}, mask.data());
   return out;
 }
 

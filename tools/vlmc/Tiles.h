@@ -30,6 +30,15 @@ bool stretchesPictures(const vlm_model_t *model);
 Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
                                    const std::vector<std::string> &paths);
 
+/// Whether the tiles of a fitted picture are one sequence of the tower.
+bool fitsPictures(const vlm_model_t *model);
+
+/// Preprocesses pictures of such a model: pixel_values [N, T, 3, H, W], zeros
+/// for tiles that are not there, aspect_ratio_ids [N] and aspect_ratio_mask
+/// [N, T].
+Outcome<TensorMap> preprocessFitted(const vlm_model_t *model,
+                                    const std::vector<std::string> &paths);
+
 /// Whether the model reads pictures as lines of patches.
 bool readsPatches(const vlm_model_t *model);
 

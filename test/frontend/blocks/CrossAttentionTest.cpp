@@ -251,8 +251,8 @@ TEST_F(CrossAttention, TellsWidthsThatDoNotFit) {
 
 TEST_F(CrossAttention, TellsFaultsOfLayers) {
   spec::CrossAttention &cross = *decoder().mutable_cross_attention();
-  cross.add_layers(2);
-  cross.add_layers(3);
+  cross.add_layers(1);
+  cross.add_layers(4);
   cross.set_heads(0);
   cross.set_kv_heads(0);
   cross.clear_activation();
@@ -263,10 +263,10 @@ TEST_F(CrossAttention, TellsFaultsOfLayers) {
       (std::vector<std::string>{
           where + "heads: expected 1 to 1048576, found 0",
           where + "kv_heads: expected a divisor of heads 0, found 0",
-          where + "layers: expected ascending numbers below the decoder's 3 "
-                  "layers, found 2",
-          where + "layers: expected ascending numbers below the decoder's 3 "
-                  "layers, found 3",
+          where + "layers: expected ascending numbers up to the decoder's 3 "
+                  "layers, found 1",
+          where + "layers: expected ascending numbers up to the decoder's 3 "
+                  "layers, found 4",
           where + "activation: expected an activation function, found none"}));
   cross.clear_layers();
   EXPECT_FALSE(build());

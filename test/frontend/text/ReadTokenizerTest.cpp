@@ -704,6 +704,45 @@ TEST(ReadTokenizer, PicturesInFrontOfPrompts) {
   EXPECT_EQ(vlm_tokenizer_picture_tokens(opened.tokenizer, 28, 42), 2);
 }
 
+TEST(ReadTokenizer, PromptsThatBeginWithPictures) {
+  Folder folder;
+  folder.write("tokenizer_config.json", R"({"bos_token": "<s>"})");
+  folder.write("tokenizer.json", tokenizerJson(kModel, R"(
+      "added_tokens": [{"id": 3, "content": "<s>", "special": true},
+                       {"id": 4, "content": "<|image|>", "special": true}],
+      "post_processor": {"type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [3], "tokens": ["<s>"]}}})"));
+  folder.write("config.json",
+               R"({"model_type": "mllama", "image_token_index": 4})");
+  Opened opened(folder.path());
+  ASSERT_EQ(opened.status, nullptr) << vlm_status_message(opened.status);
+  auto encode = [&](const std::string &text, size_t pictures, int special) {
+    vlm_ids_t ids{};
+    const int64_t one[] = {1, 1, 1};
+    vlm_status_t *status =
+        vlm_tokenizer_encode_prompt(opened.tokenizer, text.data(), text.size(),
+                                    one, pictures, special, &ids);
+    std::string result = vlm_status_message(status);
+    for (size_t i = 0; i < ids.count; ++i)
+      result += std::to_string(ids.ids[i]) + " ";
+    vlm_status_destroy(status);
+    vlm_ids_destroy(&ids);
+    return result;
+  };
+  EXPECT_EQ(vlm_tokenizer_pictures_first(opened.tokenizer), 0);
+  EXPECT_EQ(vlm_tokenizer_picture_tokens(opened.tokenizer, 28, 42), 1);
+  // The processor writes a begin token of its own beside the tokenizer's.
+  EXPECT_EQ(encode("a", 0, 1), "3 3 0 ");
+  EXPECT_EQ(encode("<|image|><|image|>a<|image|>", 3, 1), "3 4 4 3 0 4 ");
+  EXPECT_EQ(encode("a<|image|>", 1, 0), "3 0 4 ");
+  EXPECT_EQ(encode("<|image|>a<s>", 1, 0), "4 0 3 ");
+  EXPECT_EQ(encode("<|image|>a", 2, 1),
+            "expected a placeholder '<|image|>' in the prompt for each "
+            "picture, found 1 placeholder and 2 pictures; write '<|image|>' "
+            "where the picture belongs");
+}
+
 TEST(ReadTokenizer, PromptsOfTheProcessor) {
   Folder folder;
   folder.write("tokenizer.json", tokenizerJson(kModel, ""));

@@ -53,6 +53,40 @@ TEST(Tiles, AreThoseOfTransformers) {
   }
 }
 
+/// Up to four tiles of 28, in the order of get_all_supported_aspect_ratios.
+constexpr int32_t kArrangements[] = {28, 28, 28, 56, 28, 84, 28,  112,
+                                     56, 28, 56, 56, 84, 28, 112, 28};
+
+struct Arranged {
+  Size picture;
+  size_t number;
+  Size size;
+};
+
+// get_optimal_tiled_canvas, get_image_size_fit_to_canvas.
+const Arranged kArranged[] = {
+    {{150, 200}, 5, {42, 56}}, {{131, 97}, 5, {56, 41}},
+    {{1, 33}, 1, {1, 33}},     {{33, 1}, 4, {33, 1}},
+    {{28, 28}, 0, {28, 28}},   {{5, 7}, 0, {20, 28}},
+    {{20, 100}, 3, {20, 100}}, {{1000, 28}, 7, {112, 3}},
+    {{84, 28}, 6, {84, 28}},   {{30, 30}, 5, {30, 30}},
+    {{1, 5000}, 3, {1, 112}},
+};
+
+TEST(Tiles, FitTheArrangementThatScalesLeast) {
+  for (const Arranged &each : kArranged) {
+    SCOPED_TRACE(std::to_string(each.picture.height) + " x " +
+                 std::to_string(each.picture.width));
+    size_t number = leastScaled(kArrangements, each.picture);
+    EXPECT_EQ(number, each.number);
+    Size size = tiledSize(
+        each.picture,
+        {kArrangements[2 * number], kArrangements[2 * number + 1]}, 28);
+    EXPECT_EQ(size.height, each.size.height);
+    EXPECT_EQ(size.width, each.size.width);
+  }
+}
+
 TEST(Tiles, FeaturesAreReadLineByLine) {
   for (const Cut &cut : kCuts) {
     Size grid{cut.best.height / kTile, cut.best.width / kTile};

@@ -246,6 +246,10 @@ vlm_status_t *vlm_model_preprocess(const vlm_model_t *,
   std::fill_n(pixels, 3 * image->tokens, float(image->digest[0]));
   return nullptr;
 }
+extern "C" int64_t vlm_image_arrangement(const vlm_abi_image *, int64_t,
+                                         int64_t) {
+  return 0;
+}
 extern "C" vlm_status_t *vlm_model_picture_lines(const vlm_model_t *, int64_t,
                                                  int64_t, int64_t *lines,
                                                  int64_t *columns) {

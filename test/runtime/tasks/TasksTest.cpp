@@ -50,6 +50,10 @@ vlm_status_t *vlm_model_tile_count(const vlm_model_t *, int64_t height, int64_t,
   return nullptr;
 }
 // Of sessions, which are tested with real models (test/e2e).
+extern "C" int64_t vlm_image_arrangement(const vlm_abi_image *, int64_t,
+                                         int64_t) {
+  return 0;
+}
 extern "C" vlm_status_t *vlm_model_picture_lines(const vlm_model_t *, int64_t,
                                                  int64_t, int64_t *lines,
                                                  int64_t *columns) {

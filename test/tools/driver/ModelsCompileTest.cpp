@@ -89,6 +89,14 @@ static bool shrinkEnds(spec::Component &component) {
   case spec::Component::kDecoder:
     shrink(*component.mutable_decoder());
     return true;
+  case spec::Component::kTiledTower: {
+    auto &tower = *component.mutable_tiled_tower();
+    shrink(*tower.mutable_blocks());
+    tower.set_gated_layers(1);
+    tower.clear_feature_layers();
+    tower.add_feature_layers(1);
+    return true;
+  }
   case spec::Component::kContrastiveHead:
   case spec::Component::kProjector:
   case spec::Component::kQFormer:
@@ -134,13 +142,19 @@ static void shrinkBetween(const spec::ModelSpec &model,
       resampler.set_output_size(width);
   } else if (component.has_patch_projector()) {
     component.mutable_patch_projector()->set_output_size(width);
+  } else if (component.has_tiled_tower()) {
+    component.mutable_tiled_tower()->set_output_size(width);
   }
 }
 
 /// Cross-attention reads features of the width that they have now.
 static void shrinkSeen(const spec::ModelSpec &model, spec::Decoder &decoder) {
   for (const spec::Component &other : model.components())
-    if (other.name() == decoder.features() && other.has_perceiver_resampler())
+    if (other.name() == decoder.features() && other.has_tiled_tower())
+      decoder.mutable_cross_attention()->set_feature_size(
+          other.tiled_tower().output_size());
+    else if (other.name() == decoder.features() &&
+             other.has_perceiver_resampler())
       decoder.mutable_cross_attention()->set_feature_size(
           other.perceiver_resampler().output_size()
               ? other.perceiver_resampler().output_size()
