@@ -121,6 +121,9 @@ static std::string operandsToTake(Operation *op, TakeTokensOp take,
     if (attention.getCausal() && !take.getIndex())
       return "it is causal and the token is known by a constant, not by an "
              "index that could be its query's position";
+    if (attention.getDistanceBias() && !take.getIndex())
+      return "it has a bias by distance and the token is known by a constant, "
+             "not by an index that could be its query's position";
     return "";
   }
   if (auto prepend = dyn_cast<PrependTokensOp>(op)) {
@@ -160,7 +163,7 @@ static Value computeTaken(Operation *op, TakeTokensOp take,
   for (auto [operand, input] : llvm::zip_equal(operands, inputs))
     taken->setOperand(operand, input);
   if (auto attention = dyn_cast<AttentionOp>(taken);
-      attention && attention.getCausal())
+      attention && (attention.getCausal() || attention.getDistanceBias()))
     attention.getQueryPositionMutable().assign(take.getIndex());
   if (auto attention = dyn_cast<CachedAttentionOp>(taken))
     attention.getQueryTokenMutable().assign(take.getIndex());

@@ -190,6 +190,8 @@ private:
     Size keys = dims.dim(attention.getKey(), 1) + Size(panelColumns - 1);
     Size floats = keys * Size(size + padded + 1) + Size(mq * padded + mq) +
                   (keys + Size(panelColumns)) * Size(mq);
+    if (Value bias = attention.getDistanceBias())
+      floats = floats + Size(packedBiasFloats(vlm::getFeatures(bias)));
     Plan plan;
     plan.strategy = "attention";
     plan.tiles = {{"mr", tileRows}, {"np", tilePanels}, {"mq", mq}};
@@ -217,8 +219,11 @@ private:
     Plan plan;
     plan.strategy = "cached_attention";
     plan.tiles = {{"mr", tileRows}, {"tokens", tokens}};
-    plan.scratch = Size(
-        4 * (rows * (size + vlm::pageTokens + padded + 3) + padded - size));
+    int64_t floats =
+        rows * (size + vlm::pageTokens + padded + 3) + padded - size;
+    if (Value bias = attention.getDistanceBias())
+      floats += group * packedBiasFloats(vlm::getFeatures(bias));
+    plan.scratch = Size(4 * floats);
     return plan;
   }
 

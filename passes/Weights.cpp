@@ -79,6 +79,7 @@ Type vlmc::getExactType(RecipeAttr recipe) {
   case RecipeKind::Transpose:
   case RecipeKind::Slice:
   case RecipeKind::Reshape:
+  case RecipeKind::TakeRows:
   case RecipeKind::Pack:
     return getExactType(recipe.getInputs()[0]);
   case RecipeKind::Scale:

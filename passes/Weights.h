@@ -12,6 +12,7 @@
 #ifndef VLMC_PASSES_WEIGHTS_H
 #define VLMC_PASSES_WEIGHTS_H
 
+#include "ir/Target.h"
 #include "ir/Vlm/VlmOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/SymbolTable.h"
@@ -53,6 +54,12 @@ bool isNarrow(mlir::Type weight);
 /// Bytes of working memory in which a product's kernel widens the column panels
 /// of one block along K, which many rows then read; 0 where it reads f32.
 int64_t widenedPanelBytes(mlir::Type weight, int64_t panels, int64_t depth);
+
+/// Floats of working memory that attention takes for a head's biases by
+/// distance: with copies of the outermost ones at both ends.
+inline int64_t packedBiasFloats(int64_t elements) {
+  return (elements + 3 * panelColumns - 1) / panelColumns * panelColumns;
+}
 
 /// A name for what is made of several weights: their common first and last
 /// components around their different ones, `a.query+key.weight` from

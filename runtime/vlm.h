@@ -369,8 +369,14 @@ typedef struct vlm_generate_options_t {
   int32_t logprobs;         /* 1: tell how likely each token of the answers was */
   int32_t top_logprobs;     /* and so many of the likeliest tokens in its place; at most VLM_MAX_LIKELIEST */
   int32_t prompt_logprobs;  /* 1: the same for the tokens of the prompt, which is then computed from its beginning */
+  int32_t beams;            /* more than 1: a search that carries so many beginnings on and gives the likeliest answers, all at its end; it draws nothing,
+                             * and needs so many sequences; 0: as the checkpoint says, if temperature is 0; at most VLM_MAX_ANSWERS */
+  int32_t beam_end;         /* when the search is over: one of VLM_BEAMS_* */
+  float length_penalty;     /* the sum of an answer's logprobs is divided by its length to this power; 0: as the checkpoint says, or 1 */
 } vlm_generate_options_t;
 enum { VLM_MAX_ANSWERS = 64, VLM_MAX_LIKELIEST = 100 };
+/* As the checkpoint says; when a better answer is unlikely; when there are as many answers as beams; when a better answer cannot be. */
+enum { VLM_BEAMS_DEFAULT = 0, VLM_BEAMS_UNLIKELY = 1, VLM_BEAMS_FULL = 2, VLM_BEAMS_IMPOSSIBLE = 3 };
 
 typedef enum vlm_end_t {
   VLM_END_TOKEN = 0,     /* the model ended its answer */

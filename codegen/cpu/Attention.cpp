@@ -6,6 +6,7 @@
 // an order that depends on their number only.
 //
 //===----------------------------------------------------------------------------------------------------------------------------------===//
+#include "codegen/cpu/DistanceBias.h"
 #include "codegen/cpu/Generators.h"
 #include "codegen/cpu/VectorMath.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -30,6 +31,8 @@ public:
     mr = tileOf(kernel, "mr");
     np = tileOf(kernel, "np");
     padded = llvm::alignTo(size, panelColumns);
+    if (Value table = op.getDistanceBias())
+      bias.emplace(e, table);
   }
 
   void generate() {
@@ -46,6 +49,7 @@ private:
   vlm::AttentionOp op;
   /// Heads, features of a head, query heads per key head, queries of a block, rows and panels of a tile, features rounded up to whole panels.
   int64_t heads, size, group, mq, mr, np, padded;
+  std::optional<DistanceBias> bias;
 
   /// Where an operand's rows lie: it is a block argument or a slice of one.
   struct Rows {
@@ -63,7 +67,7 @@ private:
 
   /// The scratch of one thread; each part a whole number of cache lines.
   struct Scratch {
-    Value keys, values, queries, scores, invalid, inverse;
+    Value keys, values, queries, scores, invalid, inverse, bias;
     Value scoreStride;
   };
   Scratch layOut(Value scratch, Value paddedKeys) {
@@ -73,7 +77,8 @@ private:
     s.queries = e.at(s.values, e.mul(paddedKeys, padded));
     s.inverse = e.at(s.queries, mq * llvm::alignTo(size, panelColumns));
     s.invalid = e.at(s.inverse, mq);
-    s.scores = e.at(s.invalid, paddedKeys);
+    s.bias = e.at(s.invalid, paddedKeys);
+    s.scores = bias ? e.at(s.bias, bias->floats()) : s.bias;
     // Rows are not a power of two apart, so that they do not share cache sets.
     s.scoreStride = e.add(paddedKeys, panelColumns);
     return s;
@@ -89,6 +94,8 @@ private:
       packValues(frame, scratch, batch, e.div(head, group), keys);
       if (op.getKeyValid())
         packInvalid(frame, scratch, batch, keys);
+      if (bias)
+        bias->pack(frame, head, scratch.bias);
       e.loop(e.constant(0), queries, mq, [&](Value first) {
         Value count = e.min(e.constant(mq), e.sub(queries, first));
         packQueries(frame, scratch, batch, head, queries, first, count);
@@ -197,7 +204,7 @@ private:
       }
       if (op.getAmongInvalid()) // whether the query is valid; positions do not count
         position = e.load(e.i64, e.at(frame.operand(op.getKeyValid()), e.add(e.mul(batch, keys), query), e.i64));
-      e.call(softmaxRow(), {e.at(s.scores, e.mul(i, s.scoreStride)), keys, position, s.invalid, e.at(s.inverse, i)});
+      e.call(softmaxRow(), {e.at(s.scores, e.mul(i, s.scoreStride)), keys, position, s.invalid, e.at(s.inverse, i), s.bias});
     });
     Value out = e.at(frame.result(0), e.add(e.mul(e.add(e.mul(batch, queries), first), heads * size), e.mul(head, size)));
     forTiles(count, [&](Value row, int64_t rows) {
@@ -322,20 +329,24 @@ private:
     return scores;
   }
 
-  /// (scores, keys, position, invalid, inverse): masks a row, replaces it by exp2(score - maximum), zero past the last key, and stores one over its
+  /// (scores, keys, position, invalid, inverse, bias): biases and masks a row, replaces it by exp2(score - maximum), zero past the last key, and stores one over its
   /// sum. Masked scores become the lowest finite number, so that a row without any allowed key weighs all keys alike.
   std::string softmaxRow() {
     StringRef causal = op.getCausal() ? "_causal" : "", masked = op.getAmongInvalid() ? "_among" : op.getKeyValid() ? "_masked" : "";
-    return ensure("softmax" + causal + masked, {e.ptr, e.i64, e.i64, e.ptr, e.ptr}, [&](ValueRange a) {
+    std::string biased = bias ? "_biased" + std::to_string(bias->elements()) : "";
+    return ensure("softmax" + causal + masked + biased, {e.ptr, e.i64, e.i64, e.ptr, e.ptr, e.ptr}, [&](ValueRange a) {
       Value scores = a[0], keys = a[1], numbers = laneNumbers();
       Value lowest = e.fconstant(e.vector, -FLT_MAX), zero = e.fconstant(e.vector, 0);
       bool masks = op.getCausal() || op.getKeyValid();
+      auto biasOf = [&](Value j) { return bias->load(a[5], e.sub(j, a[2])); };
       auto score = [&](Value j, bool whole) {
         Value x = e.load(e.vector, e.at(scores, j));
-        if (masks) {
+        if (bias)
+          x = e.fadd(x, biasOf(j));
+        if (masks)
           x = maskScores(a, j, numbers, x);
+        if (bias || masks)
           e.store(x, e.at(scores, j));
-        }
         return whole ? x : e.select(below(numbers, j, keys), x, lowest);
       };
       Value top = overScores(keys, lowest, score, 4, [&](Value x, Value y) { return e.fmax(y, x); });

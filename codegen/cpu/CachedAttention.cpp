@@ -11,6 +11,7 @@
 // sequence was cut into runs.
 //
 //===----------------------------------------------------------------------===//
+#include "codegen/cpu/DistanceBias.h"
 #include "codegen/cpu/Generators.h"
 #include "codegen/cpu/VectorMath.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -42,6 +43,8 @@ public:
     mr = tileOf(kernel, "mr");
     tokens = tileOf(kernel, "tokens");
     rowsMax = llvm::alignTo(tokens * group, mr);
+    if (Value table = op.getDistanceBias())
+      bias.emplace(e, table);
   }
 
   void generate() {
@@ -72,6 +75,7 @@ private:
   /// Features of a head, the same in whole panels; query heads per key head;
   /// rows of a register tile; query tokens of a block and rows they are.
   int64_t keyHeads, size, padded, group, mr, tokens, rowsMax;
+  std::optional<DistanceBias> bias;
 
   //===--------------------------------------------------------------------===//
   // The cache
@@ -145,7 +149,7 @@ private:
 
   /// The scratch of one thread. Rows are (token, query head of the group).
   struct Scratch {
-    Value queries, scores, sums, maximum, total, scale;
+    Value queries, scores, sums, maximum, total, scale, bias;
   };
   Scratch layOut(Value scratch) {
     Scratch s;
@@ -155,6 +159,7 @@ private:
     s.maximum = e.at(s.sums, rowsMax * padded);
     s.total = e.at(s.maximum, rowsMax);
     s.scale = e.at(s.total, rowsMax);
+    s.bias = e.at(s.scale, rowsMax);
     return s;
   }
 
@@ -194,6 +199,10 @@ private:
     Value head = e.rem(task, keyHeads);
     Value first = e.mul(e.div(task, keyHeads), tokens);
     Value last = e.min(e.add(first, tokens), queries);
+    if (bias)
+      for (int64_t g = 0; g < group; ++g)
+        bias->pack(frame, e.add(e.mul(head, group), g),
+                   e.at(layOut(frame.scratch).bias, g * bias->floats()));
     // Queries that are not the first of their run are passed over.
     e.loop(first, last, 1, [&](Value query) {
       Value sequence = sequenceOf(frame, query);
@@ -285,11 +294,24 @@ private:
       e.call(scoresTile(count), {queries, keys, scores});
     });
     e.loop(e.constant(0), rows, 1, [&](Value row) {
-      auto [from, to] = rangeOf(frame, e.add(first, e.div(row, group)));
-      e.call(softmaxRow(),
-             {e.at(s.scores, e.mul(row, pageTokens)), e.sub(from, firstKey),
-              e.sub(to, firstKey), e.at(s.maximum, row), e.at(s.total, row),
-              e.at(s.scale, row)});
+      Value query = e.add(first, e.div(row, group));
+      auto [from, to] = rangeOf(frame, query);
+      SmallVector<Value> arguments = {e.at(s.scores, e.mul(row, pageTokens)),
+                                      e.sub(from, firstKey),
+                                      e.sub(to, firstKey),
+                                      e.at(s.maximum, row),
+                                      e.at(s.total, row),
+                                      e.at(s.scale, row),
+                                      s.bias,
+                                      e.constant(0)};
+      if (bias) {
+        arguments[6] =
+            e.at(s.bias, e.mul(e.rem(row, group), bias->floats()));
+        arguments[7] = e.sub(
+            firstKey, loadColumn(frame.operand(op.getPosition()),
+                                 tokenOf(frame, query)));
+      }
+      e.call(softmaxRow(), arguments);
     });
     forTiles(rows, [&](Value row, int64_t count) {
       Value scores = e.at(s.scores, e.mul(row, pageTokens));
@@ -415,17 +437,20 @@ private:
         });
   }
 
-  /// (scores, first, last, maximum, total, scale): turns a row's scores with a
-  /// page, of which it sees places [first, last), into weights, and what came
-  /// before into their measure.
+  /// (scores, first, last, maximum, total, scale, bias, distance): turns a row's
+  /// scores with a page, of which it sees places [first, last), into weights, and
+  /// what came before into their measure. `distance` is that of the first place.
   std::string softmaxRow() {
     return ensure(
-        "_softmax", {e.ptr, e.i64, e.i64, e.ptr, e.ptr, e.ptr},
+        "_softmax",
+        {e.ptr, e.i64, e.i64, e.ptr, e.ptr, e.ptr, e.ptr, e.i64},
         [&](ValueRange a) {
           SmallVector<Value> scores, allowed;
           Value lowest = e.fconstant(e.vector, -FLT_MAX), top = lowest;
           for (int64_t c = 0; c < pageTokens; c += e.lanes()) {
             Value x = capped(e.load(e.vector, e.at(a[0], c)));
+            if (bias)
+              x = e.fadd(x, bias->load(a[6], e.add(a[7], c)));
             allowed.push_back(isAllowed(c, a[1], a[2]));
             scores.push_back(e.select(allowed.back(), x, lowest));
             top = e.fmax(scores.back(), top);

@@ -640,6 +640,14 @@ private:
     return e.at(pageAt(a, sequence, position), offset);
   }
 
+  /// Element `distance` of a head's biases; the outermost beyond them.
+  Value biasAt(Value bias, Value head, Value distance) {
+    int64_t reach = width(bias) / 2;
+    Value element =
+        e.max(zero(), e.min(e.add(distance, reach), e.constant(2 * reach)));
+    return getWide(bias, head, element);
+  }
+
   void emitCachedAttention(vlm::CachedAttentionOp a, Value m) {
     Cache cache = cacheOf(a);
     int64_t heads = a.getNumHeads(), group = heads / cache.heads;
@@ -669,10 +677,13 @@ private:
         return e.fmul(q, widen(e.load(e.f32, key)));
       });
       s = e.fmul(s, wide(a.getScale().convertToDouble()));
-      return cap == 0 ? s
-                      : Value(e.fmul(math::TanhOp::create(
-                                         e.b, e.loc, e.fmul(s, wide(1 / cap))),
-                                     wide(cap)));
+      if (cap != 0)
+        s = e.fmul(math::TanhOp::create(e.b, e.loc, e.fmul(s, wide(1 / cap))),
+                   wide(cap));
+      if (Value bias = a.getDistanceBias())
+        s = e.fadd(s, biasAt(bias, head,
+                             e.sub(j, getIndex(a.getPosition(), token))));
+      return s;
     };
     e.loop(zero(), e.constant(heads), 1, [&](Value head) {
       Value maximum = e.loop(begin, end, 1, {wide(-DBL_MAX)},
@@ -720,6 +731,8 @@ private:
         return e.fmul(getWide(a.getQuery(), query, e.add(e.mul(head, size), d)), getWide(a.getKey(), row, e.add(e.mul(keyHead, size), d)));
       });
       s = e.fmul(s, wide(a.getScale().convertToDouble()));
+      if (Value bias = a.getDistanceBias())
+        s = e.fadd(s, biasAt(bias, head, e.sub(j, position)));
       if (a.getCausal())
         s = e.select(e.less(position, j), wide(-FLT_MAX), s);
       if (a.getKeyValid()) {

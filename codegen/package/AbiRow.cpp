@@ -175,7 +175,11 @@ static constexpr AbiField generationFields[] = {
     FIELD(vlm_abi_generation, tile_features),
     FIELD(vlm_abi_generation, max_length),
     FIELD(vlm_abi_generation, rotary),
-    FIELD(vlm_abi_generation, rules)};
+    FIELD(vlm_abi_generation, rules),
+    FIELD(vlm_abi_generation, start_token),
+    FIELD(vlm_abi_generation, beams),
+    FIELD(vlm_abi_generation, beam_end),
+    FIELD(vlm_abi_generation, length_penalty)};
 STRUCT(generation, vlm_abi_generation)
 
 static constexpr AbiField modelFields[] = {

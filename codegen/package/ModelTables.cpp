@@ -318,7 +318,13 @@ static Constant *writeGeneration(AbiWriter &writer,
       .set("n_grid", generation.grid.size() / 2)
       .set("tile_size", generation.tileSize)
       .set("tile_features", generation.tileFeatures)
-      .set("max_length", generation.maxLength);
+      .set("max_length", generation.maxLength)
+      .set("start_token", static_cast<uint64_t>(generation.startToken))
+      .set("beams", generation.beams)
+      .set("beam_end", generation.beamEnd);
+  if (generation.lengthPenalty)
+    row.set("length_penalty",
+            writer.floats("length_penalty", {*generation.lengthPenalty}));
   if (generation.rotary)
     row.set("rotary",
             writer.array("rotary", {writeRotary(writer, *generation.rotary)}));

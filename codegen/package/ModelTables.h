@@ -133,6 +133,10 @@ struct GenerationTable {
   int32_t tileFeatures = 0;
   std::optional<RotaryTable> rotary;
   std::optional<RulesTable> rules;
+  int64_t startToken = -1;
+  uint32_t beams = 0;
+  uint32_t beamEnd = VLM_ABI_BEAMS_UNLIKELY;
+  std::optional<float> lengthPenalty;
 };
 
 /// `vlm_abi_model`.

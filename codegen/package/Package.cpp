@@ -181,6 +181,12 @@ static GenerationTable makeGeneration(const spec::Generation &generation) {
   table.tileFeatures = static_cast<int32_t>(generation.tile_features());
   if (generation.has_rules())
     table.rules = makeRules(generation.rules());
+  if (generation.has_start_token_id())
+    table.startToken = generation.start_token_id();
+  table.beams = static_cast<uint32_t>(generation.beams());
+  table.beamEnd = static_cast<uint32_t>(generation.beam_end());
+  if (generation.has_length_penalty())
+    table.lengthPenalty = static_cast<float>(generation.length_penalty());
   return table;
 }
 

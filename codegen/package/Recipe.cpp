@@ -216,6 +216,7 @@ private:
   void evaluateReshape(RecipeAttr recipe, const Box &box) const;
   void evaluateAdd(RecipeAttr recipe, const Box &box) const;
   void evaluateScaleRows(RecipeAttr recipe, const Box &box) const;
+  void evaluateTakeRows(RecipeAttr recipe, const Box &box) const;
   void evaluateConvert(RecipeAttr recipe, const Box &box) const;
   void evaluateLinear(RecipeAttr recipe, const Box &box) const;
   void evaluateRowSquares(RecipeAttr recipe, const Box &box) const;
@@ -310,6 +311,16 @@ void Evaluator::evaluateScaleRows(RecipeAttr recipe, const Box &box) const {
   }
 }
 
+void Evaluator::evaluateTakeRows(RecipeAttr recipe, const Box &box) const {
+  Box row = box;
+  row.size[0] = 1;
+  for (int64_t i = 0; i < box.size[0]; ++i) {
+    row.begin[0] = recipe.getParams()[box.begin[0] + i];
+    evaluate(recipe.getInputs()[0], row);
+    row.out += box.strides[0];
+  }
+}
+
 void Evaluator::evaluateConvert(RecipeAttr recipe, const Box &box) const {
   evaluate(recipe.getInputs()[0], box);
   mlir::Type type = recipe.getType().getElementType();
@@ -394,6 +405,8 @@ void Evaluator::evaluate(RecipeAttr recipe, const Box &box) const {
   }
   case RecipeKind::ScaleRows:
     return evaluateScaleRows(recipe, box);
+  case RecipeKind::TakeRows:
+    return evaluateTakeRows(recipe, box);
   case RecipeKind::Reshape:
     return evaluateReshape(recipe, box);
   case RecipeKind::Convert:

@@ -192,6 +192,15 @@ Value GraphBuilder::joinedWeight(ArrayRef<std::string> names) {
              : madeWeight(joined, vlm::RecipeAttr::concat(0, recipes));
 }
 
+Value GraphBuilder::distanceBias(const std::string &name,
+                                 ArrayRef<int64_t> rows) {
+  const BoundWeight &bound = *weights.at(name);
+  return madeWeight(name + ".by_distance",
+                    vlm::RecipeAttr::transpose(
+                        {1, 0}, vlm::RecipeAttr::takeRows(
+                                    rows, recipeOf(bound, bound.info.shape))));
+}
+
 Value GraphBuilder::optionalBias(const std::string &name, bool bias) {
   return bias ? weight(name + ".bias") : Value();
 }
@@ -469,7 +478,8 @@ Value GraphBuilder::cachedAttention(Value query, Value key, Value value,
   return create<vlm::CachedAttentionOp>(
       label, query.getType(), query, key, value, tokens.cache, tokens.sequence,
       tokens.position, /*query_token=*/Value(), tokens.querySequence,
-      tokens.first, tokens.last, builder.getI64IntegerAttr(heads),
+      tokens.first, tokens.last, tokens.distanceBias,
+      builder.getI64IntegerAttr(heads),
       builder.getF64FloatAttr(scale), builder.getI64IntegerAttr(window),
       builder.getF64FloatAttr(softcap));
 }
@@ -477,13 +487,15 @@ Value GraphBuilder::cachedAttention(Value query, Value key, Value value,
 Value GraphBuilder::attention(Value query, Value key, Value value,
                               Value keyValid, bool causal, int64_t heads,
                               double scale, const std::string &label,
-                              int64_t kvHeads, bool amongInvalid) {
+                              int64_t kvHeads, Value distanceBias,
+                              bool amongInvalid) {
   SmallVector<int64_t> shape(shapeOf(query));
   if (shape[0] == 1)
     shape[0] = shapeOf(key)[0];
   return create<vlm::AttentionOp>(
       label, withShape(query, shape), query, key, value,
-      /*query_position=*/Value(), keyValid, builder.getI64IntegerAttr(heads),
+      /*query_position=*/Value(), keyValid, distanceBias,
+      builder.getI64IntegerAttr(heads),
       builder.getI64IntegerAttr(kvHeads ? kvHeads : heads),
       builder.getF64FloatAttr(scale),
       causal ? builder.getUnitAttr() : UnitAttr(),

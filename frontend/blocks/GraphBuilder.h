@@ -75,6 +75,10 @@ public:
   mlir::Value weightRows(const std::string &name, int64_t begin);
   /// The rows of several weights, one behind the other, as one weight.
   mlir::Value joinedWeight(llvm::ArrayRef<std::string> names);
+  /// What attention adds to scores by how far the key stands behind the query:
+  /// rows of a table [rows, heads], for distances from -E to E.
+  mlir::Value distanceBias(const std::string &name,
+                           llvm::ArrayRef<int64_t> rows);
   mlir::Value linear(mlir::Value input, const std::string &name,
                      bool bias = true);
   mlir::Value linear(mlir::Value input, mlir::Value matrix, mlir::Value bias,
@@ -137,6 +141,8 @@ public:
     /// Where queries are of other tokens than keys: their sequence, and the
     /// range of places that each sees; else the places that each sees as well.
     mlir::Value querySequence, first, last;
+    /// See distanceBias().
+    mlir::Value distanceBias;
   };
   mlir::Value cachedAttention(mlir::Value query, mlir::Value key,
                               mlir::Value value, const CachedTokens &tokens,
@@ -146,7 +152,9 @@ public:
   mlir::Value attention(mlir::Value query, mlir::Value key, mlir::Value value,
                         mlir::Value keyValid, bool causal, int64_t heads,
                         double scale, const std::string &label,
-                        int64_t kvHeads = 0, bool amongInvalid = false);
+                        int64_t kvHeads = 0,
+                        mlir::Value distanceBias = mlir::Value(),
+                        bool amongInvalid = false);
   /// residual + tanh(gate) * branch, with one gate or one for each feature;
   /// tokens that are not `shown`, i32, stay as they are.
   mlir::Value gatedAdd(mlir::Value residual, mlir::Value branch,

@@ -11,6 +11,7 @@
 #include "frontend/families/DecoderConfig.h"
 #include "frontend/families/DualEncoder.h"
 #include "frontend/families/OptConfig.h"
+#include "frontend/families/T5Config.h"
 
 #include <algorithm>
 
@@ -252,6 +253,23 @@ static bool isRetrieval(const Blip2Variant &variant, ConfigSection &top) {
   return false;
 }
 
+/// Reads a language model with an encoder; the features go in there.
+static void readT5Model(ConfigSection &top, const CheckpointConfig &config,
+                        const Json &words, ConfigLog &log,
+                        spec::ModelSpec &model, spec::QFormer &qformer) {
+  static constexpr const char *prefix = "language_model.";
+  spec::Component *text = model.add_components();
+  text->set_name("t5");
+  spec::EncoderDecoder &message = *text->mutable_encoder_decoder();
+  DecoderFacts facts = readT5(words, config, "text_config", prefix, log,
+                              message, *model.mutable_generation());
+  message.set_features("qformer");
+  qformer.set_output_size(message.hidden_size());
+  readGeneration(top, facts, *model.mutable_generation());
+  model.mutable_text()->set_max_tokens(message.max_tokens());
+  addT5Rules(model, prefix);
+}
+
 /// Reads the language model and what the Q-Former has to know of it.
 static void readLanguageModel(ConfigSection &top,
                               const CheckpointConfig &config, ConfigLog &log,
@@ -259,6 +277,8 @@ static void readLanguageModel(ConfigSection &top,
   top.ignore("image_text_hidden_size");
   const Json *given = top.object("text_config");
   const Json words = given ? *given : Json::object();
+  if (words.value("model_type", Json()) == "t5")
+    return readT5Model(top, config, words, log, model, qformer);
   spec::Component *text = model.add_components();
   text->set_name("text");
   spec::Decoder &decoder = *text->mutable_decoder();
@@ -295,7 +315,7 @@ spec::ModelSpec readBlip2Model(const CheckpointConfig &config,
   else
     model.mutable_text()->set_max_tokens(qformer.max_tokens());
   top.ignore("text_config");
-  top.ignore("use_decoder_only_language_model");
+  top.ignore("use_decoder_only_language_model"); // text_config tells it
   top.ignore("tie_word_embeddings");
   top.finish();
   spec::Component *queries = model.add_components();
@@ -311,6 +331,8 @@ spec::ModelSpec readBlip2Model(const CheckpointConfig &config,
 std::string blip2ConfigKey(std::string_view component, std::string_view field) {
   if (component == "text")
     return optKey(field);
+  if (component == "t5")
+    return t5Key(field);
   if (component == "vision")
     return towerKey(component, field);
   for (auto [ours, theirs] :

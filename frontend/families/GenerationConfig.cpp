@@ -21,8 +21,9 @@ static void warnOfSearches(ConfigSection &file, const Json &values) {
                                                        : 0;
   };
   if (numberOf("num_beams") > 1)
-    file.warn("num_beams", "found more than one beam; vlmc answers without "
-                           "beam search");
+    for (const char *key : {"num_beam_groups", "diversity_penalty"})
+      if (numberOf(key) > (key[0] == 'n' ? 1 : 0))
+        file.warn(key, "is not obeyed: vlmc searches with one group of beams");
   if (double scale = numberOf("guidance_scale"); scale != 0 && scale != 1)
     file.warn("guidance_scale", "is not obeyed: vlmc has no classifier-free "
                                 "guidance");
@@ -130,6 +131,26 @@ static void readLengths(ConfigSection &file, spec::TokenRules &rules) {
   rules.set_decay_factor((*decay)[1].get<double>());
 }
 
+/// How answers are searched for.
+static void readBeams(ConfigSection &file, spec::Generation &generation) {
+  constexpr int64_t most = 64; // as many sequences as a request may take
+  int64_t beams = file.optionalInteger("num_beams", 1, most).value_or(1);
+  if (beams <= 1)
+    return;
+  generation.set_beams(beams);
+  if (double penalty = file.number("length_penalty", 1, -1e3, 1e3);
+      penalty != 1)
+    generation.set_length_penalty(penalty);
+  const Json *end = file.find("early_stopping");
+  if (end && *end == true)
+    generation.set_beam_end(spec::Generation::FULL);
+  else if (end && *end == "never")
+    generation.set_beam_end(spec::Generation::IMPOSSIBLE);
+  else if (end && *end != false)
+    file.error("early_stopping", "expected true, false or \"never\", found " +
+                                     describe(*end) + "; mend the file");
+}
+
 static void readRules(ConfigSection &file, const std::vector<int64_t> &ends,
                       spec::Generation &generation) {
   spec::TokenRules rules;
@@ -154,42 +175,75 @@ static void readRules(ConfigSection &file, const std::vector<int64_t> &ends,
     *generation.mutable_rules() = rules;
 }
 
-/// Returns whether there is a file; end and pad tokens that it names replace
-/// those of the config.
-static bool readFile(const std::string &path, ConfigLog &log,
-                     std::vector<int64_t> &ends, std::optional<int64_t> &pad,
-                     spec::Generation &generation) {
+static Json nonNull(const Json &object) {
+  Json values = Json::object();
+  for (const auto &[key, value] : object.items())
+    if (!value.is_null())
+      values[key] = value;
+  return values;
+}
+
+/// What transformers makes a generation config of where there is no file of its
+/// own: the keys of config.json as they stand there, without the defaults of
+/// its class; and those of the decoder's section that are not beside it.
+/// Source: GenerationConfig.from_model_config.
+static Json legacyValues(const Json &config) {
+  Json values = nonNull(config);
+  for (const char *section : {"decoder", "generator", "text_config"})
+    if (auto found = config.find(section);
+        found != config.end() && found->is_object() && !found->empty()) {
+      const Json inner = nonNull(*found);
+      for (const auto &[key, value] : inner.items())
+        values.emplace(key, value);
+      break;
+    }
+  return values;
+}
+
+/// The file that says how answers are chosen, and what it says; false where it
+/// cannot be read.
+static bool openFile(const std::string &folder, ConfigLog &log,
+                     std::string &path, Json &values) {
+  const std::filesystem::path root = folder;
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored))
+  path = (root / "generation_config.json").string();
+  const bool isLegacy = !std::filesystem::exists(path, ignored);
+  if (isLegacy)
+    path = (root / "config.json").string();
+  if (isLegacy && !std::filesystem::exists(path, ignored))
     return true;
   Result<Json> json = readJsonFile(path);
   if (!json || !json->is_object()) {
     log.errors.push_back(json ? path + ": expected an object" : json.message());
     return false;
   }
-  ConfigSection file(*json, path, "", log);
-  if (file.find("eos_token_id"))
-    ends = readIds(file, "eos_token_id");
-  if (auto given = file.optionalInteger("pad_token_id", -1, maxId))
-    pad = given;
-  if (auto most = file.optionalInteger("max_new_tokens", 1, maxId))
-    generation.set_max_new_tokens(*most);
-  if (auto most = file.optionalInteger("max_length", 1, maxId))
-    generation.set_max_length(*most);
-  readRules(file, ends, generation);
-  warnOfSearches(file, *json);
+  values = isLegacy ? legacyValues(*json) : *json;
   return true;
 }
 
 void readGenerationConfig(const DecoderFacts &facts, const std::string &folder,
                           ConfigLog &log, spec::Generation &generation) {
   constexpr size_t mostEnds = 8;
-  std::vector<int64_t> ends = facts.endTokens;
-  std::optional<int64_t> pad = facts.padToken;
-  std::string path =
-      (std::filesystem::path(folder) / "generation_config.json").string();
-  if (!readFile(path, log, ends, pad, generation))
+  std::string path;
+  Json values;
+  if (!openFile(folder, log, path, values))
     return;
+  const bool isThere = !values.is_null();
+  if (!isThere)
+    values = Json::object();
+  ConfigSection file(values, path, "", log);
+  std::vector<int64_t> ends =
+      isThere ? readIds(file, "eos_token_id") : facts.endTokens;
+  std::optional<int64_t> pad =
+      isThere ? file.optionalInteger("pad_token_id", -1, maxId)
+              : facts.padToken;
+  if (auto most = file.optionalInteger("max_new_tokens", 1, maxId))
+    generation.set_max_new_tokens(*most);
+  if (auto most = file.optionalInteger("max_length", 1, maxId))
+    generation.set_max_length(*most);
+  readRules(file, ends, generation);
+  readBeams(file, generation);
+  warnOfSearches(file, values);
   if (ends.size() > mostEnds) {
     log.errors.push_back(path + ": eos_token_id: expected at most " +
                          std::to_string(mostEnds) + " tokens, found " +

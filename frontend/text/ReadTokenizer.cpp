@@ -154,11 +154,13 @@ Pipeline Reader::choosePipeline() {
     return Pipeline::AsInFile;
   std::string known;
 #define TOKENIZER_CLASS(NAME, PIPELINE)                                        \
-  if (name == NAME)                                                            \
+  if (name == NAME && (tokenizer.json ||                                       \
+                       Pipeline::PIPELINE != Pipeline::AsInFile))              \
     return Pipeline::PIPELINE == Pipeline::CaptionSentencePiece                \
                ? findSentencePiece()                                           \
                : Pipeline::PIPELINE;                                           \
-  known += (known.empty() ? "" : ", ") + std::string(NAME);
+  if (Pipeline::PIPELINE != Pipeline::AsInFile)                                \
+    known += (known.empty() ? "" : ", ") + std::string(NAME);
 #include "frontend/families/TokenizerClasses.def"
   bool generic = name.empty() || name == "PreTrainedTokenizer" ||
                  name == "TokenizersBackend";

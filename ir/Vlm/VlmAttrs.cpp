@@ -90,6 +90,12 @@ RecipeAttr RecipeAttr::rowSquares(RecipeAttr input) {
   return makeRecipe(RecipeKind::RowSquares, RankedTensorType::get(type.getShape().take_front(), type.getElementType()), {input});
 }
 
+RecipeAttr RecipeAttr::takeRows(ArrayRef<int64_t> rows, RecipeAttr input) {
+  SmallVector<int64_t> shape(input.getType().getShape());
+  shape[0] = static_cast<int64_t>(rows.size());
+  return makeRecipe(RecipeKind::TakeRows, RankedTensorType::get(shape, input.getType().getElementType()), {input}, rows);
+}
+
 RecipeAttr RecipeAttr::pack(StringRef layout, RecipeAttr input) {
   RankedTensorType type = input.getType();
   auto packed = RankedTensorType::get(type.getShape(), type.getElementType(), LayoutAttr::get(type.getContext(), layout));
@@ -156,6 +162,16 @@ static LogicalResult verifyTranspose(EmitError emitError, RankedTensorType type,
   return success();
 }
 
+static LogicalResult verifyTakeRows(EmitError emitError, RankedTensorType type, ArrayRef<int64_t> params, RankedTensorType input) {
+  if (input.getRank() < 1 || type.getRank() < 1 || type.getShape().drop_front() != input.getShape().drop_front() ||
+      type.getDimSize(0) != static_cast<int64_t>(params.size()))
+    return emitError() << "take_rows of " << params.size() << " rows of " << input << " does not give " << type;
+  for (int64_t row : params)
+    if (row < 0 || row >= input.getDimSize(0))
+      return emitError() << "take_rows needs rows within the " << input.getDimSize(0) << " of its input, but has " << row;
+  return success();
+}
+
 static LogicalResult verifyPack(EmitError emitError, RankedTensorType type, StringAttr name, RankedTensorType input) {
   auto layout = dyn_cast_or_null<LayoutAttr>(type.getEncoding());
   if (!name || !layout || layout.getName() != name.getValue() || input.getShape() != type.getShape())
@@ -171,6 +187,8 @@ static LogicalResult verifyUnary(EmitError emitError, RecipeKind kind, RankedTen
     return verifySlice(emitError, type, params, input);
   case RecipeKind::Transpose:
     return verifyTranspose(emitError, type, params, input);
+  case RecipeKind::TakeRows:
+    return verifyTakeRows(emitError, type, params, input);
   case RecipeKind::Pack:
     return verifyPack(emitError, type, name, input);
   case RecipeKind::RowSquares:

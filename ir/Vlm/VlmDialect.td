@@ -57,7 +57,7 @@ def Vlm_RecipeKind : Vlm_Enum<"RecipeKind", "a step of a weight recipe", [
   I32EnumAttrCase<"Reshape", 6, "reshape">, I32EnumAttrCase<"Convert", 7, "convert">, I32EnumAttrCase<"Pack", 8, "pack">,
   I32EnumAttrCase<"Add", 9, "add">, I32EnumAttrCase<"Linear", 10, "linear">,
   I32EnumAttrCase<"ScaleRows", 11, "scale_rows">, I32EnumAttrCase<"InverseRoot", 12, "inverse_root">,
-  I32EnumAttrCase<"RowSquares", 13, "row_squares">]>;
+  I32EnumAttrCase<"RowSquares", 13, "row_squares">, I32EnumAttrCase<"TakeRows", 14, "take_rows">]>;
 
 //===-- Attributes -----------------------------------------------------------------------------------------------------------------===//
 
@@ -72,6 +72,7 @@ def Vlm_RecipeAttr : Vlm_Attr<"Recipe", "recipe"> {
     - `linear (x, w)`, `linear (x, w, b)`: `vlm.linear` of weights, f32; the same bits as its kernel: one chain of fused multiply-adds in ascending k
     - `scale_rows (a, v)`: each row along the first axis of `a` times the element of `v` `[N]` for it, `inverse_root epsilon (a)`: `1 / sqrt(a +
       epsilon)`; f32. Together they fold a batch norm into a convolution.
+    - `take_rows rows (a)`: the rows along the first axis of `a` that `params` name, in that order, each as often as it is named
     - `row_squares (a)`: the sum of squares of each row `[N]` of `a` `[N, K]`, summed in f64; f32
     - `pack "LAYOUT" (a)`: laid out as the named layout says; the type keeps the logical shape and carries `#vlm.layout`
     Example: `#vlm.recipe<concat [0] (#vlm.recipe<read "q.weight" : tensor<64x64xf32>>, #vlm.recipe<read "k.weight" : tensor<64x64xf32>>) : tensor<128x64xf32>>`
@@ -94,6 +95,7 @@ def Vlm_RecipeAttr : Vlm_Attr<"Recipe", "recipe"> {
     static RecipeAttr scaleRows(RecipeAttr input, RecipeAttr factors);
     static RecipeAttr inverseRoot(double epsilon, RecipeAttr input);
     static RecipeAttr rowSquares(RecipeAttr input);
+    static RecipeAttr takeRows(::llvm::ArrayRef<int64_t> rows, RecipeAttr input);
     static RecipeAttr pack(::llvm::StringRef layout, RecipeAttr input);
   }];
 }

@@ -233,6 +233,21 @@ LogicalResult PixelUnshuffleOp::verify() {
       {input[0], (height / size) * (width / size), size * size * input[2]});
 }
 
+/// `distance_bias`: a row for each head, as far behind as before.
+static LogicalResult checkDistanceBias(Operation *op, Value bias,
+                                       int64_t heads) {
+  if (!bias)
+    return success();
+  ArrayRef<int64_t> shape = typeOf(bias).getShape();
+  if (shape.size() != 2 || shape[0] != heads ||
+      ShapedType::isDynamic(shape[1]) || shape[1] % 2 == 0)
+    return op->emitOpError()
+           << "'distance_bias' must have " << heads
+           << " rows (num_heads) of an odd number of elements, but is "
+           << bias.getType();
+  return success();
+}
+
 LogicalResult AttentionOp::verify() {
   if (failed(checkRank(*this, "query", getQuery(), 3)) ||
       failed(checkRank(*this, "key", getKey(), 3)))
@@ -266,14 +281,14 @@ LogicalResult AttentionOp::verify() {
   if (getKeyValid() &&
       failed(checkShape(*this, "key_valid", getKeyValid(), key.take_front(2))))
     return failure();
-  if (getAmongInvalid() && (!getKeyValid() || getCausal() ||
-                            getQueryPosition() ||
-                            query.take_front(2) != key.take_front(2)))
+  if (getAmongInvalid() &&
+      (!getKeyValid() || getCausal() || getQueryPosition() ||
+       getDistanceBias() || query.take_front(2) != key.take_front(2)))
     return emitOpError() << "'among_invalid' needs 'key_valid' alone and as "
                             "many queries as keys, but 'query' is "
                          << getQuery().getType() << " and 'key' "
                          << getKey().getType();
-  return success();
+  return checkDistanceBias(*this, getDistanceBias(), heads);
 }
 
 std::pair<unsigned, unsigned> AttentionOp::getDimSource(unsigned,
@@ -692,6 +707,12 @@ LogicalResult CachedAttentionOp::verify() {
       failed(checkShape(*this, "query_token", getQueryToken(),
                         query.take_front(2))))
     return failure();
+  if (failed(checkDistanceBias(*this, getDistanceBias(), heads)))
+    return failure();
+  if (hasOwnQueries() && getDistanceBias())
+    return emitOpError() << "'distance_bias' must be absent beside "
+                            "'query_sequence', whose tokens have no places "
+                            "among the keys";
   if (hasOwnQueries() && !getFirst())
     return emitOpError() << "'query_sequence' must have 'first' and 'last' "
                             "beside it, which are not there";

@@ -124,24 +124,26 @@ def Vlm_AttentionOp : Vlm_ReshapingTensorOp<"attention", [AttrSizedOperandSegmen
     The mask is a conjunction of predicates over per-token columns: `causal` (a key's position is not after the query's), `key_valid` (keys whose
     column is 0 are masked; with `among_invalid` only for queries that are such tokens themselves). A query's position is its row, or its entry in `query_position`; a key's position is its row. A query without any
     allowed key attends to all keys alike, as an additive mask of the lowest finite number gives.
+    With `distance_bias` the score of a key at place j for a query at position p grows by element `j - p + E` of the head's row; what is less than 0 or
+    more than 2 E counts as that.
     - Shapes: `query` `[B, R, num_heads*Dh]`, `key`, `value` `[B, T, num_kv_heads*Dh]`, `query_position` `[B, R]` i32, `key_valid` `[B, T]` i64,
-      `result` `[B, R, num_heads*Dh]`. num_heads is a multiple of num_kv_heads. A `query` of `[1, R, num_heads*Dh]` is shared by all B sequences, as
-      the learned query of a pooling head is; it then has no `query_position`.
+      `distance_bias` `[num_heads, 2*E + 1]`, `result` `[B, R, num_heads*Dh]`. num_heads is a multiple of num_kv_heads. A `query` of
+      `[1, R, num_heads*Dh]` is shared by all B sequences, as the learned query of a pooling head is; it then has no `query_position`.
     - Types: float; scores, softmax and sums in f32.
     - Source: Attention Is All You Need, arXiv:1706.03762; CLIPAttention in transformers; for shared queries the pooling of Set Transformer,
-      arXiv:1810.00825, and SiglipMultiheadAttentionPoolingHead in transformers; for `among_invalid`
-      MllamaVisionEncoder there.
+      arXiv:1810.00825, and SiglipMultiheadAttentionPoolingHead in transformers; for `distance_bias` T5Attention there, for `among_invalid`
+      MllamaVisionEncoder.
     ```mlir
     %y = vlm.attention %q, %k, %v key_valid %m {causal, num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 2.500000e-01 : f64}
         : (tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?x64xf32>, tensor<?x?xi64>) -> tensor<?x?x64xf32>
     ```
   }];
   let arguments = (ins Vlm_Float:$query, Vlm_Float:$key, Vlm_Float:$value, Optional<RankedTensorOf<[I32]>>:$query_position,
-      Optional<RankedTensorOf<[I64]>>:$key_valid, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale, UnitAttr:$causal,
-      UnitAttr:$among_invalid);
+      Optional<RankedTensorOf<[I64]>>:$key_valid, Optional<Vlm_Float>:$distance_bias, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale,
+      UnitAttr:$causal, UnitAttr:$among_invalid);
   let results = (outs Vlm_Float:$result);
-  let assemblyFormat = [{ $query `,` $key `,` $value (`query_position` $query_position^)? (`key_valid` $key_valid^)? attr-dict
-      `:` functional-type(operands, results) }];
+  let assemblyFormat = [{ $query `,` $key `,` $value (`query_position` $query_position^)? (`key_valid` $key_valid^)?
+      (`distance_bias` $distance_bias^)? attr-dict `:` functional-type(operands, results) }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// Whether one sequence of queries serves several sequences of keys.
@@ -643,12 +645,16 @@ def Vlm_CachedAttentionOp : Vlm_Op<"cached_attention", [AttrSizedOperandSegments
     With `first` and `last` alone a query sees the places `first` to `last - 1` of its sequence as well, behind its own and outside of the window, with
     all between them and its own; where `first` is not less than `last`, they add nothing. So the tokens of a prefix, or of a picture, see each other.
     Keys up to `last - 1` have to be of this call or of calls before.
+
+    With `distance_bias`, which is not there with `query_sequence`, the score of a key at place j for a query at place p grows by element `j - p + E` of
+    the head's row; what is less than 0 or more than 2 E counts as that. It is added behind `softcap`.
     - Shapes: `query` `[1, R, num_heads*Dh]`, `key`, `value` `[1, T, Hkv*Dh]`, `cache` `[2, Hkv, Dh]` (`#vlm.cache`), `sequence`, `position`
       `[1, T]` i32, `query_token` `[1, R]` i32 (the token that each query belongs to; absent: R = T), `query_sequence`, `first`, `last` `[1, Q]`
-      i32 (the tokens are then these; without `query_token` R = Q; without `query_sequence` Q = T), `result` `[1, R, num_heads*Dh]`.
+      i32 (the tokens are then these; without `query_token` R = Q; without `query_sequence` Q = T), `distance_bias` `[num_heads, 2*E + 1]`, `result`
+      `[1, R, num_heads*Dh]`.
     - Types: f32; scores, softmax and sums in f32. `softcap` C makes a score s into `C tanh(s / C)`; 0 leaves it.
     - Source: LlamaAttention and MistralAttention in transformers; with ranges IdeficsAttention, with `first` and `last` alone
-      PaliGemmaModel (`blockwise_overlay`); online softmax, arXiv:1805.02867.
+      PaliGemmaModel (`blockwise_overlay`), with `distance_bias` T5Attention; online softmax, arXiv:1805.02867.
     ```mlir
     %y = vlm.cached_attention %q, %k, %v, %c sequence %s position %p {num_heads = 4 : i64, scale = 2.500000e-01 : f64}
         : (tensor<1x?x64xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x?xi32>, tensor<1x?xi32>) -> tensor<1x?x64xf32>
@@ -656,11 +662,12 @@ def Vlm_CachedAttentionOp : Vlm_Op<"cached_attention", [AttrSizedOperandSegments
   }];
   let arguments = (ins Vlm_Float:$query, Vlm_Float:$key, Vlm_Float:$value, RankedTensorOf<[AnyFloat]>:$cache, RankedTensorOf<[I32]>:$sequence,
       RankedTensorOf<[I32]>:$position, Optional<RankedTensorOf<[I32]>>:$query_token, Optional<RankedTensorOf<[I32]>>:$query_sequence,
-      Optional<RankedTensorOf<[I32]>>:$first, Optional<RankedTensorOf<[I32]>>:$last, I64Attr:$num_heads, F64Attr:$scale,
-      DefaultValuedAttr<I64Attr, "0">:$window, DefaultValuedAttr<F64Attr, "0.0">:$softcap);
+      Optional<RankedTensorOf<[I32]>>:$first, Optional<RankedTensorOf<[I32]>>:$last, Optional<Vlm_Float>:$distance_bias,
+      I64Attr:$num_heads, F64Attr:$scale, DefaultValuedAttr<I64Attr, "0">:$window, DefaultValuedAttr<F64Attr, "0.0">:$softcap);
   let results = (outs Vlm_Float:$result);
   let assemblyFormat = [{ $query `,` $key `,` $value `,` $cache `sequence` $sequence `position` $position (`query_token` $query_token^)?
-      (`query_sequence` $query_sequence^)? (`first` $first^ `last` $last)? attr-dict `:` functional-type(operands, results) }];
+      (`query_sequence` $query_sequence^)? (`first` $first^ `last` $last)? (`distance_bias` $distance_bias^)? attr-dict
+      `:` functional-type(operands, results) }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// Whether queries are of other tokens than keys, and see ranges alone.

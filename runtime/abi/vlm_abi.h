@@ -263,6 +263,9 @@ typedef struct vlm_abi_rules {
   int64_t decay_start; /* -1: never */
 } vlm_abi_rules;
 
+/* When a search by beams is over: when a better answer is unlikely, when there are as many answers as beams, or when a better one cannot be. */
+enum { VLM_ABI_BEAMS_UNLIKELY = 0, VLM_ABI_BEAMS_FULL = 1, VLM_ABI_BEAMS_IMPOSSIBLE = 2 };
+
 /* What a model that generates text says of its tokens. */
 enum { VLM_ABI_MAX_END_TOKENS = 8 };
 typedef struct vlm_abi_generation {
@@ -279,6 +282,10 @@ typedef struct vlm_abi_generation {
   uint32_t max_length;    /* of prompt and answer, where neither a request nor max_new_tokens says it; 0: no such number */
   const vlm_abi_rotary *rotary; /* NULL: lengths change no frequencies */
   const vlm_abi_rules *rules;   /* NULL: logits stay as they are */
+  int64_t start_token;          /* the first of an answer where an encoder reads the prompt (entry `encode_prompt`) */
+  uint32_t beams;               /* of a search, where a request says nothing; 0: 1 */
+  uint32_t beam_end;            /* VLM_ABI_BEAMS_*: when it is over */
+  const float *length_penalty;  /* of its scores; NULL: 1 */
 } vlm_abi_generation;
 
 typedef struct vlm_abi_model {
@@ -319,7 +326,7 @@ static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout")
 static_assert(sizeof(vlm_abi_image) == 104, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_rotary) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_rules) == 120, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_generation) == 136, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_generation) == 160, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_model) == 168, "codegen/package writes this layout");
 #endif
 

@@ -107,6 +107,9 @@ int64_t Engine::common(const Slot &slot, const Prompt &next) const {
   if (!areSame &&
       (decoder.seesAhead(slot.pictures) || decoder.seesAhead(next.pictures)))
     return 0;
+  // What an encoder read is seen by all tokens.
+  if (slot.encoded != next.encoded || (!next.encoded.empty() && !areSame))
+    return 0;
   // Keys that were turned by other frequencies do not serve. Those of the
   // answer were turned by lengths up to the last one.
   if (!decoder.isSameLength(slot.promptLength, next.size()))
@@ -160,6 +163,8 @@ void Engine::clear(int32_t number) {
   decoder.clearPictures(number);
   Slot &slot = slots[size_t(number)];
   slot.ids.clear();
+  slot.encoded.clear();
+  giveUp(slot.encoderRows);
   slot.pictures.clear();
   giveUp(slot.logits);
   slot.computed = 0;
@@ -196,7 +201,7 @@ bool Engine::makeRoom(size_t pages, int32_t spared) {
 
 /// Gives a request its sequences; false: it has to wait.
 bool Engine::admit(Job &job) {
-  auto count = size_t(job.options.answers());
+  auto count = size_t(job.options.sequences(*reader.facts));
   while (options.keepsOne && slots.size() < count)
     slots.emplace_back();
   if (size_t(idleCount()) < count)
@@ -228,8 +233,9 @@ bool Engine::admit(Job &job) {
                              ? vlm_cache_fork(cache.get(), source, base, same)
                              : vlm_cache_resize(cache.get(), base, same);
   if (!status && forks && !options.keepsOne)
-    status = decoder.forkPictures(source, base, slots[size_t(source)].pictures,
-                                  same);
+    status = decoder.forkPictures(
+        source, base, slots[size_t(source)].pictures, same,
+        int64_t(slots[size_t(source)].encoded.size()));
   if (status) { // no memory for one page: begin anew
     vlm_status_destroy(status);
     clear(base);
@@ -237,6 +243,7 @@ bool Engine::admit(Job &job) {
   }
   bool keepsLogits = source == base && same == job.prompt.size();
   slot.ids = std::move(job.prompt.ids);
+  slot.encoded = std::move(job.prompt.encoded);
   slot.pictures = std::move(job.prompt.pictures);
   slot.computed = same;
   slot.mutual = job.prompt.mutual;
@@ -253,8 +260,9 @@ bool Engine::admit(Job &job) {
   }
   reserved += job.pages;
   if (!job.isContinued) {
-    counts.promptTokens += int64_t(slot.ids.size());
-    counts.reusedTokens += same;
+    auto encoded = int64_t(slot.encoded.size());
+    counts.promptTokens += encoded ? encoded : int64_t(slot.ids.size());
+    counts.reusedTokens += encoded && same ? encoded : same;
   }
   return true;
 }
@@ -277,8 +285,12 @@ void Engine::release(Job &job, size_t answer) {
 /// Tokens of a prompt that are not computed are not held.
 static void forgetRest(Slot &slot) {
   slot.ids.resize(size_t(slot.computed));
+  giveUp(slot.encoderRows);
+  // An encoder has read all of them or none.
+  if (!slot.encoded.empty() && slot.computed == 0)
+    slot.pictures.clear();
   std::erase_if(slot.pictures, [&](const Picture &picture) {
-    return picture.begin >= slot.computed;
+    return slot.encoded.empty() && picture.begin >= slot.computed;
   });
   for (Picture &picture : slot.pictures) {
     picture.features.reset();

@@ -24,6 +24,46 @@ int64_t GenerateOptions::most(const vlm_abi_generation &facts,
                                : usualNewTokens(facts, promptTokens);
 }
 
+/// Whether something is asked that a search does not do.
+static bool isMoreThanASearch(const vlm_generate_options_t &options) {
+  auto changes = [](float penalty) { return penalty != 0 && penalty != 1; };
+  return options.temperature > 0 || changes(options.repetition_penalty) ||
+         options.presence_penalty != 0 || options.frequency_penalty != 0 ||
+         options.logprobs || options.top_logprobs || options.prompt_logprobs;
+}
+
+BeamOptions GenerateOptions::beams(const vlm_abi_generation &facts) const {
+  BeamOptions search = beamOptions(facts);
+  if (values.beams)
+    search.beams = values.beams;
+  else if (isMoreThanASearch(values) || answers() > search.beams)
+    search.beams = 1;
+  if (values.length_penalty != 0)
+    search.lengthPenalty = values.length_penalty;
+  if (values.beam_end != VLM_BEAMS_DEFAULT)
+    search.end = uint32_t(values.beam_end - VLM_BEAMS_UNLIKELY);
+  return search;
+}
+
+static vlm_status_t *checkBeams(const vlm_generate_options_t &options) {
+  if (!std::isfinite(options.length_penalty))
+    return invalid("length_penalty: expected a finite number, found " +
+                   std::to_string(options.length_penalty));
+  if (options.beams <= 1)
+    return nullptr;
+  if (options.answers > options.beams)
+    return invalid("answers: expected at most " +
+                   std::to_string(options.beams) +
+                   ", as many as beams, found " +
+                   std::to_string(options.answers));
+  if (isMoreThanASearch(options))
+    return invalid("beams: expected none beside temperature, penalties or "
+                   "logprobs, found " +
+                   std::to_string(options.beams) +
+                   "; a search draws nothing and changes no logits");
+  return nullptr;
+}
+
 vlm_status_t *checkOptions(const vlm_generate_options_t &options) {
   if (vlm_status_t *status = checkSampling(options))
     return status;
@@ -33,6 +73,8 @@ vlm_status_t *checkOptions(const vlm_generate_options_t &options) {
   };
   for (const Number &number :
        {Number{"answers", options.answers, VLM_MAX_ANSWERS},
+        Number{"beams", options.beams, VLM_MAX_ANSWERS},
+        Number{"beam_end", options.beam_end, VLM_BEAMS_IMPOSSIBLE},
         Number{"top_logprobs", options.top_logprobs, VLM_MAX_LIKELIEST}})
     if (number.value < 0 || number.value > number.most)
       return invalid(std::string(number.name) + ": expected 0 to " +
@@ -40,7 +82,7 @@ vlm_status_t *checkOptions(const vlm_generate_options_t &options) {
                      std::to_string(number.value));
   if (options.stop_count && !options.stops)
     return invalid("stops: expected an address, found NULL");
-  return nullptr;
+  return checkBeams(options);
 }
 
 //===----------------------------------------------------------------------===//
@@ -139,7 +181,11 @@ vlm_status_t *Answer::take(std::span<const float> logits,
                            std::vector<int64_t> &ids) {
   scores.assign(logits.begin(), logits.end());
   processors.apply(ids, scores);
-  int64_t id = sampler.choose(scores);
+  return give(sampler.choose(scores), logits, ids);
+}
+
+vlm_status_t *Answer::give(int64_t id, std::span<const float> logits,
+                           std::vector<int64_t> &ids) {
   ids.push_back(id);
   ++count;
   std::string text;

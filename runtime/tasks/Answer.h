@@ -13,11 +13,12 @@
 #ifndef VLMC_RUNTIME_TASKS_ANSWER_H
 #define VLMC_RUNTIME_TASKS_ANSWER_H
 
-#include "runtime/tasks/LogitsProcessors.h"
+#include "runtime/tasks/BeamSearch.h"
 #include "runtime/tasks/Prompt.h"
 #include "runtime/tasks/Sampler.h"
 #include "runtime/tasks/TextStream.h"
 
+#include <algorithm>
 #include <optional>
 #include <span>
 
@@ -31,6 +32,13 @@ struct GenerateOptions {
   std::vector<std::string> stops;
 
   int64_t answers() const { return values.answers ? values.answers : 1; }
+  /// How the answers are searched for; one beam where they are chosen token by
+  /// token. `facts`: what the checkpoint says.
+  BeamOptions beams(const vlm_abi_generation &facts) const;
+  /// The sequences that the answers take.
+  int64_t sequences(const vlm_abi_generation &facts) const {
+    return std::max(answers(), beams(facts).beams);
+  }
   bool wantsLogprobs() const {
     return values.logprobs || values.top_logprobs || values.prompt_logprobs;
   }
@@ -73,6 +81,9 @@ public:
 
   /// Chooses the next token by the logits, puts it behind the ids, and tells.
   vlm_status_t *take(std::span<const float> logits, std::vector<int64_t> &ids);
+  /// The same with a token that somebody has chosen.
+  vlm_status_t *give(int64_t id, std::span<const float> logits,
+                     std::vector<int64_t> &ids);
   /// Ends it now.
   void end(vlm_end_t how, const vlm_status_t *failure = nullptr);
   bool isOver() const { return how.has_value(); }

@@ -10,6 +10,7 @@ vlm_status_t *Decoder::open(const PromptReader &reader, int64_t sequences,
                             int64_t maxTokens) {
   facts = reader.facts;
   seesPrompt = reader.seesPrompt;
+  encodes = reader.encodes;
   rotary = LongRotary(facts->rotary);
   if (vlm_status_t *status =
           entry.find(reader.model, "decode", "generate text"))
@@ -23,8 +24,15 @@ vlm_status_t *Decoder::open(const PromptReader &reader, int64_t sequences,
   words = range.max;
   if (vlm_status_t *status = findInputs())
     return status;
-  return facts->attended ? openPictures(reader.model, sequences, maxTokens)
-                         : nullptr;
+  if (facts->attended)
+    return openPictures(reader.model, sequences, maxTokens);
+  vlm_cache_t *made = nullptr;
+  if (encodes)
+    if (vlm_status_t *status = vlm_cache_create_for(
+            reader.model, pictureInput.name, sequences, maxTokens, &made))
+      return status;
+  pictureCache.reset(made);
+  return nullptr;
 }
 
 /// Each picture has a token at least; and so many in one prompt are more than
@@ -135,6 +143,27 @@ vlm_status_t *Decoder::gatherSeen(const Slice &slice) {
   return nullptr;
 }
 
+/// What an encoder gave goes in with the sequence's first tokens; each token
+/// sees all of it.
+vlm_status_t *Decoder::gatherEncoded(const Slice &slice) {
+  first.insert(first.end(), slice.ids.size(), 0);
+  last.insert(last.end(), slice.ids.size(), int32_t(slice.encoded));
+  if (slice.first > 0)
+    return nullptr;
+  // What an earlier prompt had goes first.
+  for (int64_t rows : {int64_t(0), slice.encoded})
+    if (vlm_status_t *status =
+            vlm_cache_resize(pictureCache.get(), slice.sequence, rows))
+      return status;
+  features.insert(features.end(), slice.encoderRows->begin(),
+                  slice.encoderRows->end());
+  for (int64_t row = 0; row < slice.encoded; ++row) {
+    featureSequence.push_back(slice.sequence);
+    featurePosition.push_back(int32_t(row));
+  }
+  return nullptr;
+}
+
 /// Which rows each token sees, and where the model says so none behind an end
 /// token.
 void Decoder::tellRanges(const Slice &slice) {
@@ -191,9 +220,11 @@ void Decoder::addFeatures(std::vector<vlm_tensor_t> &in, int64_t *tokens) {
 
 vlm_status_t *Decoder::forkPictures(int32_t from, int32_t to,
                                     std::span<const Picture> pictures,
-                                    int64_t tokens) {
+                                    int64_t tokens, int64_t encoded) {
   if (!pictureCache)
     return nullptr;
+  if (encodes)
+    return vlm_cache_fork(pictureCache.get(), from, to, encoded);
   return vlm_cache_fork(
       pictureCache.get(), from, to,
       pictureRows.count(pictures, pictureRows.known(pictures, tokens)));
@@ -211,6 +242,13 @@ size_t Decoder::pictureBytes(size_t pictures) const {
   size_t pages =
       (pictures * size_t(rowsPerPicture) + rowsPerPage - 1) / rowsPerPage;
   return pages * vlm_cache_page_bytes(pictureCache.get());
+}
+
+size_t Decoder::encodedBytes(int64_t rows) const {
+  constexpr int64_t page = VLM_ABI_PAGE_TOKENS;
+  return encodes ? size_t((rows + page - 1) / page) *
+                       vlm_cache_page_bytes(pictureCache.get())
+                 : 0;
 }
 
 vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
@@ -242,7 +280,8 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
     if (seesPrompt)
       tellSeen(slice);
     if (pictureCache) {
-      if (vlm_status_t *status = gatherSeen(slice))
+      if (vlm_status_t *status =
+              encodes ? gatherEncoded(slice) : gatherSeen(slice))
         return status;
     } else if (featureWidth > 0) {
       gather(slice);
@@ -276,8 +315,8 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
   return vlm_entry_run(entry.entry, in.data(), in.size(), &out, 1);
 }
 
-vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, size_t &work,
-                              size_t &tensors) const {
+vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, int64_t encoded,
+                              size_t &work, size_t &tensors) const {
   int64_t all[] = {1, tokens}, wanted[] = {1, rowCount};
   std::vector<vlm_tensor_t> in = {
       denseTensor("input_ids", VLM_I64, nullptr, 2, all),
@@ -289,7 +328,7 @@ vlm_status_t *Decoder::memory(int64_t tokens, int64_t rowCount, size_t &work,
       in.push_back(denseTensor(column, VLM_I32, nullptr, 2, all));
   if (pictureCache) {
     // As if every token were a picture would be far too much: one is counted.
-    int64_t dims[] = {1, rowsPerPicture, featureWidth};
+    int64_t dims[] = {1, encodes ? encoded : rowsPerPicture, featureWidth};
     in.push_back(denseTensor("features", VLM_F32, nullptr, 3, dims));
     for (const char *column : {"feature_sequence", "feature_position"})
       in.push_back(denseTensor(column, VLM_I32, nullptr, 2, dims));

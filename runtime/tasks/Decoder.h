@@ -36,6 +36,10 @@ struct Slice {
   /// So many tokens of the sequence see each other; those of the slice that are
   /// among them are all of them that are not in the cache yet.
   int64_t mutual = 0;
+  /// Where an encoder read the prompt: the rows that it gave, which each token
+  /// sees, and with the first tokens the rows themselves.
+  int64_t encoded = 0;
+  const Floats *encoderRows = nullptr;
   /// Whether the logits behind each token are wanted, or behind the last alone.
   bool wantsAll = false;
   /// Set by the run: the row of the first logits.
@@ -53,19 +57,22 @@ public:
   /// Makes sequence `to` begin as the first tokens of `from`, whose pictures
   /// are given; for caches of pictures, as vlm_cache_fork() for that of tokens.
   vlm_status_t *forkPictures(int32_t from, int32_t to,
-                             std::span<const Picture> pictures, int64_t tokens);
+                             std::span<const Picture> pictures, int64_t tokens,
+                             int64_t encoded);
   /// Forgets a sequence's pictures.
   void clearPictures(int32_t sequence);
   /// Keys and values of so many pictures.
   size_t pictureBytes(size_t pictures) const;
+  /// The same of so many rows of an encoder.
+  size_t encodedBytes(int64_t rows) const;
   /// Of the last run, until the next one.
   std::span<const float> logits(size_t row) const {
     return {results.data() + row * size_t(words), size_t(words)};
   }
   /// Working memory of a run of so many tokens and rows of logits, and of what
-  /// goes in and comes out.
-  vlm_status_t *memory(int64_t tokens, int64_t rows, size_t &work,
-                       size_t &tensors) const;
+  /// goes in and comes out; `encoded` rows of an encoder among it.
+  vlm_status_t *memory(int64_t tokens, int64_t rows, int64_t encoded,
+                       size_t &work, size_t &tensors) const;
 
   /// Whether keys of tokens that were run in a sequence of one length serve one
   /// of another.
@@ -89,12 +96,13 @@ private:
                              int64_t maxTokens);
   void gather(const Slice &slice);
   vlm_status_t *gatherSeen(const Slice &slice);
+  vlm_status_t *gatherEncoded(const Slice &slice);
   void tellRanges(const Slice &slice);
   void tellSeen(const Slice &slice);
   void addFeatures(std::vector<vlm_tensor_t> &in, int64_t *tokens);
 
   const vlm_abi_generation *facts = nullptr;
-  bool seesPrompt = false;
+  bool seesPrompt = false, encodes = false;
   Encoder entry;
   vlm_tensor_t cacheInput{};
   // Where layers attend to pictures: each has so many rows of keys and values.

@@ -1,7 +1,7 @@
 //===- Engine.cpp - Requests that share the model's runs ------------------===//
 //
-// The steps. Sequences and who gets them are in Admission.cpp, what a request
-// will take in Prediction.cpp.
+// The steps. Sequences and who gets them are in Admission.cpp, answers that are
+// searched for in Search.cpp, what a request will take in Prediction.cpp.
 //
 //===----------------------------------------------------------------------===//
 #include "runtime/tasks/Engine.h"
@@ -31,6 +31,8 @@ vlm_status_t *Engine::open(const vlm_model_t *model,
   if (vlm_status_t *status =
           decoder.open(reader, options.maxSequences, maxTokens))
     return status;
+  if (vlm_status_t *status = encoder.open(model))
+    return status;
   constexpr int64_t usual = 512;
   options.stepTokens = std::clamp<int64_t>(
       options.stepTokens ? options.stepTokens : usual, 1, decoder.mostTokens);
@@ -45,18 +47,20 @@ vlm_status_t *Engine::open(const vlm_model_t *model,
 
 vlm_status_t *Engine::check(const vlm_request_t &request, const Prompt &prompt,
                             const GenerateOptions &wanted) const {
-  if (!prompt.size())
+  if (!prompt.tokens())
     return invalid("prompt: expected at least one token, found none");
-  if (prompt.size() >= maxTokens)
-    return invalid("prompt: has " + std::to_string(prompt.size()) +
+  if (prompt.tokens() >= maxTokens)
+    return invalid("prompt: has " + std::to_string(prompt.tokens()) +
                    " tokens, expected fewer than " + std::to_string(maxTokens) +
                    ", the most that the session holds, so that an answer has "
                    "room; shorten it");
-  if (wanted.answers() > options.maxSequences)
-    return invalid("answers: expected at most " +
+  if (int64_t count = wanted.sequences(*reader.facts);
+      count > options.maxSequences)
+    return invalid(std::string(count > wanted.answers() ? "beams" : "answers") +
+                   ": expected at most " +
                    std::to_string(options.maxSequences) +
                    ", the sequences of the batch (max_sequences), found " +
-                   std::to_string(wanted.answers()));
+                   std::to_string(count));
   if (vlm_status_t *status = PromptReader::checkBudget(request, prompt))
     return status;
   if (!request.max_bytes && !options.maxBytes)
@@ -118,6 +122,7 @@ vlm_status_t *Engine::continueJob(int32_t number, const GenerateOptions &wanted,
   const Slot &slot = slots[size_t(number)];
   job->isContinued = true;
   job->prompt.ids = slot.ids;
+  job->prompt.encoded = slot.encoded;
   job->prompt.pictures = slot.pictures;
   job->prompt.mutual = slot.mutual;
   job->pages = pagesOf(job->prompt.size(), wanted);
@@ -143,9 +148,15 @@ int64_t Engine::step() {
   return unfinished;
 }
 
-/// Gives the pictures of a prompt that are still to be computed their features.
+/// Gives the pictures of a prompt that are still to be computed their features,
+/// and lets an encoder read all of it.
 vlm_status_t *Engine::lookAtPictures(Job &job) {
   Slot &slot = slots[size_t(job.slots[0])];
+  if (encoder.isThere() && slot.computed > 0) {
+    for (Picture &picture : slot.pictures)
+      giveUp(picture.pixels);
+    return nullptr;
+  }
   for (Picture &picture : slot.pictures) {
     if (picture.end <= slot.computed) {
       giveUp(picture.pixels);
@@ -163,13 +174,16 @@ vlm_status_t *Engine::lookAtPictures(Job &job) {
             encodePicture(reader.model, decoder.featureWidth, picture))
       return status;
   }
-  return nullptr;
+  return encoder.isThere() ? encoder.run(*reader.facts, slot.encoded,
+                                         slot.pictures, slot.encoderRows)
+                           : nullptr;
 }
 
 /// Prompts that were computed before begin to be answered without a run.
 void Engine::startReady() {
   for (auto &job : active)
-    if (!job->isOver && job->answers.empty() && isComputed(*job))
+    if (!job->isOver && job->answers.empty() && !job->search &&
+        isComputed(*job))
       if (vlm_status_t *status = guarded("generating text", [&] {
             return startAnswers(*job, slots[size_t(job->slots[0])].logits);
           }))
@@ -182,13 +196,21 @@ std::vector<Engine::Work> Engine::plan() {
   std::vector<Work> work;
   int64_t left = options.stepTokens;
   for (auto &job : active)
+    for (size_t i = 0; job->search && !job->isOver && i < job->slots.size() &&
+                       left > 0;
+         ++i)
+      if (job->beamLogits[i].empty()) {
+        work.push_back({job.get(), job->slots[i], int64_t(i), 1});
+        --left;
+      }
+  for (auto &job : active)
     for (size_t i = 0; !job->isOver && i < job->answers.size() && left > 0; ++i)
       if (int32_t slot = job->slots[i]; slot >= 0) {
         work.push_back({job.get(), slot, int64_t(i), 1});
         --left;
       }
   for (auto &job : active) {
-    if (job->isOver || !job->answers.empty() || left <= 0)
+    if (job->isOver || !job->answers.empty() || job->search || left <= 0)
       continue;
     const Slot &slot = slots[size_t(job->slots[0])];
     int64_t count = std::min(left, int64_t(slot.ids.size()) - slot.computed);
@@ -216,6 +238,8 @@ vlm_status_t *Engine::tryRun(std::span<const Work> work,
         std::span(slot.ids).subspan(size_t(slot.computed), size_t(each.count));
     slice.pictures = slot.pictures;
     slice.mutual = slot.mutual;
+    slice.encoded = int64_t(slot.encoded.size());
+    slice.encoderRows = &slot.encoderRows;
     slice.length = int64_t(slot.ids.size());
     if (each.answer < 0) {
       slice.wantsAll = each.job->options.values.prompt_logprobs != 0;
@@ -258,6 +282,8 @@ vlm_status_t *Engine::finish(const Work &work, const Slice &slice) {
   Job &job = *work.job;
   Slot &slot = slots[size_t(work.slot)];
   slot.computed += work.count;
+  if (job.search)
+    return takeBeam(job, size_t(work.answer), decoder.logits(slice.row));
   if (work.answer >= 0) {
     Answer &answer = *job.answers[size_t(work.answer)];
     if (vlm_status_t *status = answer.take(decoder.logits(slice.row), slot.ids))
@@ -276,6 +302,7 @@ vlm_status_t *Engine::finish(const Work &work, const Slice &slice) {
     picture.features.reset();
     giveUp(picture.rows);
   }
+  giveUp(slot.encoderRows);
   size_t last = slice.row + (slice.wantsAll ? slice.ids.size() - 1 : 0);
   return startAnswers(job, decoder.logits(last));
 }
@@ -303,6 +330,26 @@ vlm_status_t *Engine::tellPrompt(Job &job, const Slice &slice) {
   return nullptr;
 }
 
+/// Makes sequence `to` what sequence `from` is, as far as it is computed.
+vlm_status_t *Engine::copySlot(int32_t from, int32_t to) {
+  const Slot &base = slots[size_t(from)];
+  Slot &slot = slots[size_t(to)];
+  if (vlm_status_t *status =
+          vlm_cache_fork(cache.get(), from, to, base.computed))
+    return status;
+  if (vlm_status_t *status =
+          decoder.forkPictures(from, to, base.pictures, base.computed,
+                               int64_t(base.encoded.size())))
+    return status;
+  slot.ids = base.ids;
+  slot.encoded = base.encoded;
+  slot.pictures = base.pictures;
+  slot.computed = base.computed;
+  slot.mutual = base.mutual;
+  slot.promptLength = base.promptLength;
+  return nullptr;
+}
+
 /// The prompt is computed: each answer gets its own sequence, which shares the
 /// prompt's.
 vlm_status_t *Engine::startAnswers(Job &job, std::span<const float> logits) {
@@ -318,20 +365,14 @@ vlm_status_t *Engine::startAnswers(Job &job, std::span<const float> logits) {
   giveUp(base.logits);
   if (!kept.empty())
     logits = kept;
-  for (size_t i = 1; i < job.slots.size(); ++i) {
-    Slot &slot = slots[size_t(job.slots[i])];
-    if (vlm_status_t *status = vlm_cache_fork(cache.get(), job.slots[0],
-                                              job.slots[i], base.computed))
+  auto held = int64_t(base.ids.size());
+  int64_t most =
+      std::min(job.options.most(*reader.facts, held), maxTokens - held);
+  if (job.options.beams(*reader.facts).beams > 1 && most > 0)
+    return startSearch(job, most, logits);
+  for (size_t i = 1; i < job.slots.size(); ++i)
+    if (vlm_status_t *status = copySlot(job.slots[0], job.slots[i]))
       return status;
-    if (vlm_status_t *status = decoder.forkPictures(
-            job.slots[0], job.slots[i], base.pictures, base.computed))
-      return status;
-    slot.ids = base.ids;
-    slot.pictures = base.pictures;
-    slot.computed = base.computed;
-    slot.mutual = base.mutual;
-    slot.promptLength = base.promptLength;
-  }
   for (size_t i = 0; i < job.slots.size(); ++i)
     job.answers.push_back(std::make_unique<Answer>(
         reader, job.options, int64_t(i), slots[size_t(job.slots[i])].ids,

@@ -17,6 +17,7 @@
 
 #include "runtime/tasks/Answer.h"
 #include "runtime/tasks/Decoder.h"
+#include "runtime/tasks/PromptEncoder.h"
 
 #include <algorithm>
 #include <atomic>
@@ -31,6 +32,8 @@ namespace vlmc::rt {
 /// A sequence of the cache, and what its tokens are.
 struct Slot {
   std::vector<int64_t> ids;
+  std::vector<int64_t> encoded;  ///< what the encoder read, if there is one
+  Floats encoderRows;            ///< what it gave, until the decoder has it
   std::vector<Picture> pictures; ///< without pixels, once they are computed
   int64_t computed = 0;          ///< of the ids, those that lie in the cache
   int64_t mutual = 0;            ///< of the ids, those that see each other
@@ -54,6 +57,11 @@ struct Job {
 
   std::vector<int32_t> slots; ///< of the answers; -1: given back
   std::vector<std::unique_ptr<Answer>> answers; ///< once the prompt is computed
+  /// Where answers are searched for, until they are found: beam i is in slot i.
+  std::unique_ptr<BeamSearch> search;
+  /// Those behind each beam that has been run in this step of the search.
+  std::vector<std::vector<float>> beamLogits;
+  int32_t base = 0; ///< the slot that the prompt came into
   bool isOver = false;
 };
 
@@ -147,6 +155,13 @@ private:
   vlm_status_t *tryRun(std::span<const Work> work, std::vector<Slice> &slices);
   vlm_status_t *finish(const Work &work, const Slice &slice);
   vlm_status_t *tellPrompt(Job &job, const Slice &slice);
+  vlm_status_t *copySlot(int32_t from, int32_t to);
+  // Searches.
+  vlm_status_t *startSearch(Job &job, int64_t most,
+                            std::span<const float> logits);
+  vlm_status_t *takeBeam(Job &job, size_t beam, std::span<const float> logits);
+  vlm_status_t *carryOn(Job &job);
+  vlm_status_t *tellFound(Job &job);
   vlm_status_t *startAnswers(Job &job, std::span<const float> logits);
   bool isComputed(const Job &job) const {
     const Slot &slot = slots[size_t(job.slots[0])];
@@ -155,6 +170,7 @@ private:
 
   EngineOptions options;
   Decoder decoder;
+  PromptEncoder encoder;
   std::unique_ptr<vlm_cache_t, decltype(&vlm_cache_destroy)> cache{
       nullptr, vlm_cache_destroy};
   // Of the thread that steps.

@@ -51,13 +51,14 @@ size_t Engine::pagesOf(int64_t tokens, const GenerateOptions &wanted) const {
       std::max(tokens, std::min(tokens + wanted.most(*reader.facts, tokens) - 1,
                                 maxTokens));
   int64_t own = (end + page - 1) / page;
-  return size_t(own + (wanted.answers() - 1) * (own - tokens / page));
+  return size_t(own + (wanted.sequences(*reader.facts) - 1) *
+                          (own - tokens / page));
 }
 
 vlm_status_t *Engine::predictFor(const Prompt &prompt,
                                  const GenerateOptions &wanted,
                                  vlm_prediction_t &out) const {
-  out.tokens = prompt.size();
+  out.tokens = prompt.tokens();
   out.tiles = prompt.tiles();
   out.pixels = prompt.pixels();
   size_t pixels = 0, features = 0, work = 0, before = 0;
@@ -80,7 +81,7 @@ vlm_status_t *Engine::predictFor(const Prompt &prompt,
   }
   out.picture_bytes = std::max(pixels + preprocessing, features);
 
-  int64_t count = wanted.answers();
+  int64_t count = wanted.sequences(*reader.facts);
   int64_t tokens = std::clamp<int64_t>(prompt.size(), 1, options.stepTokens);
   int64_t rows = 1;
   if (wanted.values.prompt_logprobs)
@@ -96,7 +97,19 @@ vlm_status_t *Engine::predictFor(const Prompt &prompt,
                                std::min(count, options.stepTokens)}}) {
     size_t runWork = 0, runTensors = 0;
     if (vlm_status_t *status =
-            decoder.memory(run.tokens, run.rows, runWork, runTensors))
+            decoder.memory(run.tokens, run.rows, int64_t(prompt.encoded.size()),
+                           runWork, runTensors))
+      return status;
+    work = std::max(work, runWork);
+    tensors = std::max(tensors, runTensors);
+  }
+  if (encoder.isThere()) {
+    int64_t rows = 0;
+    for (const Picture &picture : prompt.pictures)
+      rows += picture.tokens;
+    size_t runWork = 0, runTensors = 0;
+    if (vlm_status_t *status =
+            encoder.memory(prompt.tokens(), rows, runWork, runTensors))
       return status;
     work = std::max(work, runWork);
     tensors = std::max(tensors, runTensors);
@@ -104,7 +117,8 @@ vlm_status_t *Engine::predictFor(const Prompt &prompt,
   out.work_bytes = work;
   size_t page = vlm_cache_page_bytes(cache.get());
   out.cache_bytes = pagesOf(prompt.size(), wanted) * page +
-                    decoder.pictureBytes(prompt.pictures.size());
+                    decoder.pictureBytes(prompt.pictures.size()) +
+                    decoder.encodedBytes(int64_t(prompt.encoded.size()));
   // Scores of the answers; drawing sorts ids by them, and so do likeliest ones.
   size_t words = size_t(decoder.words);
   size_t sampling = size_t(count) * words * sizeof(float);

@@ -5,6 +5,7 @@
 #include "runtime/core/StatusInternal.h"
 #include "runtime/image/ImageInternal.h"
 #include "runtime/tasks/PictureStore.h"
+#include "runtime/tasks/PromptEncoder.h"
 #include "runtime/tasks/Requests.h"
 
 #include <algorithm>
@@ -31,6 +32,7 @@ vlm_status_t *PromptReader::open(const vlm_model_t *opened) {
     return status;
   facts = vlm_model_abi(model)->generation;
   seesPrompt = decoder.hasInput("last_seen");
+  encodes = PromptEncoder::isIn(model);
   if (!facts)
     return makeStatus(VLM_UNSUPPORTED, std::string("model '") +
                                            vlm_model_abi(model)->name +
@@ -183,7 +185,13 @@ vlm_status_t *PromptReader::read(std::string_view text,
   out.ids.assign(ids.ids, ids.ids + ids.count);
   vlm_ids_destroy(&ids);
   out.mutual = seesPrompt ? out.size() : 0;
-  return place(sizes, out);
+  if (vlm_status_t *status = place(sizes, out))
+    return status;
+  if (encodes) {
+    out.encoded = std::move(out.ids);
+    out.ids = {facts->start_token};
+  }
+  return nullptr;
 }
 
 /// Tells each picture where its tokens stand.

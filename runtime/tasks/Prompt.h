@@ -61,11 +61,18 @@ struct Picture {
 
 struct Prompt {
   std::vector<int64_t> ids;
+  /// Where an encoder reads the prompt: what it reads, pictures included; `ids`
+  /// are then what the answer begins with.
+  std::vector<int64_t> encoded;
   /// So many tokens from the first on see each other, before and behind.
   int64_t mutual = 0;
   std::vector<Picture> pictures;
 
   int64_t size() const { return int64_t(ids.size()); }
+  /// Of what was asked, whoever reads it.
+  int64_t tokens() const {
+    return int64_t((encoded.empty() ? ids : encoded).size());
+  }
   int64_t tiles() const;
   int64_t pixels() const;
 };
@@ -92,6 +99,7 @@ public:
   const vlm_model_t *model = nullptr;
   const vlm_abi_generation *facts = nullptr;
   bool seesPrompt = false; ///< whether the tokens of a prompt see each other
+  bool encodes = false;    ///< whether an encoder reads the prompt
   TiledTower tower;        ///< if it takes all tiles of a picture at once
   std::unique_ptr<vlm_tokenizer_t, decltype(&vlm_tokenizer_destroy)> tokenizer{
       nullptr, vlm_tokenizer_destroy};

@@ -103,7 +103,7 @@ vlm_status_t *vlm_session_count(vlm_session_t *session, const char *text,
             {text, bytes}, std::span(images, image_count), special != 0,
             prompt))
       return status;
-    *out_tokens = prompt.size();
+    *out_tokens = prompt.tokens();
     return nullptr;
   });
 }

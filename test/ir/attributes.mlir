@@ -23,6 +23,8 @@ vlm.weight @add : tensor<4x6xf32> = #vlm.recipe<add (#vlm.recipe<read "a" : tens
 vlm.weight @scale_rows : tensor<4x6xf32> = #vlm.recipe<scale_rows (#vlm.recipe<read "a" : tensor<4x6xf32>>, #vlm.recipe<inverse_root 1.0e-5 (#vlm.recipe<read "v" : tensor<4xf32>>) : tensor<4xf32>>) : tensor<4x6xf32>>
 // CHECK: @row_squares {{.*}} = <row_squares (
 vlm.weight @row_squares : tensor<4xf32> = #vlm.recipe<row_squares (#vlm.recipe<read "a" : tensor<4x6xf32>>) : tensor<4xf32>>
+// CHECK: @take_rows {{.*}} = <take_rows [3, 0, 0] (
+vlm.weight @take_rows : tensor<3x6xf32> = #vlm.recipe<take_rows [3, 0, 0] (#vlm.recipe<read "a" : tensor<4x6xf32>>) : tensor<3x6xf32>>
 // CHECK: @pack : tensor<4x6xf32, #vlm.layout<"f32.panel16">> = <pack "f32.panel16" (
 vlm.weight @pack : tensor<4x6xf32, #vlm.layout<"f32.panel16">> =
     #vlm.recipe<pack "f32.panel16" (#vlm.recipe<read "a" : tensor<4x6xf32>>) : tensor<4x6xf32, #vlm.layout<"f32.panel16">>>

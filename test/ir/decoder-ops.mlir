@@ -113,3 +113,16 @@ func.func @cached_attention(%q: tensor<1x?x64xf32>, %k: tensor<1x?x32xf32>, %cac
          tensor<1x?xi32>) -> tensor<1x?x64xf32>
   return %y, %z : tensor<1x?x64xf32>, tensor<1x?x64xf32>
 }
+
+// CHECK-LABEL: func.func @distance_bias
+func.func @distance_bias(%x: tensor<2x?x64xf32>, %q: tensor<1x?x64xf32>, %k: tensor<1x?x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>,
+                         %s: tensor<1x?xi32>, %b: tensor<4x9xf32>) -> (tensor<2x?x64xf32>, tensor<1x?x64xf32>) {
+  // CHECK: vlm.attention %{{.*}}, %{{.*}}, %{{.*}} distance_bias %{{.*}} {num_heads = 4 : i64
+  %y = vlm.attention %x, %x, %x distance_bias %b {num_heads = 4 : i64, num_kv_heads = 4 : i64, scale = 1.0 : f64}
+      : (tensor<2x?x64xf32>, tensor<2x?x64xf32>, tensor<2x?x64xf32>, tensor<4x9xf32>) -> tensor<2x?x64xf32>
+  // CHECK: vlm.cached_attention {{.*}} position %{{.*}} distance_bias %{{.*}} {num_heads = 4 : i64
+  %z = vlm.cached_attention %q, %k, %k, %c sequence %s position %s distance_bias %b {num_heads = 4 : i64, scale = 1.0 : f64}
+      : (tensor<1x?x64xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x?xi32>, tensor<1x?xi32>,
+         tensor<4x9xf32>) -> tensor<1x?x64xf32>
+  return %y, %z : tensor<2x?x64xf32>, tensor<1x?x64xf32>
+}

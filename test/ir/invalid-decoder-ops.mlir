@@ -220,3 +220,33 @@ func.func @cached_attention(%q: tensor<1x?x64xf32>, %k: tensor<1x?x48xf32>, %c: 
       -> tensor<1x?x64xf32>
   return
 }
+
+// -----
+
+func.func @cached_attention(%q: tensor<1x3x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>, %s: tensor<1x3xi32>, %b: tensor<2x9xf32>) {
+  // expected-error@+1 {{'distance_bias' must be absent beside 'query_sequence', whose tokens have no places among the keys}}
+  %y = vlm.cached_attention %q, %q, %q, %c sequence %s position %s query_sequence %s first %s last %s distance_bias %b
+      {num_heads = 2 : i64, scale = 1.0 : f64}
+      : (tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x3xi32>, tensor<1x3xi32>,
+         tensor<1x3xi32>, tensor<1x3xi32>, tensor<1x3xi32>, tensor<2x9xf32>) -> tensor<1x3x32xf32>
+  return
+}
+
+// -----
+
+func.func @cached_attention(%q: tensor<1x3x32xf32>, %c: tensor<2x2x16xf32, #vlm.cache>, %s: tensor<1x3xi32>, %b: tensor<1x9xf32>) {
+  // expected-error@+1 {{'distance_bias' must have 2 rows (num_heads) of an odd number of elements, but is 'tensor<1x9xf32>'}}
+  %y = vlm.cached_attention %q, %q, %q, %c sequence %s position %s distance_bias %b {num_heads = 2 : i64, scale = 1.0 : f64}
+      : (tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<1x3x32xf32>, tensor<2x2x16xf32, #vlm.cache>, tensor<1x3xi32>, tensor<1x3xi32>,
+         tensor<1x9xf32>) -> tensor<1x3x32xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<2x3x32xf32>, %b: tensor<2x8xf32>) {
+  // expected-error@+1 {{'distance_bias' must have 2 rows (num_heads) of an odd number of elements, but is 'tensor<2x8xf32>'}}
+  %y = vlm.attention %q, %q, %q distance_bias %b {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f64}
+      : (tensor<2x3x32xf32>, tensor<2x3x32xf32>, tensor<2x3x32xf32>, tensor<2x8xf32>) -> tensor<2x3x32xf32>
+  return
+}

@@ -56,9 +56,11 @@ def main():
         if part == "blip2":
             import blip2_files
             import blip2_models
+            import blip2_t5
 
             blip2_models.make_all(Path(args.out) / "blip2")
             blip2_files.make_all(Path(args.out) / "blip2")
+            blip2_t5.make_all(Path(args.out) / "blip2-t5")
             continue
         if part == "flamingo":
             import idefics_models

@@ -14,6 +14,7 @@
 namespace vlmc::tool {
 
 static constexpr const char *entryName = "decode";
+static constexpr const char *encoderName = "encode_prompt";
 
 const std::vector<std::string> &generateTaps() {
   static const std::vector<std::string> taps = {
@@ -26,7 +27,8 @@ bool canGenerate(const vlm_model_t *model) {
 }
 
 GenerateTask::GenerateTask(const vlm_model_t *model)
-    : model(model), facts(*vlm_model_abi(model)->generation) {}
+    : model(model), facts(*vlm_model_abi(model)->generation),
+      encodes(hasEntry(model, encoderName)), beams(rt::beamOptions(facts)) {}
 
 void GenerateTask::addInput(const std::string &name, HostTensor tensor) {
   tensors[name] = std::move(tensor);
@@ -76,8 +78,8 @@ std::optional<Fault> GenerateTask::encodePictures() {
     return std::nullopt;
   }
   const vlm_entry_t *entry = nullptr;
-  if (std::optional<Fault> fault =
-          check(vlm_model_entry(model, entryName, &entry)))
+  if (std::optional<Fault> fault = check(
+          vlm_model_entry(model, encodes ? encoderName : entryName, &entry)))
     return fault;
   for (size_t i = 0; i < vlm_entry_input_count(entry); ++i) {
     vlm_tensor_t input;
@@ -168,6 +170,9 @@ std::optional<Fault> GenerateTask::readPrompts() {
   }
   if (std::optional<Fault> fault = readMutual())
     return fault;
+  if (encodes)
+    if (std::optional<Fault> fault = readBeginnings())
+      return fault;
   if (!facts.attended)
     return placeFeatures();
   for (size_t row = 0; row < prompts.size(); ++row) {
@@ -241,9 +246,10 @@ std::optional<Fault> GenerateTask::addSeen(Run &run, TensorMap &inputs) {
   int64_t rows = run.fresh.shape.empty() ? 0 : run.fresh.shape[1];
   if (rows)
     if (std::optional<Fault> fault =
-            check(vlm_cache_resize(featureCache.get(), 0, rows)))
+            check(vlm_cache_resize(featureCache.get(), run.sequence, rows)))
       return fault;
-  std::vector<int32_t> sequences(size_t(rows), 0), places(size_t(rows), 0);
+  std::vector<int32_t> sequences(size_t(rows), run.sequence);
+  std::vector<int32_t> places(size_t(rows), 0);
   std::iota(places.begin(), places.end(), 0);
   inputs["features"] = run.fresh;
   if (!rows) {
@@ -279,10 +285,11 @@ std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
           check(vlm_model_entry(model, entryName, &entry)))
     return fault;
   auto count = int64_t(run.ids.size());
-  if (std::optional<Fault> fault =
-          check(vlm_cache_resize(cache.get(), 0, run.position + count)))
+  if (std::optional<Fault> fault = check(
+          vlm_cache_resize(cache.get(), run.sequence, run.position + count)))
     return fault;
-  std::vector<int32_t> places(run.ids.size()), sequences(run.ids.size(), 0);
+  std::vector<int32_t> places(run.ids.size());
+  std::vector<int32_t> sequences(run.ids.size(), run.sequence);
   std::iota(places.begin(), places.end(), int32_t(run.position));
   std::vector<int32_t> rows(allRows ? run.ids.size() : 1);
   std::iota(rows.begin(), rows.end(), allRows ? 0 : int32_t(count - 1));
@@ -303,7 +310,7 @@ std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
   inputs["position"] = HostTensor::of(VLM_I32, {1, count}, places.data());
   inputs["rows"] =
       HostTensor::of(VLM_I32, {1, int64_t(rows.size())}, rows.data());
-  if (facts.attended) {
+  if (facts.attended || encodes) {
     if (std::optional<Fault> fault = addSeen(run, inputs))
       return fault;
   } else if (hasInput(entry, "features")) {
@@ -362,27 +369,59 @@ std::optional<Fault> GenerateTask::prefill(size_t number) {
   mutual = prompt.mutual;
   TensorMap results;
   Run run{prompt.ids, prompt.features, prompt.seen, 0, featuresOf(number)};
+  if (encodes) {
+    run.ids = prompt.beginning;
+    if (std::optional<Fault> fault = encode(number, run.fresh))
+      return fault;
+    prompt.seen.first.assign(run.ids.size(), 0);
+    prompt.seen.last.assign(run.ids.size(), int32_t(prompt.ids.size()));
+    run.seen = prompt.seen;
+  }
   if (std::optional<Fault> fault = decode(run, /*allRows=*/true, results))
     return fault;
   for (const auto &[name, rows] : results)
-    keepRows(name, rows, prompt, number);
+    encodes ? keepBeginning(name, rows, number)
+            : keepRows(name, rows, prompt, number);
   const HostTensor &logits = results["logits"];
   auto width = size_t(logits.shape.back());
-  const float *end = logits.data<float>() + prompt.ids.size() * width;
+  const float *end = logits.data<float>() + run.ids.size() * width;
   lastLogits.assign(end - width, end);
+  return std::nullopt;
+}
+
+/// What the answer's tokens stand behind, padding included.
+std::vector<int64_t> GenerateTask::beforeAnswer(size_t number) const {
+  if (encodes)
+    return prompts[number].beginning;
+  const HostTensor &rows = tensors.at("input_ids");
+  int64_t columns = rows.shape[1];
+  const int64_t *row = rows.data<int64_t>() + int64_t(number) * columns;
+  return {row, row + columns};
+}
+
+/// Runs a token of an answer.
+std::optional<Fault> GenerateTask::append(size_t number, int64_t id,
+                                          int64_t position, int32_t sequence,
+                                          std::vector<float> &logits) {
+  const Prompt &prompt = prompts[number];
+  TensorMap results;
+  Run run{{id}, {-1}, {}, position, {}, sequence};
+  if (facts.attended || encodes) // a new token sees what the last one saw
+    run.seen = prompt.seen.ofLast();
+  if (std::optional<Fault> fault = decode(run, /*allRows=*/false, results))
+    return fault;
+  const HostTensor &last = results["logits"];
+  logits.assign(last.data<float>(), last.data<float>() + last.shape.back());
   return std::nullopt;
 }
 
 /// Goes on from `lastLogits`, greedily.
 std::optional<Fault> GenerateTask::generate(size_t number, int64_t most) {
   Prompt &prompt = prompts[number];
-  auto position = int64_t(prompt.ids.size());
-  // With the padding before it.
-  const HostTensor &rows = tensors["input_ids"];
-  int64_t columns = rows.shape[1];
-  const int64_t *row = rows.data<int64_t>() + int64_t(number) * columns;
-  std::vector<int64_t> all(row, row + columns);
-  rt::LogitsProcessors processors(facts, columns, most, prompt.columns[0]);
+  std::vector<int64_t> all = beforeAnswer(number);
+  int64_t padding = encodes ? 0 : prompt.columns[0];
+  int64_t position = heldTokens(number);
+  rt::LogitsProcessors processors(facts, int64_t(all.size()), most, padding);
   while (int64_t(prompt.generated.size()) < most) {
     std::vector<float> scores = lastLogits;
     processors.apply(all, scores);
@@ -392,15 +431,9 @@ std::optional<Fault> GenerateTask::generate(size_t number, int64_t most) {
     if (isEnd(prompt.generated.back()) ||
         int64_t(prompt.generated.size()) == most)
       break;
-    TensorMap results;
-    Run run{{prompt.generated.back()}, {-1}, {}, position++, {}};
-    if (facts.attended) // a new token sees what the last one saw
-      run.seen = prompt.seen.ofLast();
-    if (std::optional<Fault> fault = decode(run, /*allRows=*/false, results))
+    if (std::optional<Fault> fault =
+            append(number, prompt.generated.back(), position++, 0, lastLogits))
       return fault;
-    const HostTensor &logits = results["logits"];
-    lastLogits.assign(logits.data<float>(),
-                      logits.data<float>() + logits.shape.back());
   }
   return std::nullopt;
 }
@@ -423,6 +456,9 @@ void GenerateTask::keepGenerated() {
   int64_t fill = facts.pad_token >= 0     ? facts.pad_token
                  : facts.n_end_tokens > 0 ? facts.end_tokens[0]
                                           : 0;
+  // A search of transformers takes a pad token 0 for none.
+  if (beams.beams > 1 && fill == 0 && facts.n_end_tokens > 0)
+    fill = facts.end_tokens[0];
   std::vector<int64_t> ids;
   for (const Prompt &prompt : prompts) {
     ids.insert(ids.end(), prompt.generated.begin(), prompt.generated.end());
@@ -432,41 +468,57 @@ void GenerateTask::keepGenerated() {
       VLM_I64, {int64_t(prompts.size()), int64_t(longest)}, ids.data());
 }
 
+/// Makes the caches, with a sequence for each beam and a spare one.
+std::optional<Fault> GenerateTask::openCaches(int64_t most) {
+  int64_t longest = 0, tokens = 0;
+  for (const Prompt &prompt : prompts) {
+    longest = std::max(longest, int64_t(prompt.ids.size()));
+    tokens = std::max(tokens, int64_t(prompt.beginning.size()));
+  }
+  int64_t sequences = beams.beams > 1 ? 2 * beams.beams : 1;
+  vlm_cache_t *made = nullptr;
+  if (std::optional<Fault> fault = check(vlm_cache_create(
+          model, sequences, (encodes ? tokens : longest) + most, &made)))
+    return fault;
+  cache.reset(made);
+  if (!facts.attended && !encodes)
+    return std::nullopt;
+  int64_t rows = encodes ? longest : 1;
+  if (!encodes && !features.shape.empty())
+    rows = std::max<int64_t>(1, features.shape[1] * features.shape[2]);
+  if (std::optional<Fault> fault = check(
+          vlm_cache_create_for(model, "feature_cache", sequences, rows, &made)))
+    return fault;
+  featureCache.reset(made);
+  return std::nullopt;
+}
+
+std::optional<Fault> GenerateTask::answer(size_t number, int64_t most) {
+  return beams.beams > 1 ? search(number, most) : generate(number, most);
+}
+
 std::optional<Fault> GenerateTask::run(int64_t maxNewTokens) {
   if (std::optional<Fault> fault = encodePictures())
     return fault;
   if (std::optional<Fault> fault = readPrompts())
     return fault;
-  int64_t longest = 0;
-  for (const Prompt &prompt : prompts)
-    longest = std::max(longest, int64_t(prompt.ids.size()));
   // Padding counts for the length of a batch.
-  int64_t columns = tensors["input_ids"].shape[1];
+  int64_t columns = int64_t(beforeAnswer(0).size());
   int64_t most =
       maxNewTokens ? maxNewTokens : rt::usualNewTokens(facts, columns);
-  vlm_cache_t *made = nullptr;
-  if (std::optional<Fault> fault =
-          check(vlm_cache_create(model, 1, longest + most, &made)))
+  if (std::optional<Fault> fault = openCaches(most))
     return fault;
-  cache.reset(made);
-  if (facts.attended) {
-    int64_t most =
-        features.shape.empty()
-            ? 1
-            : std::max<int64_t>(1, features.shape[1] * features.shape[2]);
-    if (std::optional<Fault> fault =
-            check(vlm_cache_create_for(model, "feature_cache", 1, most, &made)))
-      return fault;
-    featureCache.reset(made);
-  }
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (std::optional<Fault> fault = prefill(i))
       return fault;
-    if (std::optional<Fault> fault = generate(i, most))
+    if (std::optional<Fault> fault = answer(i, most))
       return fault;
-    keepLastLogits(i);
-    if (std::optional<Fault> fault = check(vlm_cache_resize(cache.get(), 0, 0)))
-      return fault;
+    if (beams.beams == 1) // else there is no last one
+      keepLastLogits(i);
+    for (int64_t beam = 0; beam < beams.beams; ++beam)
+      if (std::optional<Fault> fault =
+              check(vlm_cache_resize(cache.get(), beam, 0)))
+        return fault;
   }
   keepGenerated();
   return tokenizer ? keepText() : std::nullopt;

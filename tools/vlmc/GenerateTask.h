@@ -15,6 +15,8 @@
 #define VLMC_TOOLS_VLMC_GENERATETASK_H
 
 #include "runtime/abi/vlm_abi.h"
+#include "runtime/tasks/BeamSearch.h"
+#include "tools/vlmc/BeamFields.h"
 #include "tools/vlmc/PromptInputs.h"
 #include "tools/vlmc/SeenPictures.h"
 
@@ -42,6 +44,9 @@ public:
   /// runtime.
   std::optional<Fault> addPrompts(const PromptRequest &request);
 
+  /// How the answer is searched; the model's own way where nobody says it.
+  void setBeams(const BeamFields &fields);
+
   /// Runs all prompts; a request's `maxNewTokens` of 0 stands for the model's
   /// own number, or 20 where it has none, as in transformers.
   std::optional<Fault> run(int64_t maxNewTokens);
@@ -55,8 +60,10 @@ private:
     std::vector<int64_t> ids;     ///< without padding
     std::vector<int64_t> columns; ///< where they stand in input_ids
     std::vector<int32_t> features;
-    SeenRows seen; ///< where layers attend to pictures
+    SeenRows seen;      ///< where layers attend to pictures
     int64_t mutual = 0; ///< so many tokens see each other
+    /// Where an encoder reads the ids: what the decoder begins with.
+    std::vector<int64_t> beginning;
     std::vector<int64_t> generated;
   };
   /// Tokens of a run that stand one behind the other in a sequence.
@@ -66,6 +73,7 @@ private:
     SeenRows seen;
     int64_t position = 0;
     HostTensor fresh; ///< features that are attended to from now on
+    int32_t sequence = 0;
   };
 
   std::optional<Fault> encodePictures();
@@ -74,13 +82,31 @@ private:
   std::optional<Fault> readPrompts();
   std::optional<Fault> readMutual();
   std::optional<Fault> placeFeatures();
+  std::optional<Fault> readBeginnings();
+  std::optional<Fault> openCaches(int64_t most);
+  std::optional<Fault> encode(size_t number, HostTensor &rows);
   std::optional<Fault> prefill(size_t number);
+  std::optional<Fault> answer(size_t number, int64_t most);
   std::optional<Fault> generate(size_t number, int64_t most);
+  std::optional<Fault> search(size_t number, int64_t most);
+  std::optional<Fault> carryOn(size_t number, const rt::BeamSearch &search,
+                               std::vector<std::vector<float>> &logits);
+  std::optional<Fault> reorder(size_t number, const rt::BeamSearch &search);
+  std::optional<Fault> append(size_t number, int64_t id, int64_t position,
+                              int32_t sequence, std::vector<float> &logits);
+  std::vector<int64_t> beforeAnswer(size_t number) const;
+  /// How many tokens the decoder's cache holds before the answer.
+  int64_t heldTokens(size_t number) const {
+    const Prompt &prompt = prompts[number];
+    return int64_t((encodes ? prompt.beginning : prompt.ids).size());
+  }
   std::optional<Fault> decode(Run &run, bool allRows, TensorMap &results);
   std::optional<Fault> addSeen(Run &run, TensorMap &inputs);
   HostTensor featuresOf(size_t number) const;
   void keepRows(const std::string &name, const HostTensor &rows,
                 const Prompt &prompt, size_t number);
+  void keepBeginning(const std::string &name, const HostTensor &rows,
+                     size_t number);
   void keepLastLogits(size_t number);
   void keepGenerated();
   std::optional<Fault> keepText();
@@ -88,6 +114,8 @@ private:
 
   const vlm_model_t *model;
   const vlm_abi_generation &facts;
+  const bool encodes; ///< an encoder reads the prompt
+  rt::BeamOptions beams;
   TensorMap tensors;
   HostTensor features;              ///< [M, D]
   std::vector<int32_t> featureRows; ///< of the placeholders in their order

@@ -21,7 +21,8 @@ taskFields() {
   static const std::vector<std::pair<std::string, std::set<std::string>>>
       fields = {{"generate",
                  {"messages", "text", "interleaved", "batch", "images",
-                  "videos", "processor_kwargs", "max_new_tokens"}},
+                  "videos", "processor_kwargs", "max_new_tokens", "num_beams",
+                  "length_penalty", "early_stopping"}},
                 {"embed", {"images", "texts"}},
                 {"match", {"images", "texts"}},
                 {"tokenize", {"tokenizer", "texts"}},
@@ -190,6 +191,38 @@ static void readMessages(FieldReader &reader, RequestCase &request,
   request.prompt.messages = std::move(messages);
 }
 
+/// How long an answer is, and how it is searched for.
+static void readLengthAndBeams(FieldReader &reader, RequestCase &request) {
+  if (reader.has("max_new_tokens"))
+    request.maxNewTokens = reader.positive("max_new_tokens");
+  if (reader.has("num_beams")) {
+    request.beams.beams = reader.positive("num_beams");
+    if (*request.beams.beams > VLM_MAX_ANSWERS)
+      reader.fail(wrong(reader.place() + ": num_beams",
+                        "at most " + std::to_string(+VLM_MAX_ANSWERS),
+                        &reader.value("num_beams")));
+  }
+  if (reader.has("length_penalty")) {
+    const Json &value = reader.value("length_penalty");
+    if (value.is_number())
+      request.beams.lengthPenalty = value.get<double>();
+    else
+      reader.fail(
+          wrong(reader.place() + ": length_penalty", "a number", &value));
+  }
+  if (reader.has("early_stopping")) {
+    const Json &value = reader.value("early_stopping");
+    if (value.is_boolean())
+      request.beams.end =
+          value.get<bool>() ? VLM_ABI_BEAMS_FULL : VLM_ABI_BEAMS_UNLIKELY;
+    else if (value == "never")
+      request.beams.end = VLM_ABI_BEAMS_IMPOSSIBLE;
+    else
+      reader.fail(wrong(reader.place() + ": early_stopping",
+                        "true, false or \"never\"", &value));
+  }
+}
+
 /// One of the ways to give prompts, and the pictures.
 static void readGenerate(FieldReader &reader, RequestCase &request,
                          const fs::path &folder) {
@@ -223,8 +256,7 @@ static void readGenerate(FieldReader &reader, RequestCase &request,
                       "mend the file"));
   if (reader.has("processor_kwargs"))
     readProcessorOptions(reader, request.prompt);
-  if (reader.has("max_new_tokens"))
-    request.maxNewTokens = reader.positive("max_new_tokens");
+  readLengthAndBeams(reader, request);
 }
 
 /// The fields that belong to the case's task.
@@ -247,9 +279,9 @@ static void readTask(FieldReader &reader, RequestCase &request, bool isTensors,
     request.tensors = resolve(folder, reader.string("tensors"));
     request.prefix = reader.has("prefix") ? reader.string("prefix") : "";
     if (request.task == "generate") {
-      known.insert("max_new_tokens");
-      if (reader.has("max_new_tokens"))
-        request.maxNewTokens = reader.positive("max_new_tokens");
+      known.insert(
+          {"max_new_tokens", "num_beams", "length_penalty", "early_stopping"});
+      readLengthAndBeams(reader, request);
     }
   } else if (request.task == "generate") {
     readGenerate(reader, request, folder);

@@ -12,6 +12,7 @@
 #define VLMC_TOOLS_VLMC_REQUESTS_H
 
 #include "frontend/support/Json.h"
+#include "tools/vlmc/BeamFields.h"
 #include "tools/vlmc/Fault.h"
 #include "tools/vlmc/Messages.h"
 
@@ -44,6 +45,7 @@ struct RequestCase {
   std::string tensors;      ///< mode "tensors": a safetensors file
   std::string prefix;       ///< of the names in it
   int64_t maxNewTokens = 0; ///< 0: the model's own number
+  BeamFields beams;
   /// What is wrong with this case alone.
   std::optional<Fault> fault;
 };

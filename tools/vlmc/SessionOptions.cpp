@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+#include <map>
 
 namespace vlmc::tool {
 
@@ -45,6 +46,25 @@ void addSamplingOptions(CLI::App &app, SamplingOptions &sampling) {
       ->type_name("X");
   app.add_option("--seed", options.seed, "the same seed, the same answer")
       ->type_name("N");
+  app.add_option("--beams", options.beams,
+                 "search for the likeliest answers, with so many beginnings "
+                 "carried on at once; 0: as the checkpoint says, 1: none")
+      ->type_name("N");
+  app.add_option("--length-penalty", options.length_penalty,
+                 "how a search weighs long answers: the sum of their "
+                 "logarithms of probabilities is divided by the length to this "
+                 "power; 0: as the checkpoint says, or 1")
+      ->type_name("X");
+  const std::map<std::string, int32_t> ends = {
+      {"unlikely", VLM_BEAMS_UNLIKELY},
+      {"full", VLM_BEAMS_FULL},
+      {"impossible", VLM_BEAMS_IMPOSSIBLE}};
+  app.add_option("--beam-end", options.beam_end,
+                 "when a search is over: when a better answer is unlikely, "
+                 "when there are as many answers as beams, or when a better "
+                 "one is impossible (default: as the checkpoint says)")
+      ->transform(CLI::CheckedTransformer(ends))
+      ->type_name("HOW");
   app.add_option("--stop", sampling.stops, "texts that end the answer")
       ->type_name("TEXT...");
 }

@@ -186,6 +186,7 @@ std::optional<Fault> CaseRunner::generate(const RequestCase &request,
     if (!fault)
       fault = task.addPrompts(prompt);
   }
+  task.setBeams(request.beams);
   if (!fault)
     fault = task.run(request.maxNewTokens);
   if (!fault)

@@ -401,6 +401,12 @@ private:
           scores[j] += q.at(r, head * size + d) *
                        k.at(batch * keys + j, keyHead * size + d) *
                        o.getScale().convertToDouble();
+        if (o.getDistanceBias()) {
+          const Tensor &bias = values[o.getDistanceBias()];
+          int64_t reach = bias.width() / 2;
+          scores[j] += bias.at(
+              head, std::clamp<int64_t>(j - position, -reach, reach) + reach);
+        }
         if ((o.getCausal() && j > position) ||
             (o.getKeyValid() &&
              values[o.getKeyValid()].data[batch * keys + j] == 0 &&

@@ -414,6 +414,38 @@ TEST_P(Conformance, AttentionHeadsSizesAndMasks) {
     }
 }
 
+TEST_P(Conformance, AttentionWithBiasByDistance) {
+  for (int64_t elements : {1, 3, 15, 33, 257})
+    for (bool causal : {false, true}) {
+      std::string x = type({0, 0, 15}), b = type({3, elements});
+      std::vector<Operands> cases;
+      for (int64_t tokens : {1, 4, 16, 23, 70, 150})
+        cases.push_back({random({2, tokens, 15}, 1), random({2, tokens, 15}, 2),
+                         random({2, tokens, 15}, 3),
+                         random({3, elements}, 4, -3, 3)});
+      check(kernelText(
+                "attention",
+                "%q: " + x + ", %k: " + x + ", %v: " + x + ", %b: " + b, x,
+                "%y = vlm.attention %q, %k, %v distance_bias %b {num_heads = 3 "
+                ": i64, num_kv_heads = 3 : i64, scale = 1.0 : f64" +
+                    std::string(causal ? ", causal" : "") + "} : (" + x + ", " +
+                    x + ", " + x + ", " + b + ") -> " + x),
+            cases);
+    }
+  // The distance is that from the query's own position.
+  std::string q = type({0, 1, 8}), k = type({0, 0, 8}), b = type({2, 9}),
+              i = type({0, 1}, "i32");
+  check(kernelText("attention",
+                   "%q: " + q + ", %k: " + k + ", %i: " + i + ", %b: " + b, q,
+                   "%y = vlm.attention %q, %k, %k query_position %i "
+                   "distance_bias %b {num_heads = 2 : i64, num_kv_heads = 2 : "
+                   "i64, scale = 0.5 : f64} : (" +
+                       q + ", " + k + ", " + k + ", " + i + ", " + b + ") -> " +
+                       q),
+        {{random({2, 1, 8}, 1), random({2, 29, 8}, 2), Tensor{{2, 1}, {3, 21}},
+          random({2, 9}, 3, -3, 3)}});
+}
+
 TEST_P(Conformance, AttentionMaskedAmongInvalidTokens) {
   std::string x = type({0, 0, 24}), m = type({0, 0}, "i64");
   std::vector<Operands> cases;

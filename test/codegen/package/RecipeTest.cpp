@@ -194,6 +194,10 @@ static Dense evaluateWhole(RecipeAttr recipe, const WeightSource &source) {
           1 / std::sqrt(double(input.values[i]) +
                         recipe.getFactor().getValueAsDouble()));
       break;
+    case RecipeKind::TakeRows:
+      index[0] = recipe.getParams()[size_t(index[0])];
+      out = input.values[input.offset(index)];
+      break;
     case RecipeKind::RowSquares: {
       double squares = 0;
       for (int64_t j = 0; j < input.shape[1]; ++j)
@@ -361,6 +365,11 @@ TEST_F(RecipeTest, EveryStep) {
   expectEqual(RecipeAttr::inverseRoot(1e-3, read("v", {5})), source);
   expectEqual(RecipeAttr::rowSquares(a), source);
   expectEqual(RecipeAttr::slice(0, 1, 4, RecipeAttr::rowSquares(a)), source);
+  expectEqual(RecipeAttr::takeRows({4, 0, 0, 2, 1, 4}, a), source);
+  expectEqual(
+      RecipeAttr::transpose({1, 0}, RecipeAttr::takeRows({1, 3, 3}, a)), source);
+  expectEqual(RecipeAttr::slice(0, 1, 3, RecipeAttr::takeRows({0, 4, 2, 1}, a)),
+              source);
   expectEqual(RecipeAttr::linear({b, a}), source);
   expectEqual(RecipeAttr::linear({e, a, read("d", {5})}), source);
   expectEqual(RecipeAttr::slice(2, 1, 4, RecipeAttr::linear({e, a})), source);

@@ -174,13 +174,37 @@ TEST_F(LlavaConfig, TellsWhatTheGenerationConfigMayNotSay) {
   EXPECT_EQ(messageFor(R"({"exponential_decay_length_penalty": [3]})"),
             file + "exponential_decay_length_penalty: expected a number of "
                    "tokens and a factor, found [3]; mend the file");
-  folder.write("generation_config.json", R"({"num_beams": 4})");
+  EXPECT_EQ(messageFor(R"({"num_beams": 2, "early_stopping": "soon"})"),
+            file + "early_stopping: expected true, false or \"never\", found "
+                   "\"soon\"; mend the file");
+  folder.write("generation_config.json",
+               R"({"num_beams": 4, "num_beam_groups": 2})");
   warnings.clear();
   ASSERT_TRUE(import());
   ASSERT_FALSE(warnings.empty());
   EXPECT_EQ(folder.relative(warnings[0]),
-            file + "num_beams: found more than one beam; vlmc answers without "
-                   "beam search");
+            file + "num_beam_groups: is not obeyed: vlmc searches with one "
+                   "group of beams");
+}
+
+TEST_F(LlavaConfig, ReadsHowAnswersAreSearchedFor) {
+  auto generation = [&](const char *text) {
+    folder.write("generation_config.json", text);
+    auto read = import();
+    EXPECT_TRUE(read) << read.message();
+    return read ? read->generation() : spec::Generation();
+  };
+  spec::Generation read = generation(
+      R"({"num_beams": 5, "length_penalty": -1.5, "early_stopping": "never"})");
+  EXPECT_EQ(read.beams(), 5);
+  EXPECT_EQ(read.length_penalty(), -1.5);
+  EXPECT_EQ(read.beam_end(), spec::Generation::IMPOSSIBLE);
+  read = generation(R"({"num_beams": 2, "early_stopping": true})");
+  EXPECT_EQ(read.beam_end(), spec::Generation::FULL);
+  EXPECT_FALSE(read.has_length_penalty());
+  read = generation(R"({"num_beams": 1, "length_penalty": 2.0})");
+  EXPECT_EQ(read.beams(), 0);
+  EXPECT_FALSE(read.has_length_penalty());
 }
 
 TEST_F(LlavaConfig, TellsWhatItDoesNotKnow) {
