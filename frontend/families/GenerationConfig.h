@@ -1,7 +1,8 @@
 //===- GenerationConfig.h - What generation_config.json says ----*- C++ -*-===//
 //
-// End and pad tokens and the usual number of new ones; where the file says
-// nothing, the config of the decoder counts.
+// End and pad tokens, the usual number of new ones, what changes the choice of
+// tokens. Without that file the keys of config.json count, as files of old
+// versions have them; the decoder's where there is neither.
 //
 //   readGenerationConfig(facts, folder, log, *model.mutable_generation());
 //

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "test/e2e/SessionFixture.h"
+#include "test/e2e/Tensors.h"
 
 #include <thread>
 
@@ -37,6 +38,90 @@ TEST_F(SessionTest, KeepsWhatPromptsShare) {
   ASSERT_EQ(prompt(session, "USER: Hello", {}), "");
   EXPECT_EQ(answer(session), fresh("USER: Hello", {}));
 }
+
+namespace {
+/// Models whose frequencies depend on how long a sequence is: they change at 64
+/// tokens.
+class LengthSessionTest : public SessionTest,
+                          public testing::WithParamInterface<const char *> {
+protected:
+  std::string checkpointName() const override { return GetParam(); }
+  /// The prompts of the goldens, 31, 58 and 150 tokens or one less, and what
+  /// transformers answers to each with 40 tokens.
+  static std::string text(int words) {
+    std::string text = "USER: <image>\n";
+    for (int i = 0; i < words; ++i)
+      text += "What is it? ";
+    return text + "ASSISTANT:";
+  }
+  static std::vector<int32_t> wanted(int words) {
+    Tensors golden(goldensFolder() + "/llava/" + GetParam() +
+                   "/golden-files.safetensors");
+    std::vector<int64_t> ids = golden.values<int64_t>(
+        "ask" + std::to_string(words) + ".generated_ids");
+    return {ids.begin(), ids.end()};
+  }
+  static Wish wish(int words) {
+    Wish wish{text(words), {0}};
+    wish.options.struct_bytes = sizeof(wish.options);
+    wish.options.max_new_tokens = 40;
+    return wish;
+  }
+  std::vector<int32_t> answerOf(const Session &session, int words) const {
+    Heard heard;
+    std::vector<const vlm_image_t *> list;
+    const Wish asked = wish(words);
+    vlm_request_t request = this->request(asked, heard, list);
+    EXPECT_EQ(take(vlm_session_answer(session.get(), &request)), "");
+    return heard.answers[0].ids;
+  }
+};
+} // namespace
+
+TEST_P(LengthSessionTest, AnswersThatCrossTheLimit) {
+  for (int words : {1, 5, 20})
+    for (int64_t prefill : {1, 7, 0}) {
+      Session session = open(0, prefill);
+      ASSERT_EQ(prompt(session, text(words), {0}), "");
+      EXPECT_EQ(vlm_session_tokens(session.get()) < 64, words < 20);
+      EXPECT_EQ(answerOf(session, words), wanted(words))
+          << words << " " << prefill;
+      EXPECT_GT(vlm_session_tokens(session.get()), 64);
+    }
+}
+
+/// What is kept of a sequence was computed with its frequencies.
+TEST_P(LengthSessionTest, OneSessionGoesBackBeforeTheLimit) {
+  Session session = open();
+  for (int words : {20, 1, 5, 1})
+    EXPECT_EQ(answerOf(session, words), wanted(words)) << words;
+}
+
+/// Of sequences in one run, each has its own.
+TEST_P(LengthSessionTest, ABatchHasSequencesOnBothSides) {
+  vlm_batch_t *batch = nullptr;
+  ASSERT_EQ(take(vlm_batch_create(model, nullptr, &batch)), "");
+  const int words[] = {1, 20, 5};
+  Heard heard[3];
+  std::vector<const vlm_image_t *> lists[3];
+  for (int i = 0; i < 3; ++i) {
+    const Wish asked = wish(words[i]);
+    vlm_request_t request = this->request(asked, heard[i], lists[i]);
+    ASSERT_EQ(take(vlm_batch_add(batch, &request, nullptr)), "");
+  }
+  for (int64_t left = 1; left > 0;)
+    ASSERT_EQ(take(vlm_batch_step(batch, &left)), "");
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(heard[i].answers[0].ids, wanted(words[i])) << words[i];
+  vlm_batch_destroy(batch);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LengthSessionTest,
+                         testing::Values("files-dynamic", "files-longrope"),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           return name.substr(name.find('-') + 1);
+                         });
 
 TEST_F(TiledSessionTest, PiecesAndWhatPromptsShareChangeNothing) {
   std::string both = "a <image> and <image> b";

@@ -99,6 +99,48 @@ CASES = {
                           num_additional_image_tokens=1, image_token="<image>"),
         "surplus": 0,
     },
+    # Answers that cross the length from which on frequencies are others.
+    "files-dynamic": {
+        "about": "rotary positions whose base grows with the length, beyond 64 tokens",
+        "fresh": True,
+        "layout": "v4",
+        "store": "bf16",
+        "vision": dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+                       num_attention_heads=2, image_size=28, patch_size=14),
+        "text": dict(model_type="llama", hidden_size=32, intermediate_size=40,
+                     num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                     max_position_embeddings=64, rms_norm_eps=1e-5, rope_theta=10000.0,
+                     rope_scaling=dict(type="dynamic", factor=8.0)),
+        "top": {},
+        "tokenizer": "prepend",
+        "template": ("chat_template.json", VICUNA),
+        "processor": dict(patch_size=14, vision_feature_select_strategy="default",
+                          num_additional_image_tokens=1),
+        "surplus": 0,
+    },
+    "files-longrope": {
+        "about": "factors for short and for long sequences, of more than 64 tokens",
+        "fresh": True,
+        "layout": "v5",
+        "store": "bf16",
+        "vision": dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+                       num_attention_heads=2, image_size=28, patch_size=14),
+        "text": dict(model_type="mistral", hidden_size=32, intermediate_size=40,
+                     num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1,
+                     head_dim=12, max_position_embeddings=512, rms_norm_eps=1e-6,
+                     sliding_window=None,
+                     rope_parameters=dict(
+                         rope_type="longrope", rope_theta=10000.0,
+                         original_max_position_embeddings=64,
+                         short_factor=[1.0, 1.05, 1.1, 1.3, 1.7, 2.0],
+                         long_factor=[1.2, 1.9, 3.0, 5.5, 8.0, 11.0])),
+        "top": {},
+        "tokenizer": "metaspace",
+        "template": ("processor_config.json", MISTRAL),
+        "processor": dict(patch_size=14, vision_feature_select_strategy="default",
+                          num_additional_image_tokens=1, image_token="<image>"),
+        "surplus": 0,
+    },
 }  # fmt: skip
 
 TEXT = "What's in it? 3 cats,\tnaïve – 猫 👩‍🚀  \n"
@@ -255,7 +297,20 @@ def image_block(text, before=True):
     return parts if before else parts[::-1]
 
 
+def crossing_requests():
+    """Prompts before and behind 64 tokens, whose answers are longer."""
+    picture = f"../../clip/pictures/{PICTURES[0]}"
+    plan = []
+    for words in (1, 5, 20):
+        text = "USER: <image>\n" + "What is it? " * words + "ASSISTANT:"
+        plan.append({"name": f"ask{words}", "text": text, "images": [picture],
+                     "max_new_tokens": 40})  # fmt: skip
+    return plan
+
+
 def requests(name):
+    if "fresh" in CASES[name]:
+        return crossing_requests()
     chat = [
         {"role": "user", "content": image_block(TEXT)},
         {"role": "assistant", "content": [{"type": "text", "text": "A cat."}]},
@@ -338,6 +393,8 @@ def make_case(name, root):
     processor.image_processor = CLIPImageProcessorPil.from_pretrained(str(out / "model"))
     golden, cases = {}, []
     for case in requests(name):
+        if "fresh" in CASES[name]:  # its frequencies are those of the prompt before
+            model = load_model(out / "model")
         for key, value in run(model, processor, case, out).items():
             golden[f"{case['name']}.{key}"] = value
         cases.append({"task": "generate", **case})

@@ -44,7 +44,8 @@ TEST_F(FuyuConfig, BecomesASpec) {
   EXPECT_EQ(projector.patch_size(), 10);
   EXPECT_EQ(projector.output_size(), 32);
   EXPECT_EQ(model->generation().image_token_id(), 90);
-  EXPECT_EQ(model->generation().end_token_ids(0), 2);
+  // As in transformers: the files name none, and the class is not asked.
+  EXPECT_EQ(model->generation().end_token_ids_size(), 0);
   EXPECT_EQ(model->image().max_width(), 80);
   EXPECT_TRUE(model->image().only_shrink());
   EXPECT_EQ(model->image().patch_size(), 10);

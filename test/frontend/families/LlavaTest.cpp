@@ -153,6 +153,37 @@ TEST_F(LlavaConfig, TakesRulesOfTheGenerationConfig) {
   EXPECT_FALSE(model->generation().has_rules());
 }
 
+TEST_F(LlavaConfig, TakesOldKeysWhereThereIsNoGenerationConfig) {
+  auto generation = [&] {
+    auto model = import();
+    EXPECT_TRUE(model) << messageOf();
+    return model ? model->generation() : spec::Generation();
+  };
+  // What no file says is nothing, whatever the default of the class.
+  EXPECT_EQ(generation().end_token_ids_size(), 0);
+  config["text_config"].update({{"eos_token_id", 9},
+                                {"pad_token_id", 4},
+                                {"repetition_penalty", 1.5},
+                                {"no_repeat_ngram_size", 2},
+                                {"max_length", 33}});
+  EXPECT_EQ(generation().end_token_ids(0), 9);
+  EXPECT_EQ(generation().pad_token_id(), 4);
+  EXPECT_EQ(generation().max_length(), 33);
+  // The keys of the whole go first.
+  config["eos_token_id"] = {5, 6};
+  config["repetition_penalty"] = 1.25;
+  config["max_length"] = nullptr;
+  EXPECT_EQ(generation().end_token_ids_size(), 2);
+  EXPECT_EQ(generation().rules().repetition_penalty(), 1.25);
+  EXPECT_EQ(generation().rules().ngram(), 2);
+  EXPECT_EQ(generation().max_length(), 33);
+  // And none of them where there is a file of their own.
+  folder.write("generation_config.json", R"({"max_new_tokens": 3})");
+  EXPECT_EQ(generation().end_token_ids_size(), 0);
+  EXPECT_FALSE(generation().has_rules() || generation().has_pad_token_id());
+  EXPECT_EQ(generation().max_new_tokens(), 3);
+}
+
 TEST_F(LlavaConfig, TellsWhatTheGenerationConfigMayNotSay) {
   auto messageFor = [&](const char *text) {
     folder.write("generation_config.json", text);
