@@ -145,7 +145,7 @@ static mlir::Value buildAttention(GraphBuilder &builder,
   mlir::Value mixed = builder.attention(
       query, key, values, mask.keyValid, mask.causal, blocks.heads(),
       1.0 / std::sqrt(static_cast<double>(headSize)), name, /*kvHeads=*/0,
-      mask.amongInvalid);
+      /*distanceBias=*/mlir::Value(), mask.amongInvalid);
   return buildLast(builder, name + ".output", name, blocks, mixed,
                    !blocks.unbiased_output());
 }
