@@ -83,6 +83,7 @@ public:
   void readGrid(std::vector<std::array<int64_t, 2>> &out);
   void checkTiles(const ImageProcessing &image);
   void readPatches(ImageProcessing &image);
+  void readPadding(const ImageProcessing &image);
   void readFittedTiles(ImageProcessing &image);
   void reportOthers();
 
@@ -277,6 +278,29 @@ void Reader::readPatches(ImageProcessing &image) {
             {tiles / across * *image.height, across * *image.height});
 }
 
+/// `do_pad` of other classes fills pictures up at the right and the bottom, to
+/// `pad_size` or the largest of a batch: where all come out in one size,
+/// nothing.
+void Reader::readPadding(const ImageProcessing &image) {
+  bool pads = false;
+  readFlag("do_pad", pads);
+  SizeForm to;
+  readSize("pad_size", /*square=*/true, to);
+  if (!pads)
+    return;
+  std::optional<int64_t> height = image.height, width = image.width;
+  if (image.doCenterCrop) {
+    height = image.cropHeight;
+    width = image.cropWidth;
+  }
+  bool isWhole = height && width && to.height.value_or(*height) == *height &&
+                 to.width.value_or(*width) == *width;
+  if (!isWhole || !(image.doResize || image.doCenterCrop))
+    failWith("do_pad: expected false, found true; this step is not supported "
+             "where pictures come out in several sizes or smaller than "
+             "pad_size, set it to false if the model works without it");
+}
+
 /// All arrangements of up to max_image_tiles tiles, in the order in which
 /// MllamaImageProcessor numbers them.
 void Reader::readFittedTiles(ImageProcessing &image) {
@@ -429,6 +453,8 @@ static ImageProcessing readObject(Reader &reader,
     reader.readGrid(image.grid);
     reader.checkTiles(image);
   }
+  if (!image.padsToSquare && !image.fitsTiles && !known.cutsTiles)
+    reader.readPadding(image);
   reader.reportOthers();
   return image;
 }

@@ -165,14 +165,17 @@ static Size squareSize(const vlm_abi_image &processing, const Size &size) {
   return processing.background ? Size{side, side} : size;
 }
 
+/// As many pixels as a file may have, if nobody says otherwise.
+static constexpr int64_t mostSquarePixels = 178'956'970;
+
 /// The picture in the middle of a square; of an odd border the shorter half is
 /// in front. Null where there is no memory.
 static std::unique_ptr<vlm_image_t> padToSquare(const vlm_image_t &image,
                                                 int32_t background) {
   int64_t side = std::max(image.height, image.width);
   std::unique_ptr<vlm_image_t> square;
-  vlm_status_t *status = makeImage(
-      "picture", side, side, std::numeric_limits<int64_t>::max(), square);
+  vlm_status_t *status = makeImage("picture", side, side,
+                                   std::numeric_limits<int64_t>::max(), square);
   vlm_status_destroy(status);
   if (!square)
     return nullptr;
@@ -182,8 +185,7 @@ static std::unique_ptr<vlm_image_t> padToSquare(const vlm_image_t &image,
       to[channel] = uint8_t(background >> (8 * (2 - channel)));
   int64_t top = (side - image.height) / 2, left = (side - image.width) / 2;
   for (int64_t y = 0; y < image.height; ++y)
-    std::copy_n(image.row(y), 3 * image.width,
-                square->row(top + y) + 3 * left);
+    std::copy_n(image.row(y), 3 * image.width, square->row(top + y) + 3 * left);
   return square;
 }
 
@@ -293,6 +295,15 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
       if (vlm_status_t *status =
               checkSizes(size, resized, resultSize(*processing, resized)))
         return status;
+      if (size.height * size.width > mostSquarePixels)
+        return makeStatus(VLM_INVALID_ARGUMENT,
+                          "a picture of " +
+                              sizeText({image->height, image->width}) +
+                              " (height x width) would become a square of " +
+                              std::to_string(size.height * size.width) +
+                              " pixels, expected at most " +
+                              std::to_string(mostSquarePixels) +
+                              "; crop it to a less elongated one");
       square = padToSquare(*image, processing->background);
       if (!square)
         return outOfMemory("picture");

@@ -153,27 +153,46 @@ static void readInterleaved(FieldReader &reader, RequestCase &request,
                       &list));
 }
 
-/// What the processor is told beside texts and pictures.
+/// One keyword of the processor's. False: it is none that vlmc knows.
+static bool readProcessorOption(const std::string &name, const Json &value,
+                                PromptFields &prompt) {
+  if (name == "padding_side" && (value == "left" || value == "right"))
+    prompt.padsLeft = value == "left";
+  else if (name == "add_special_tokens" && value.is_boolean())
+    prompt.addsSpecial = value.get<bool>();
+  else if (name == "add_end_of_utterance_token" && value.is_boolean())
+    prompt.endsParts = value.get<bool>();
+  else // what vlmc does anyway
+    return (name == "padding" && (value == true || value == "longest")) ||
+           (name == "truncation" && value == false) || name == "return_tensors";
+  return true;
+}
+
+/// What the processor is told beside texts and pictures; also by groups, as
+/// transformers takes it.
 static void readProcessorOptions(FieldReader &reader, PromptFields &prompt) {
   const std::string where = reader.place() + ": processor_kwargs";
   const Json &options = reader.value("processor_kwargs");
   if (!options.is_object())
     return reader.fail(wrong(where, "an object", &options));
+  auto read = [&](const std::string &place, const std::string &name,
+                  const Json &value) {
+    if (!readProcessorOption(name, value, prompt))
+      reader.fail(Fault(
+          place + ": '" + name + "': expected padding_side (\"left\" or " +
+          "\"right\"), add_special_tokens (true or false), "
+          "add_end_of_utterance_token (true or false) or padding (true), "
+          "which vlmc supports, found " +
+          describe(value) + "; remove it"));
+  };
   for (const auto &[name, value] : options.items()) {
-    bool isSide = value == "left" || value == "right";
-    if (name == "padding_side" && isSide)
-      prompt.padsLeft = value == "left";
-    else if (name == "add_special_tokens" && value.is_boolean())
-      prompt.addsSpecial = value.get<bool>();
-    else if (name == "add_end_of_utterance_token" && value.is_boolean())
-      prompt.endsParts = value.get<bool>();
-    else if (name != "padding" || value != true)
-      reader.fail(Fault(where + ": '" + name + "': expected padding_side " +
-                        "(\"left\" or \"right\"), add_special_tokens (true "
-                        "or false), add_end_of_utterance_token (true or "
-                        "false) or padding (true), which vlmc supports, "
-                        "found " +
-                        describe(value) + "; remove it"));
+    bool isGroup = name == "text_kwargs" || name == "images_kwargs" ||
+                   name == "common_kwargs";
+    if (!isGroup || !value.is_object())
+      read(where, name, value);
+    else
+      for (const auto &[inner, each] : value.items())
+        read(where + ": " + name, inner, each);
   }
 }
 

@@ -171,9 +171,16 @@ TEST_F(ImageProcessingTest, WarnsOfUnknownKeys) {
 }
 
 TEST_F(ImageProcessingTest, RefusesWrongValues) {
-  expectError(R"({"do_pad": true})",
-              "do_pad: expected false, found true; this step is not "
-              "supported, set it to false if the model works without it");
+  // Where all pictures have one size, there is nothing to be filled up.
+  EXPECT_EQ(readGood(R"({"do_pad": true, "pad_size": {"height": 224,
+                         "width": 224}})"),
+            ImageProcessing());
+  const std::string unpadded =
+      "do_pad: expected false, found true; this step is not supported where "
+      "pictures come out in several sizes or smaller than pad_size, set it to "
+      "false if the model works without it";
+  expectError(R"({"do_pad": true, "do_center_crop": false})", unpadded);
+  expectError(R"({"do_pad": true, "pad_size": 300})", unpadded);
   expectError(R"({"image_processor_type": "BarImageProcessor"})",
               "image_processor_type: expected \"FooImageProcessor\", found "
               "\"BarImageProcessor\"; this model family is not known to work "
@@ -237,10 +244,9 @@ TEST_F(ImageProcessingTest, OneClassPadsToSquares) {
                   .padsToSquare);
   EXPECT_FALSE(readGood(R"({"image_processor_type": "BarImageProcessor"})")
                    .padsToSquare);
-  expectError(
-      R"({"image_processor_type": "FooImageProcessor", "do_pad": true})",
-      "do_pad: expected false, found true; this step is not "
-      "supported, set it to false if the model works without it");
+  EXPECT_FALSE(readGood(R"({"image_processor_type": "FooImageProcessor",
+                            "do_pad": true})")
+                   .padsToSquare);
 }
 
 TEST_F(ImageProcessingTest, PassesOnWhatIsWrongWithTheFile) {
