@@ -38,6 +38,13 @@ struct KernelCode {
   uint32_t dims = 0;    ///< dynamic dims of the operands in order
 };
 
+/// The functions of a GPU's kernels in one form: `kind` is a
+/// VLM_ABI_CODE_*, `bytes` the text with its closing 0, the cubin or bitcode.
+struct DeviceCode {
+  uint32_t kind = 0;
+  std::string bytes;
+};
+
 /// Generates the code of every `vlm.kernel` of a planned module, in the module's order, as ops of func, scf, arith and vector. All functions are named
 /// `<prefix>...`. Errors are reported on the kernels.
 mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> generateKernels(mlir::ModuleOp planned, const Target &target, llvm::StringRef prefix,

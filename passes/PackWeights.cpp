@@ -119,18 +119,25 @@ private:
       return "f32";
     if (weights != "auto")
       return weights;
+    StringRef widest = isCuda() ? "f16" : "f32";
     SmallVector<Type> types = llvm::map_to_vector(taken, [](WeightOp weight) {
       return getExactType(weight.getRecipe());
     });
-    if (!llvm::all_equal(types)) {
+    if (!llvm::all_equal(types) && !isCuda()) {
       reportMissed(kernel, passName) << remark::reason(
           "kernel '{0}' reads argument {1} as f32: its calls pass weights of "
           "several stored types",
           kernel.getSymName(), argument.getArgNumber());
       return "f32";
     }
-    return types[0].isBF16() ? "bf16" : types[0].isF16() ? "f16" : "f32";
+    if (!llvm::all_equal(types))
+      return widest.str();
+    return types[0].isBF16()  ? "bf16"
+           : types[0].isF16() ? "f16"
+                              : widest.str();
   }
+
+  bool isCuda() const { return arch == "cuda"; }
 
   /// The layout of a kernel's weight argument.
   FailureOr<StringAttr> layoutOf(KernelOp kernel, BlockArgument argument,
@@ -139,6 +146,8 @@ private:
     if (failed(form))
       return failure();
     std::string storage = storageOf(kernel, argument, *form, taken);
+    if (isCuda() && *form == panel16)
+      form = StringRef(rows);
     auto named = [&](StringRef form) {
       return StringAttr::get(&getContext(), storage + "." + form);
     };
@@ -212,6 +221,8 @@ private:
     auto pack = [&](WeightOp op, StringAttr layout) {
       op.setRecipeAttr(RecipeAttr::pack(layout, recipe));
       op.setType(withLayout(recipe.getType(), layout));
+      if (isCuda())
+        op.setSymName((op.getSymName() + ".cuda").str());
       packed[{name, layout.str()}] = op;
     };
     pack(weight, layouts.front());

@@ -159,9 +159,11 @@ def TilePass : Vlm_Pass<"vlm-tile"> {
   let description = [{
     Before: `vlm.kernel @k(...) attributes {anchor = gemm}`   After: `strategy = "gemm"`, `tiles = {mr, np, kc, mc, temps, scratch}`
     Sizes of temporaries and scratch are in bytes over d0, d1, ... (the kernel's dynamic operand dims in order). A kernel that already asks for
-    `strategy = "reference"` keeps it.
+    `strategy = "reference"` keeps it. For GPUs (`arch` cuda) the strategies are gemm, attention, cached_attention, rows and elements, a thread for
+    each element; tiles are the generators' own business there (codegen/cuda), and there is no working memory.
   }];
   let options = [
+    Option<"arch", "arch", "std::string", /*default=*/"\"x86_64\"", "Architecture of the target.">,
     Option<"strategy", "strategy", "std::string", /*default=*/"\"auto\"", "auto, or reference for every kernel.">,
     Option<"tileRows", "tile-rows", "int64_t", /*default=*/"6", "Rows of the f32 GEMM micro-kernel.">,
     Option<"tilePanels", "tile-panels", "int64_t", /*default=*/"1", "Packed panels of 16 columns that the micro-kernel reads side by side.">,
@@ -180,10 +182,23 @@ def PackWeightsPass : Vlm_Pass<"vlm-pack-weights"> {
     What is stored in panels, and tables of embeddings, is bf16 or f16 where the checkpoint stores every value of it so, or where `weights` asks
     for that type and then rounds; all else, and what was computed from weights, is f32. A product's kernel that reads 16 bits gets working memory
     (`tiles.scratch`) to widen panels.
+    For GPUs (`arch` cuda) products read `rows` too, in f16 where the checkpoint has neither bf16 nor f16, since that is what tensor cores multiply;
+    and the weights are named `NAME.cuda`, beside the CPU's in a package. What both have alike is stored once.
   }];
   let options = [
+    Option<"arch", "arch", "std::string", /*default=*/"\"x86_64\"", "Architecture of the target.">,
     Option<"weights", "weights", "std::string", /*default=*/"\"auto\"", "auto (as in the checkpoint), f32, bf16 or f16: how matrices are stored.">,
   ];
+}
+
+def NarrowValuesPass : Vlm_Pass<"vlm-narrow-values"> {
+  let summary = "Keep what lies between two kernels of a GPU in 16 bits";
+  let description = [{
+    Before: `tiles = {...}` of a kernel   After: `tiles = {..., storage = ["f16", "", "f32", "f16"]}`: how each operand and result lies in memory; ""
+    is what its type says. Results of calls that are no outputs are in the 16 bits of the products' weights (bf16 if any of them is), unless all of
+    those are f32; inputs and outputs of entries, tables of rotary positions and moments stay f32. A kernel whose calls differ in this becomes
+    several. Arithmetic stays in f32; the element types of the tensors do too.
+  }];
 }
 
 def PlanMemoryPass : Vlm_Pass<"vlm-plan-memory"> {

@@ -46,11 +46,15 @@ void vlmc::buildPlannedPipeline(OpPassManager &pm,
                                 const PipelineOptions &options,
                                 bool reference) {
   pm.addPass(createVerifyKernelsPass());
-  pm.addPass(createTilePass({.strategy = reference ? "reference" : "auto",
+  pm.addPass(createTilePass({.arch = options.arch,
+                             .strategy = reference ? "reference" : "auto",
                              .tileRows = options.tileRows,
                              .tilePanels = options.tilePanels,
                              .l2Bytes = options.l2Bytes}));
-  pm.addPass(createPackWeightsPass({.weights = options.weights}));
+  pm.addPass(createPackWeightsPass(
+      {.arch = options.arch, .weights = options.weights}));
+  if (options.arch == "cuda")
+    pm.addPass(createNarrowValuesPass());
   pm.addPass(createPlanMemoryPass());
   pm.addPass(createVerifyPlannedPass());
 }

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------------------------------------------------------------------===//
 #include "ir/Target.h"
 #include "ir/Vlm/VlmSize.h"
+#include "passes/FusionRules.h"
 #include "passes/Passes.h"
 #include "passes/Weights.h"
 
@@ -86,6 +87,8 @@ struct TilePass : public vlmc::impl::TilePassBase<TilePass> {
 
 private:
   FailureOr<Plan> planOf(vlm::KernelOp kernel) {
+    if (arch == "cuda")
+      return planCuda(kernel);
     if (strategy == "reference" || kernel.getStrategy() == "reference")
       return planReference(kernel);
     if (strategy != "auto")
@@ -118,6 +121,27 @@ private:
     }
     }
     llvm_unreachable("every anchor is listed");
+  }
+
+  /// What a GPU's thread, warp or block has in hand is in registers or in shared
+  /// memory. Without a strategy of its own an element is a thread's.
+  Plan planCuda(vlm::KernelOp kernel) {
+    Plan plan;
+    auto ops = kernel.getBody().front().without_terminator();
+    plan.strategy = "elements";
+    if (strategy == "reference" &&
+        kernel.getAnchor() != vlm::AnchorKind::CachedAttention)
+      return plan;
+    if (kernel.getAnchor() == vlm::AnchorKind::Gemm)
+      plan.strategy = "gemm";
+    else if (kernel.getAnchor() == vlm::AnchorKind::Attention)
+      plan.strategy = "attention";
+    else if (kernel.getAnchor() == vlm::AnchorKind::CachedAttention)
+      plan.strategy = "cached_attention";
+    else if (kernel.getAnchor() == vlm::AnchorKind::Rows &&
+             llvm::all_of(ops, [](Operation &op) { return isRowWise(&op); }))
+      plan.strategy = "rows";
+    return plan;
   }
 
   /// Every value between two ops is a temporary; attention over a cache keeps a

@@ -339,6 +339,10 @@ private:
 
 } // namespace
 
+std::pair<Value, Value> cpu::emitSineCosine(Emitter &e, Value angle) {
+  return SineCosine(e).emit(angle);
+}
+
 void cpu::generateRopeTable(Emitter &e, vlm::KernelOp kernel, StringRef prefix,
                             KernelCode &code) {
   auto op = kernel.getYielded()[0].getDefiningOp<vlm::RopeTableOp>();

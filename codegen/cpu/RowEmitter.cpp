@@ -61,6 +61,19 @@ KernelFrame::KernelFrame(Emitter &e, vlm::KernelOp kernel, Value args)
     buffers.push_back(loadPointer(e, table, i));
 }
 
+WeightForm KernelFrame::form(unsigned i) const {
+  vlm::KernelOp kernel = this->kernel; // whose accessors are not const
+  auto arguments = kernel.getArgumentTypes(), results = kernel.getResultTypes();
+  WeightForm form = formOf(i < arguments.size() ? arguments[i] : results[i - arguments.size()]);
+  DictionaryAttr tiles = kernel.getTilesAttr();
+  auto storage = tiles ? tiles.getAs<ArrayAttr>("storage") : ArrayAttr();
+  StringRef name = storage ? cast<StringAttr>(storage[i]).getValue() : "";
+  for (Storage known : {Storage::F32, Storage::F16, Storage::BF16})
+    if (name == storageName(known))
+      form.storage = known;
+  return form;
+}
+
 //===-- Rows --------------------------------------------------------------------------------------------------------------------------===//
 
 void RowEmitter::forFeatures(int64_t features, llvm::function_ref<void(Value, Type, int64_t)> body) {
@@ -72,6 +85,13 @@ void RowEmitter::forFeatures(int64_t features, llvm::function_ref<void(Value, Ty
 }
 
 Value RowEmitter::sumOver(int64_t features, llvm::function_ref<Value(Value, Type, int64_t)> term) {
+  if (sharedSum) {
+    // What a term needs of its own is not shared: threads are at different terms.
+    SharedSum sum = std::exchange(sharedSum, nullptr);
+    Value result = sum(features, [&](Value k) { return term(k, e.f32, 1); });
+    sharedSum = std::move(sum);
+    return result;
+  }
   int64_t whole = features / e.lanes() * e.lanes();
   Value sum = e.fconstant(e.vector, 0);
   if (whole)
@@ -90,7 +110,7 @@ Value RowEmitter::sumOver(int64_t features, llvm::function_ref<Value(Value, Type
 }
 
 Row RowEmitter::memoryRow(Value argument, Value number) {
-  WeightForm form = formOf(argument.getType());
+  WeightForm form = frame.form(argument);
   int64_t features = vlm::getFeatures(argument);
   if (form.panels)
     return panelRow(argument, number);

@@ -14,6 +14,7 @@
 #define VLMC_CODEGEN_CPU_ROWEMITTER_H
 
 #include "codegen/cpu/Emitter.h"
+#include "codegen/cpu/Widen.h"
 #include "ir/Vlm/VlmOps.h"
 
 namespace vlmc::cpu {
@@ -49,6 +50,9 @@ public:
 
   Value operand(Value blockArgument) const { return buffers[llvm::cast<mlir::BlockArgument>(blockArgument).getArgNumber()]; }
   Value result(unsigned i) { return buffers[kernel.getArgumentTypes().size() + i]; }
+  /// How an operand, or behind them a result, lies in memory: as `tiles.storage` says, or else its type.
+  WeightForm form(unsigned i) const;
+  WeightForm form(Value blockArgument) const { return form(llvm::cast<mlir::BlockArgument>(blockArgument).getArgNumber()); }
   Value temporary(unsigned i) { return buffers[kernel.getArgumentTypes().size() + kernel.getResultTypes().size() + i]; }
 };
 
@@ -66,6 +70,9 @@ public:
   }
   /// What is summed over a row becomes a function of its own, `<stem>_sums<i>`: for code that prepares many rows. The frame was made from `args`.
   void outlineSums(llvm::StringRef stem, Value args);
+  /// Sums of terms over the features of a row, f32 each, by all threads that share the row: for what `prepare` emits, not for rows' features.
+  using SharedSum = std::function<Value(int64_t features, llvm::function_ref<Value(Value k)> term)>;
+  void setSharedSum(SharedSum sum) { sharedSum = std::move(sum); }
   /// Row `m` of a value.
   Row prepare(Value value, Value m);
   /// Calls `body(k, type, valid)` so that all of [0, features) is covered: whole vectors, then one masked vector.
@@ -76,6 +83,7 @@ private:
   const KernelFrame &frame;
   Value anchorValue;
   std::function<Row(Value m)> anchorRow;
+  SharedSum sharedSum;
   std::string outlineStem;
   Value outlineArgs, outlineResults;
   llvm::DenseMap<mlir::Operation *, std::string> outlined;

@@ -20,6 +20,8 @@ Value emitExp(Emitter &e, Value x);
 /// 1 / (1 + e^-x).
 Value emitSigmoid(Emitter &e, Value x);
 /// tanh x; absolute error under 2e-7.
+/// Sine and cosine of a vector of any size of angles, by arithmetic in f64.
+std::pair<Value, Value> emitSineCosine(Emitter &e, Value angle);
 Value emitTanh(Emitter &e, Value x);
 /// erf x; absolute error under 3e-7.
 Value emitErf(Emitter &e, Value x);

@@ -1,6 +1,8 @@
 //===-- Elements.cpp - one element of a kernel's result -------------------===//
 #include "codegen/cuda/Elements.h"
 #include "codegen/cpu/VectorMath.h"
+#include "codegen/cuda/Kernels.h"
+#include "codegen/cuda/Windows.h"
 #include <cfloat>
 
 using namespace mlir;
@@ -19,7 +21,13 @@ std::string cuda::whyNot(vlm::KernelOp kernel) {
              vlm::ContrastiveLogitsOp, vlm::LayerNormOp, vlm::L2NormalizeOp,
              vlm::ActivationOp, vlm::AddOp, vlm::EmbeddingOp,
              vlm::PrependTokensOp, vlm::TokenIndexOp, vlm::TakeTokensOp,
-             vlm::SqueezeOp, vlm::SliceFeaturesOp>(op))
+             vlm::SqueezeOp, vlm::SliceFeaturesOp, vlm::Conv2dOp,
+             vlm::SliceTokensOp, vlm::RmsNormOp, vlm::MultiplyOp, vlm::RopeOp,
+             vlm::MergeTokensOp, vlm::ReplaceTokensOp, vlm::GatedAddOp,
+             vlm::AveragePoolOp, vlm::ScaleOp, vlm::GroupNormOp,
+             vlm::MaskFeaturesOp, vlm::ConcatFeaturesOp, vlm::MeanTokensOp,
+             vlm::PixelUnshuffleOp, vlm::GroupMomentsOp, vlm::LeastFeatureOp,
+             vlm::RopeTableOp>(op))
       return ("it holds '" + op.getName().getStringRef() + "'").str();
   return "";
 }
@@ -44,8 +52,12 @@ private:
                   })[0];
   }
   Value zero() { return e.fconstant(e.f32, 0); }
-  Value load(Value base, Value offset) {
-    return e.load(e.f32, e.at(base, offset));
+  /// Element `offset` of an operand, as f32.
+  Value load(Value argument, Value offset) {
+    cpu::Storage storage = frame.form(argument).storage;
+    return cpu::loadStored(
+        e, storage, e.f32,
+        e.at(frame.operand(argument), offset, cpu::elementOf(e, storage)), 1);
   }
   Value loadInteger(Value base, Value offset) {
     Type type = e.i64;
@@ -55,7 +67,14 @@ private:
     return type == e.i64 ? x : arith::ExtSIOp::create(e.b, e.loc, e.i64, x);
   }
   Value linear(vlm::LinearOp op, const Row &input, Value n);
-  Value patchEmbed(vlm::PatchEmbedOp op, Value row, Value n);
+  Value windows(Operation *op, Value n, function_ref<Value(Value)> element);
+  Value anchored(Operation *op, Value row, Value feature);
+  Value concatenated(vlm::ConcatFeaturesOp op, Value row, Value feature);
+  Value unshuffled(vlm::PixelUnshuffleOp op, Value row, Value feature);
+  Value meanOf(vlm::MeanTokensOp op, Value sequence, Value feature);
+  Value moment(vlm::GroupMomentsOp op, Value row, Value which);
+  Value leastFeature(vlm::LeastFeatureOp op, Value row);
+  Value rotary(vlm::RopeTableOp op, Value row, Value feature);
   Value score(vlm::AttentionOp op, const Row &query, Value row, Value head,
               Value key);
   Value attention(vlm::AttentionOp op, Value row, Value feature);
@@ -71,36 +90,25 @@ private:
 /// sum over k of input(k) * weight(n, k), and the bias.
 Value ElementEmitter::linear(vlm::LinearOp op, const Row &input, Value n) {
   int64_t k = vlm::getFeatures(op.getInput());
-  Value weight = e.at(frame.operand(op.getWeight()), e.mul(n, k));
+  Value begin = e.mul(n, k);
   Value sum = loopFrom0(k, zero(), [&](Value i, Value sum) {
-    return e.fma(input(i, e.f32, 1), load(weight, i), sum);
+    return e.fma(input(i, e.f32, 1), load(op.getWeight(), e.add(begin, i)),
+                 sum);
   });
-  return op.getBias() ? e.fadd(sum, load(frame.operand(op.getBias()), n)) : sum;
+  return op.getBias() ? e.fadd(sum, load(op.getBias(), n)) : sum;
 }
 
-/// Row m is patch m; its features are channel, y, x of the window.
-Value ElementEmitter::patchEmbed(vlm::PatchEmbedOp op, Value row, Value n) {
-  ArrayRef<int64_t> pixels =
-      cast<RankedTensorType>(op.getPixels().getType()).getShape();
-  int64_t side = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(2);
-  int64_t channels = pixels[1], height = pixels[2], width = pixels[3];
-  int64_t across = width / side, count = across * (height / side);
-  Value batch = e.div(row, count), patch = e.rem(row, count);
-  Value top = e.mul(e.div(patch, across), side);
-  Value left = e.mul(e.rem(patch, across), side);
-  Value corner = e.add(
-      e.add(e.mul(batch, channels * height * width), e.mul(top, width)), left);
-  Value image = e.at(frame.operand(op.getPixels()), corner);
-  int64_t k = channels * side * side;
-  Value weight = e.at(frame.operand(op.getWeight()), e.mul(n, k));
+/// The same where `element` gives the features of a picture's windows.
+Value ElementEmitter::windows(Operation *op, Value n,
+                              function_ref<Value(Value)> element) {
+  auto weight = cast<RankedTensorType>(op->getOperand(1).getType());
+  int64_t k = weight.getNumElements() / weight.getDimSize(0);
+  Value begin = e.mul(n, k);
   Value sum = loopFrom0(k, zero(), [&](Value i, Value sum) {
-    Value line = e.div(i, side);
-    Value channel = e.div(line, side), y = e.rem(line, side);
-    Value at = e.add(e.add(e.mul(channel, height * width), e.mul(y, width)),
-                     e.rem(i, side));
-    return e.fma(load(image, at), load(weight, i), sum);
+    return e.fma(element(i), load(op->getOperand(1), e.add(begin, i)), sum);
   });
-  return op.getBias() ? e.fadd(sum, load(frame.operand(op.getBias()), n)) : sum;
+  return op->getNumOperands() > 2 ? e.fadd(sum, load(op->getOperand(2), n))
+                                  : sum;
 }
 
 /// The masked score of one key; `row` and `key` count over all sequences of
@@ -119,12 +127,17 @@ Value ElementEmitter::score(vlm::AttentionOp op, const Row &query, Value row,
   });
   Value x = e.fmul(sum, e.fconstant(e.f32, op.getScale().convertToDouble()));
   Value lowest = e.fconstant(e.f32, -FLT_MAX);
-  if (op.getCausal()) {
-    Value position = op.getQueryPosition()
-                         ? loadInteger(op.getQueryPosition(), row)
-                         : e.rem(row, queries);
-    x = e.select(e.less(position, e.rem(key, keys)), lowest, x);
+  Value position = op.getQueryPosition()
+                       ? loadInteger(op.getQueryPosition(), row)
+                       : e.rem(row, queries);
+  if (Value bias = op.getDistanceBias()) {
+    int64_t count = vlm::getFeatures(bias);
+    Value distance = e.add(e.sub(e.rem(key, keys), position), count / 2);
+    distance = e.max(e.min(distance, e.constant(count - 1)), e.constant(0));
+    x = e.fadd(x, load(bias, e.add(e.mul(head, count), distance)));
   }
+  if (op.getCausal())
+    x = e.select(e.less(position, e.rem(key, keys)), lowest, x);
   if (op.getKeyValid()) {
     Value flag = loadInteger(op.getKeyValid(), key);
     Value isMasked = e.equal(flag, e.constant(0));
@@ -176,9 +189,8 @@ Value ElementEmitter::contrast(vlm::ContrastiveLogitsOp op, Value image,
     return e.fma(x(k, e.f32, 1), y(k, e.f32, 1), sum);
   });
   Value origin = e.constant(0);
-  Value scale = cpu::emitExp(e, load(frame.operand(op.getLogScale()), origin));
-  Value bias =
-      op.getBias() ? load(frame.operand(op.getBias()), origin) : zero();
+  Value scale = cpu::emitExp(e, load(op.getLogScale(), origin));
+  Value bias = op.getBias() ? load(op.getBias(), origin) : zero();
   return e.fma(sum, scale, bias);
 }
 
@@ -203,14 +215,163 @@ Value ElementEmitter::tokenIndex(vlm::TokenIndexOp op, Value sequence) {
   return arith::TruncIOp::create(e.b, e.loc, e.i32, found);
 }
 
+//===-- Rows of other shapes ----------------------------------------------===//
+
+/// All are read, within their rows, and one is taken.
+Value ElementEmitter::concatenated(vlm::ConcatFeaturesOp op, Value row,
+                                   Value feature) {
+  Value result;
+  int64_t begin = 0;
+  for (Value input : op.getInputs()) {
+    int64_t size = vlm::getFeatures(input);
+    Value at = e.sub(feature, e.constant(begin));
+    at = e.min(e.max(at, e.constant(0)), e.constant(size - 1));
+    Value value = load(input, e.add(e.mul(row, size), at));
+    Value isBefore = e.less(feature, e.constant(begin));
+    result = result ? e.select(isBefore, result, value) : value;
+    begin += size;
+  }
+  return result;
+}
+
+Value ElementEmitter::unshuffled(vlm::PixelUnshuffleOp op, Value row,
+                                 Value feature) {
+  int64_t size = op.getSize(), width = op.getWidth(), height = op.getHeight();
+  int64_t channels = vlm::getFeatures(op.getInput());
+  int64_t down = height / size, across = width / size;
+  Value square = e.rem(row, down * across);
+  int64_t line = op.getTransposed() ? down : across;
+  Value y = e.div(square, line), x = e.rem(square, line);
+  if (op.getTransposed())
+    std::swap(y, x);
+  Value pixel = e.div(feature, channels);
+  y = e.add(e.mul(y, size), e.div(pixel, size));
+  x = e.add(e.mul(x, size), e.rem(pixel, size));
+  Value token = e.add(e.mul(e.div(row, down * across), height * width),
+                      e.add(e.mul(y, width), x));
+  return load(op.getInput(),
+              e.add(e.mul(token, channels), e.rem(feature, channels)));
+}
+
+Value ElementEmitter::meanOf(vlm::MeanTokensOp op, Value sequence,
+                             Value feature) {
+  Value tokens = frame.dims.dim(op.getInput(), 1);
+  int64_t features = vlm::getFeatures(op.getInput());
+  Value first = e.mul(sequence, tokens);
+  Value sum = loopFrom0(tokens, zero(), [&](Value t, Value sum) {
+    Value at = e.add(e.mul(e.add(first, t), features), feature);
+    return e.fadd(sum, load(op.getInput(), at));
+  });
+  return e.fdiv(sum, arith::SIToFPOp::create(e.b, e.loc, e.f32, tokens));
+}
+
+/// The mean of a picture's group of channels, or behind it one over its
+/// deviation.
+Value ElementEmitter::moment(vlm::GroupMomentsOp op, Value row, Value which) {
+  Value pixels = frame.dims.dim(op.getInput(), 1);
+  int64_t groups = op.getGroups(), width = vlm::getFeatures(op.getInput());
+  int64_t channels = width / groups;
+  Value first = e.mul(e.div(row, groups), pixels);
+  Value begin = e.mul(e.rem(row, groups), channels);
+  Value elements = e.mul(pixels, channels);
+  Value count = arith::SIToFPOp::create(e.b, e.loc, e.f32, elements);
+  auto meanOfAll = [&](function_ref<Value(Value)> term) {
+    Value sum = loopFrom0(elements, zero(), [&](Value i, Value sum) {
+      Value pixel = e.add(first, e.div(i, channels));
+      Value at = e.add(e.mul(pixel, width), e.add(begin, e.rem(i, channels)));
+      return e.fadd(sum, term(load(op.getInput(), at)));
+    });
+    return e.fdiv(sum, count);
+  };
+  Value mean = meanOfAll([](Value x) { return x; });
+  Value variance = meanOfAll([&](Value x) {
+    Value difference = e.fsub(x, mean);
+    return e.fmul(difference, difference);
+  });
+  Value epsilon = e.fconstant(e.f32, op.getEpsilon().convertToDouble());
+  Value inverse =
+      e.fdiv(e.fconstant(e.f32, 1), e.sqrt(e.fadd(variance, epsilon)));
+  return e.select(e.equal(which, e.constant(0)), mean, inverse);
+}
+
+/// The first of equals.
+Value ElementEmitter::leastFeature(vlm::LeastFeatureOp op, Value row) {
+  int64_t features = vlm::getFeatures(op.getInput());
+  Value begin = e.mul(row, features);
+  Value found =
+      e.loop(e.constant(1), e.constant(features), 1,
+             {e.constant(0), load(op.getInput(), begin)},
+             [&](Value n, ValueRange carried) {
+               Value x = load(op.getInput(), e.add(begin, n));
+               Value isLess = arith::CmpFOp::create(
+                   e.b, e.loc, arith::CmpFPredicate::OLT, x, carried[1]);
+               return SmallVector<Value>{e.select(isLess, n, carried[0]),
+                                         e.select(isLess, x, carried[1])};
+             })[0];
+  if (std::optional<ArrayRef<int32_t>> ids = op.getIds()) {
+    auto type = RankedTensorType::get({features}, e.i32);
+    Value table = Gpu(e).table((frame.kernel.getSymName() + "_ids").str(),
+                               DenseElementsAttr::get(type, *ids));
+    return e.load(e.i32, e.at(table, found, e.i32));
+  }
+  return arith::TruncIOp::create(e.b, e.loc, e.i32, found);
+}
+
+/// Cosines of a position, then its sines.
+Value ElementEmitter::rotary(vlm::RopeTableOp op, Value row, Value feature) {
+  ArrayRef<float> frequencies = op.getFrequencies();
+  auto half = static_cast<int64_t>(frequencies.size());
+  auto type = RankedTensorType::get({half}, e.f32);
+  Value table = Gpu(e).table((frame.kernel.getSymName() + "_rotary").str(),
+                             DenseElementsAttr::get(type, frequencies));
+  Value position = arith::SIToFPOp::create(
+      e.b, e.loc, e.f32,
+      e.load(e.i32, e.at(frame.operand(op.getPosition()), row, e.i32)));
+  Value angle =
+      e.fmul(position, e.load(e.f32, e.at(table, e.rem(feature, half))));
+  auto [sine, cosine] = cpu::emitSineCosine(e, e.broadcast(e.vector, angle));
+  Value turned = e.select(e.less(feature, e.constant(half)),
+                          e.reduceAdd(cosine), e.reduceAdd(sine));
+  return e.fmul(turned, e.fconstant(e.f32, op.getScale().convertToDouble()));
+}
+
+//===-- All of them -------------------------------------------------------===//
+
+/// A feature of an anchor's row.
+Value ElementEmitter::anchored(Operation *op, Value row, Value feature) {
+  if (auto patch = dyn_cast<vlm::PatchEmbedOp>(op))
+    return windows(op, feature, [&](Value at) {
+      return emitPatchElement(e, frame, patch, row, at);
+    });
+  if (auto conv = dyn_cast<vlm::Conv2dOp>(op))
+    return windows(op, feature, [&](Value at) {
+      return emitWindowElement(e, frame, conv, row, at);
+    });
+  return attention(cast<vlm::AttentionOp>(op), row, feature);
+}
+
 Value ElementEmitter::emit(Value row, Value feature) {
-  Value yielded = frame.kernel.getYielded()[0];
-  if (auto op = yielded.getDefiningOp<vlm::TokenIndexOp>())
+  Operation *last = frame.kernel.getYielded()[0].getDefiningOp();
+  if (auto op = dyn_cast<vlm::TokenIndexOp>(last))
     return tokenIndex(op, row);
-  if (auto op = yielded.getDefiningOp<vlm::ContrastiveLogitsOp>())
+  if (auto op = dyn_cast<vlm::LeastFeatureOp>(last))
+    return leastFeature(
+        op, e.add(e.mul(row, frame.dims.dim(last->getResult(0), 1)), feature));
+  if (auto op = dyn_cast<vlm::RopeTableOp>(last))
+    return rotary(op, row, feature);
+  if (auto op = dyn_cast<vlm::ContrastiveLogitsOp>(last))
     return contrast(op, row, feature);
+  if (auto op = dyn_cast<vlm::ConcatFeaturesOp>(last))
+    return concatenated(op, row, feature);
+  if (auto op = dyn_cast<vlm::PixelUnshuffleOp>(last))
+    return unshuffled(op, row, feature);
+  if (auto op = dyn_cast<vlm::MeanTokensOp>(last))
+    return meanOf(op, row, feature);
+  if (auto op = dyn_cast<vlm::GroupMomentsOp>(last))
+    return moment(op, row, feature);
   for (Operation &op : frame.kernel.getBody().front()) {
-    if (!isa<vlm::LinearOp, vlm::PatchEmbedOp, vlm::AttentionOp>(op))
+    if (!isa<vlm::LinearOp, vlm::PatchEmbedOp, vlm::Conv2dOp, vlm::AttentionOp>(
+            op))
       continue;
     rows.setAnchor(op.getResult(0), [this, &op](Value m) -> Row {
       if (auto linearOp = dyn_cast<vlm::LinearOp>(op)) {
@@ -220,16 +381,33 @@ Value ElementEmitter::emit(Value row, Value feature) {
         };
       }
       return [this, &op, m](Value f, Type, int64_t) {
-        if (auto patch = dyn_cast<vlm::PatchEmbedOp>(op))
-          return patchEmbed(patch, m, f);
-        return attention(cast<vlm::AttentionOp>(op), m, f);
+        return anchored(&op, m, f);
       };
     });
   }
-  return rows.prepare(yielded, row)(feature, e.f32, 1);
+  return rows.prepare(frame.kernel.getYielded()[0], row)(feature, e.f32, 1);
 }
 
-Value cuda::emitElement(Emitter &e, KernelFrame &frame, Value row,
-                        Value feature) {
-  return ElementEmitter(e, frame).emit(row, feature);
+/// The number of this thread among all of the grid.
+static Value emitThread(Emitter &e) {
+  Gpu g(e);
+  Value size = gpu::BlockDimOp::create(e.b, e.loc, gpu::Dimension::x);
+  return e.add(e.mul(g.block(gpu::Dimension::x),
+                     arith::IndexCastOp::create(e.b, e.loc, e.i64, size)),
+               g.thread());
+}
+
+void cuda::emitElements(Emitter &e, KernelFrame &frame, const KernelPlan &) {
+  Value yielded = frame.kernel.getYielded()[0];
+  Value features = frame.dims.dim(
+      yielded, cast<RankedTensorType>(yielded.getType()).getRank() - 1);
+  auto result = static_cast<unsigned>(frame.kernel.getArgumentTypes().size());
+  Value thread = emitThread(e);
+  Value count = e.mul(frame.dims.rows(e, yielded), features);
+  e.ifThen(e.less(thread, count), [&] {
+    Value element = ElementEmitter(e, frame).emit(e.div(thread, features),
+                                                  e.rem(thread, features));
+    Gpu(e).storeAs(frame.form(result).storage, element, frame.result(0),
+                   thread);
+  });
 }

@@ -1,26 +1,19 @@
-//===-- Elements.h - one element of a kernel's result ---------------------===//
+//===-- Elements.h - which kernels a thread an element can make -----------===//
 //
-// Emits what a thread does: the value of result element (row, feature), by the
-// same RowEmitter that the CPU's kernels are made with, and the anchors as
-// plain loops. Sums run in ascending order.
-//
-//   Value y = emitElement(e, frame, row, feature);
+// The plainest strategy: each thread makes one element of the result by the
+// RowEmitter that the CPU's kernels are made with, and anchors as plain loops.
+// Sums run in ascending order.
 //
 //===----------------------------------------------------------------------===//
 #ifndef VLMC_CODEGEN_CUDA_ELEMENTS_H
 #define VLMC_CODEGEN_CUDA_ELEMENTS_H
 
-#include "codegen/cpu/RowEmitter.h"
+#include "ir/Vlm/VlmOps.h"
 
 namespace vlmc::cuda {
 
 /// What hinders this strategy from a kernel, or "".
 std::string whyNot(vlm::KernelOp kernel);
-
-/// Emits element (row, feature) of the kernel's only result; a float, or an i32
-/// where the result holds those.
-mlir::Value emitElement(cpu::Emitter &e, cpu::KernelFrame &frame,
-                        mlir::Value row, mlir::Value feature);
 
 } // namespace vlmc::cuda
 

@@ -1,7 +1,7 @@
 //===-- Ptx.cpp - kernels of the kernels border as PTX --------------------===//
 #include "codegen/cuda/Ptx.h"
-#include "codegen/Codegen.h"
 #include "codegen/cuda/Elements.h"
+#include "codegen/cuda/Kernels.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
 #include "mlir/Conversion/Passes.h"
@@ -16,6 +16,8 @@
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Transforms/Passes.h"
+#include "runtime/abi/vlm_abi.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
 
 using namespace mlir;
 using namespace vlmc;
@@ -34,52 +36,66 @@ static void loadDialects(MLIRContext &context) {
                       vector::VectorDialect, vlm::VlmDialect>();
 }
 
-/// The number of this thread among all of the grid.
-static Value emitThread(cpu::Emitter &e) {
-  Value block = gpu::BlockIdOp::create(e.b, e.loc, gpu::Dimension::x);
-  Value size = gpu::BlockDimOp::create(e.b, e.loc, gpu::Dimension::x);
-  Value thread = gpu::ThreadIdOp::create(e.b, e.loc, gpu::Dimension::x);
-  auto wide = [&](Value x) -> Value {
-    return arith::IndexCastOp::create(e.b, e.loc, e.i64, x);
-  };
-  return e.add(e.mul(wide(block), wide(size)), wide(thread));
-}
-
-static void emitBody(cpu::Emitter &e, vlm::KernelOp kernel,
+/// Writes function `number` of the kernel by its strategy.
+static void emitBody(cpu::Emitter &e, vlm::KernelOp kernel, size_t number,
                      ValueRange arguments) {
   size_t buffers = kernel.getArgumentTypes().size() + 1;
   cpu::KernelFrame frame(e, kernel, arguments.take_front(buffers),
                          arguments.drop_front(buffers));
-  Value yielded = kernel.getYielded()[0];
-  Value features = frame.dims.dim(
-      yielded, cast<RankedTensorType>(yielded.getType()).getRank() - 1);
-  Value thread = emitThread(e);
-  Value count = e.mul(frame.dims.rows(e, yielded), features);
-  e.ifThen(e.less(thread, count), [&] {
-    Value element = cuda::emitElement(e, frame, e.div(thread, features),
-                                      e.rem(thread, features));
-    e.store(element, e.at(frame.result(0), thread, element.getType()));
-  });
+  cuda::KernelPlan plan = cuda::planKernel(kernel);
+  switch (plan.strategy) {
+  case cuda::Strategy::Gemm:
+    return cuda::emitGemm(e, frame, plan);
+  case cuda::Strategy::Attention:
+    return cuda::emitAttention(e, frame, plan);
+  case cuda::Strategy::CachedAttention:
+    return number == 0 ? cuda::emitCacheAppend(e, frame, plan)
+                       : cuda::emitCachedAttention(e, frame, plan);
+  case cuda::Strategy::Rows:
+    return cuda::emitRows(e, frame, plan);
+  case cuda::Strategy::Elements:
+    return cuda::emitElements(e, frame, plan);
+  }
+}
+
+/// What hinders a kernel, or "".
+static std::string whyNotAtAll(vlm::KernelOp kernel, const Target &target) {
+  cuda::KernelPlan plan = cuda::planKernel(kernel);
+  if (plan.strategy == cuda::Strategy::Elements)
+    return cuda::whyNot(kernel);
+  int64_t most = cuda::maxSharedBytes(target.cpu);
+  if (plan.sharedBytes > most)
+    return ("its blocks take " + Twine(plan.sharedBytes) +
+            " bytes of shared memory, but " + target.cpu + " has " +
+            Twine(most))
+        .str();
+  return "";
 }
 
 static LogicalResult addKernel(cpu::Emitter &e, gpu::GPUModuleOp module,
                                vlm::KernelOp kernel) {
-  std::string hindrance = cuda::whyNot(kernel);
+  std::string hindrance = whyNotAtAll(kernel, e.target);
   if (!hindrance.empty())
     return kernel.emitOpError()
-           << "cannot be written for a GPU yet: " << hindrance;
+           << "of kind '" << stringifyAnchorKind(kernel.getAnchor())
+           << "' cannot be written for a GPU yet: " << hindrance
+           << "; compile for CPUs alone";
   SmallVector<Type> types(kernel.getArgumentTypes().size() + 1, e.ptr);
   for (Type type : kernel.getArgumentTypes())
     types.append(cast<RankedTensorType>(type).getNumDynamicDims(), e.i64);
   OpBuilder::InsertionGuard guard(e.b);
-  e.b.setInsertionPointToEnd(module.getBody());
-  auto function = gpu::GPUFuncOp::create(e.b, e.loc, kernel.getSymName(),
-                                         e.b.getFunctionType(types, {}));
-  function->setAttr(gpu::GPUDialect::getKernelFuncAttrName(),
-                    e.b.getUnitAttr());
-  e.b.setInsertionPointToStart(&function.getBody().front());
-  emitBody(e, kernel, function.getArguments());
-  gpu::ReturnOp::create(e.b, e.loc);
+  std::vector<std::string> names =
+      cuda::functionsOf(kernel, cuda::planKernel(kernel));
+  for (auto [number, name] : llvm::enumerate(names)) {
+    e.b.setInsertionPointToEnd(module.getBody());
+    auto function = gpu::GPUFuncOp::create(e.b, e.loc, name,
+                                           e.b.getFunctionType(types, {}));
+    function->setAttr(gpu::GPUDialect::getKernelFuncAttrName(),
+                      e.b.getUnitAttr());
+    e.b.setInsertionPointToStart(&function.getBody().front());
+    emitBody(e, kernel, number, function.getArguments());
+    gpu::ReturnOp::create(e.b, e.loc);
+  }
   return success();
 }
 
@@ -90,6 +106,7 @@ FailureOr<OwningOpRef<ModuleOp>> cuda::lowerToGpu(ModuleOp kernels,
   cpu::Emitter e(*result, target);
   e.b.setInsertionPointToEnd(result->getBody());
   auto module = gpu::GPUModuleOp::create(e.b, e.loc, "kernels");
+  cuda::Gpu::declareShared(e, module);
   for (auto kernel : kernels.getOps<vlm::KernelOp>())
     if (failed(addKernel(e, module, kernel)))
       return failure();
@@ -102,20 +119,23 @@ FailureOr<OwningOpRef<ModuleOp>> cuda::lowerToGpu(ModuleOp kernels,
 
 //===-- To NVVM, to PTX ---------------------------------------------------===//
 
-/// The GPU's conversion would call libdevice for roots, which PTX has itself.
-static void keepRoots(ModuleOp gpu) {
-  gpu.walk([](math::SqrtOp op) {
+/// Replaces ops of a kind by an intrinsic of LLVM.
+template <typename Op>
+static void keepIntrinsic(ModuleOp gpu, StringRef intrinsic) {
+  gpu.walk([&](Op op) {
     OpBuilder b(op);
-    auto root = LLVM::CallIntrinsicOp::create(b, op.getLoc(), op.getType(),
-                                              b.getStringAttr("llvm.sqrt"),
+    auto call = LLVM::CallIntrinsicOp::create(b, op.getLoc(), op.getType(),
+                                              b.getStringAttr(intrinsic),
                                               op.getOperand());
-    op.replaceAllUsesWith(root->getResult(0));
+    op.replaceAllUsesWith(call->getResult(0));
     op.erase();
   });
 }
 
 LogicalResult cuda::lowerToNvvm(ModuleOp gpu) {
-  keepRoots(gpu);
+  // The GPU's conversion would call libdevice for what PTX has itself.
+  keepIntrinsic<math::SqrtOp>(gpu, "llvm.sqrt");
+  keepIntrinsic<math::RoundEvenOp>(gpu, "llvm.roundeven");
   PassManager pm(gpu.getContext());
   OpPassManager &inner = pm.nest<gpu::GPUModuleOp>();
   inner.addPass(createCanonicalizerPass());
@@ -153,19 +173,101 @@ cuda::lowerToLlvm(ModuleOp kernels, const Target &target,
   return std::move(module);
 }
 
+/// Optimises a module and writes it as PTX.
+static FailureOr<std::string> writePtx(llvm::Module &module,
+                                       const Target &target, Location loc) {
+  if (llvm::Error error = optimizeModule(module, target))
+    return emitError(loc, "internal: ") << llvm::toString(std::move(error)),
+           failure();
+  auto text = emitObject(module, target, /*assembly=*/true);
+  if (!text)
+    return emitError(loc, "internal: ") << llvm::toString(text.takeError()),
+           failure();
+  return std::string(text->data(), text->size());
+}
+
 FailureOr<std::string> cuda::emitPtx(ModuleOp kernels, const Target &target) {
   llvm::LLVMContext context;
   auto module = lowerToLlvm(kernels, target, context);
   if (failed(module))
     return failure();
-  if (llvm::Error error = optimizeModule(**module, target))
-    return emitError(kernels.getLoc(), "internal: ")
-               << llvm::toString(std::move(error)),
-           failure();
-  auto text = emitObject(**module, target, /*assembly=*/true);
-  if (!text)
-    return emitError(kernels.getLoc(), "internal: ")
-               << llvm::toString(text.takeError()),
-           failure();
-  return std::string(text->data(), text->size());
+  return writePtx(**module, target, kernels.getLoc());
+}
+
+//===-- What a package holds ----------------------------------------------===//
+
+static int64_t countDims(vlm::KernelOp kernel) {
+  int64_t count = 0;
+  for (Type type : kernel.getArgumentTypes())
+    count += cast<RankedTensorType>(type).getNumDynamicDims();
+  return count;
+}
+
+/// The kernels of a module, and what is known of their use before assembly.
+static void listKernels(ModuleOp planned, cuda::DeviceModule &device) {
+  for (auto kernel : planned.getOps<vlm::KernelOp>()) {
+    cuda::KernelPlan plan = cuda::planKernel(kernel);
+    KernelCode &code = device.kernels.emplace_back();
+    code.kernel = kernel.getSymName().str();
+    code.strategy = cuda::strategyName(plan.strategy).str();
+    code.buffers = static_cast<uint32_t>(kernel.getArgumentTypes().size() +
+                                         kernel.getResultTypes().size());
+    code.dims = static_cast<uint32_t>(countDims(kernel));
+    std::vector<std::string> functions = cuda::functionsOf(kernel, plan);
+    for (std::string &function : functions) {
+      cuda::KernelUse &use = device.uses.emplace_back();
+      use.strategy = code.strategy;
+      use.threads = plan.threads;
+      use.dynamicShared = &function == &functions.back() ? plan.sharedBytes : 0;
+      use.kernel = std::move(function);
+    }
+  }
+}
+
+/// Adds the chip's code, and what ptxas says of each kernel.
+static LogicalResult addCode(cuda::DeviceModule &device, StringRef ptx,
+                             StringRef ptxas, StringRef chip, Location loc) {
+  llvm::Expected<cuda::Assembled> made = cuda::assemble(ptxas, ptx, chip);
+  if (!made)
+    return emitError(loc, "internal: ") << llvm::toString(made.takeError());
+  device.codes.push_back({VLM_ABI_CODE_CUBIN, std::move(made->cubin)});
+  device.warnings = std::move(made->warnings);
+  for (cuda::KernelUse &use : device.uses)
+    for (const cuda::KernelUse &said : made->kernels)
+      if (said.kernel == use.kernel) {
+        use.registers = said.registers;
+        use.spilledBytes = said.spilledBytes;
+        use.stackBytes = said.stackBytes;
+        use.staticShared = said.staticShared;
+      }
+  return success();
+}
+
+FailureOr<cuda::DeviceModule>
+cuda::emitDevice(ModuleOp planned, const Target &target, StringRef ptxas) {
+  DeviceModule device;
+  listKernels(planned, device);
+  llvm::LLVMContext context;
+  auto module = lowerToLlvm(planned, target, context);
+  if (failed(module))
+    return failure();
+  std::string bitcode;
+  if (llvm::is_contained(target.extras, "emulator")) {
+    llvm::raw_string_ostream os(bitcode);
+    llvm::WriteBitcodeToFile(**module, os);
+  }
+  auto ptx = writePtx(**module, target, planned.getLoc());
+  if (failed(ptx))
+    return failure();
+  llvm::StringMap<int64_t> tensorOps = countTensorOps(*ptx);
+  for (KernelUse &use : device.uses)
+    use.tensorOps = tensorOps.lookup(use.kernel);
+  if (!ptxas.empty() &&
+      failed(addCode(device, *ptx, ptxas, target.cpu, planned.getLoc())))
+    return failure();
+  ptx->push_back('\0');
+  device.codes.push_back({VLM_ABI_CODE_PTX, std::move(*ptx)});
+  if (!bitcode.empty())
+    device.codes.push_back({VLM_ABI_CODE_BITCODE, std::move(bitcode)});
+  return device;
 }

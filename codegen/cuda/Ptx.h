@@ -1,22 +1,22 @@
-//===-- Ptx.h - kernels of the kernels border as PTX ----------------------===//
+//===-- Ptx.h - a GPU's kernels as LLVM IR, PTX and code ------------------===//
 //
-// The plainest GPU strategy: one thread computes one element of a kernel's
-// result, straight from the kernel's region. It is the second opinion that
-// tuned strategies will be held to, and shows that the kernels border says all
-// that a GPU needs. No CUDA toolkit takes part.
+// Every `vlm.kernel` of a module becomes a function of its name, by the
+// strategy that it is planned with; without one a thread makes each element of
+// the result, the second opinion for the others. No CUDA toolkit takes part,
+// but for a chip's code, which ptxas makes.
 //
-//   auto text = cuda::emitPtx(module, *findTarget("cuda:sm_80"));
+//   auto text = cuda::emitPtx(planned, *findTarget("cuda:sm_80"));
+//   auto device = cuda::emitDevice(planned, target, ptxas);
 //
-// Every `vlm.kernel` becomes a `.entry` of its name. Its parameters are the
-// pointers to operands and results, row by row, then the dynamic dimensions of
-// the operands in order (s64). It runs on a one-dimensional grid of any block
-// size with a thread, or more, for each element of the result.
+// Parameters are the pointers to operands and results, row by row, then the
+// dynamic dimensions of the operands in order (s64); Launch.h tells the grid.
 //
 //===----------------------------------------------------------------------===//
 #ifndef VLMC_CODEGEN_CUDA_PTX_H
 #define VLMC_CODEGEN_CUDA_PTX_H
 
-#include "ir/Target.h"
+#include "codegen/Codegen.h"
+#include "codegen/cuda/Assemble.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/IR/Module.h"
 #include <memory>
@@ -24,9 +24,9 @@
 
 namespace vlmc::cuda {
 
-/// Lowers every kernel of a module at the kernels border to a `gpu.func` in one
-/// new `gpu.module`: gpu, scf, arith, math, vector and LLVM ops.
-/// Errors, on the kernel: it has more than one result, or an op that this
+/// Lowers every kernel of a module at the kernels or planned border to a
+/// `gpu.func` in one new `gpu.module`: gpu, scf, arith, math, vector and LLVM
+/// ops. Errors, on the kernel: it has more than one result, or an op that this
 /// strategy does not know.
 mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
 lowerToGpu(mlir::ModuleOp kernels, const Target &target);
@@ -42,6 +42,19 @@ lowerToLlvm(mlir::ModuleOp kernels, const Target &target,
 /// All of it: the PTX text for the target's chip.
 mlir::FailureOr<std::string> emitPtx(mlir::ModuleOp kernels,
                                      const Target &target);
+
+/// What a package holds of a GPU level.
+struct DeviceModule {
+  std::vector<KernelCode> kernels; ///< in the module's order, without phases
+  std::vector<DeviceCode> codes;   ///< best first
+  std::vector<KernelUse> uses;     ///< in the module's order
+  std::string warnings;            ///< of ptxas
+};
+
+/// All of it: code for the chip where `ptxas` is a program's path ("": none),
+/// PTX, and bitcode for a target +emulator.
+mlir::FailureOr<DeviceModule>
+emitDevice(mlir::ModuleOp planned, const Target &target, llvm::StringRef ptxas);
 
 } // namespace vlmc::cuda
 

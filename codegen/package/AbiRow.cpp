@@ -67,12 +67,20 @@ static constexpr AbiField bufferFields[] = {FIELD(vlm_abi_buffer, kind),
                                             FIELD(vlm_abi_buffer, offset)};
 STRUCT(buffer, vlm_abi_buffer)
 
+static constexpr AbiField launchFields[] = {
+    FIELD(vlm_abi_launch, function),     FIELD(vlm_abi_launch, grid),
+    FIELD(vlm_abi_launch, units),        FIELD(vlm_abi_launch, threads),
+    FIELD(vlm_abi_launch, shared_bytes), FIELD(vlm_abi_launch, reserved)};
+STRUCT(launch, vlm_abi_launch)
+
 static constexpr AbiField stepFields[] = {
     FIELD(vlm_abi_step, label),       FIELD(vlm_abi_step, buffers),
     FIELD(vlm_abi_step, dims),        FIELD(vlm_abi_step, kernel),
     FIELD(vlm_abi_step, n_operands),  FIELD(vlm_abi_step, n_results),
     FIELD(vlm_abi_step, flops.terms), FIELD(vlm_abi_step, flops.n_terms),
-    FIELD(vlm_abi_step, bytes.terms), FIELD(vlm_abi_step, bytes.n_terms)};
+    FIELD(vlm_abi_step, bytes.terms), FIELD(vlm_abi_step, bytes.n_terms),
+    FIELD(vlm_abi_step, launches),    FIELD(vlm_abi_step, n_launches),
+    FIELD(vlm_abi_step, reserved)};
 STRUCT(step, vlm_abi_step)
 
 static constexpr AbiField tensorFields[] = {
@@ -106,10 +114,21 @@ static constexpr AbiField entryFields[] = {
     FIELD(vlm_abi_entry, trim)};
 STRUCT(entry, vlm_abi_entry)
 
+static constexpr AbiField codeFields[] = {
+    FIELD(vlm_abi_code, kind), FIELD(vlm_abi_code, reserved),
+    FIELD(vlm_abi_code, data), FIELD(vlm_abi_code, bytes)};
+STRUCT(code, vlm_abi_code)
+
+static constexpr AbiField deviceFields[] = {
+    FIELD(vlm_abi_device, codes), FIELD(vlm_abi_device, n_codes),
+    FIELD(vlm_abi_device, major), FIELD(vlm_abi_device, minor),
+    FIELD(vlm_abi_device, exact)};
+STRUCT(device, vlm_abi_device)
+
 static constexpr AbiField levelFields[] = {
-    FIELD(vlm_abi_level, isa), FIELD(vlm_abi_level, kernels),
-    FIELD(vlm_abi_level, entries), FIELD(vlm_abi_level, n_kernels),
-    FIELD(vlm_abi_level, n_entries)};
+    FIELD(vlm_abi_level, isa),       FIELD(vlm_abi_level, kernels),
+    FIELD(vlm_abi_level, entries),   FIELD(vlm_abi_level, n_kernels),
+    FIELD(vlm_abi_level, n_entries), FIELD(vlm_abi_level, device)};
 STRUCT(level, vlm_abi_level)
 
 static constexpr AbiField imageFields[] = {
@@ -252,6 +271,13 @@ Constant *AbiWriter::integers(StringRef name, ArrayRef<int32_t> values) {
   if (values.empty())
     return null();
   return global(name, ConstantDataArray::get(module.getContext(), values));
+}
+
+Constant *AbiWriter::bytes(StringRef name, StringRef values) {
+  Constant *array = global(
+      name, ConstantDataArray::getString(module.getContext(), values, false));
+  cast<GlobalVariable>(array)->setAlignment(Align(64));
+  return array;
 }
 
 Constant *AbiWriter::function(StringRef symbol) {

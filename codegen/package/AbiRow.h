@@ -39,7 +39,8 @@ struct AbiStruct {
 
 namespace abi {
 extern const AbiStruct generation, rotary, rules, phase, kernel, term, size,
-    maxSize, buffer, step, tensor, symbol, trim, entry, level, image, model;
+    maxSize, buffer, launch, step, tensor, symbol, trim, entry, code, device,
+    level, image, model;
 } // namespace abi
 
 /// Makes the globals of one module.
@@ -58,6 +59,8 @@ public:
   /// A pointer to integers; null for none.
   llvm::Constant *integers(llvm::StringRef name,
                            llvm::ArrayRef<int32_t> values);
+  /// A pointer to bytes, aligned as code may have to be.
+  llvm::Constant *bytes(llvm::StringRef name, llvm::StringRef values);
   /// A hidden function that another object defines, taken by its address.
   llvm::Constant *function(llvm::StringRef symbol);
   llvm::Constant *null() const;

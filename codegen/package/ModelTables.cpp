@@ -46,6 +46,7 @@ private:
   Constant *writeSize(const Size &size);
   Constant *writeSizes(StringRef name, ArrayRef<Size> sizes);
   Constant *writeTensor(const TensorTable &tensor);
+  Constant *writeLaunch(const LaunchTable &launch);
   Constant *writeStep(const StepTable &step);
 
   AbiWriter &writer;
@@ -128,8 +129,20 @@ Constant *EntryWriter::writeTensor(const TensorTable &tensor) {
   return row.build();
 }
 
+Constant *EntryWriter::writeLaunch(const LaunchTable &launch) {
+  return AbiRow(writer, abi::launch)
+      .set("function", writer.string(launch.function))
+      .set("grid", writeSizes("grid", launch.grid))
+      .set("units", ArrayRef<int64_t>(launch.units))
+      .set("threads", launch.threads)
+      .set("shared_bytes", launch.sharedBytes)
+      .build();
+}
+
 Constant *EntryWriter::writeStep(const StepTable &step) {
-  SmallVector<Constant *> buffers;
+  SmallVector<Constant *> buffers, launches;
+  for (const LaunchTable &launch : step.launches)
+    launches.push_back(writeLaunch(launch));
   for (const vlm_abi_buffer &buffer : step.buffers)
     buffers.push_back(AbiRow(writer, abi::buffer)
                           .set("kind", buffer.kind)
@@ -147,6 +160,8 @@ Constant *EntryWriter::writeStep(const StepTable &step) {
       .set("flops.n_terms", step.flops.getTerms().size())
       .set("bytes.terms", writeTerms(step.bytes))
       .set("bytes.n_terms", step.bytes.getTerms().size())
+      .set("launches", writer.array("launches", launches))
+      .set("n_launches", launches.size())
       .build();
 }
 
@@ -222,6 +237,23 @@ static Constant *writeKernel(AbiWriter &writer, const KernelCode &kernel) {
       .build();
 }
 
+static Constant *writeDevice(AbiWriter &writer, const DeviceTable &device) {
+  SmallVector<Constant *> codes;
+  for (const DeviceCode &code : device.codes)
+    codes.push_back(AbiRow(writer, abi::code)
+                        .set("kind", code.kind)
+                        .set("data", writer.bytes("code", code.bytes))
+                        .set("bytes", code.bytes.size())
+                        .build());
+  return AbiRow(writer, abi::device)
+      .set("codes", writer.array("codes", codes))
+      .set("n_codes", codes.size())
+      .set("major", static_cast<uint64_t>(device.major))
+      .set("minor", static_cast<uint64_t>(device.minor))
+      .set("exact", device.isExact)
+      .build();
+}
+
 static Expected<Constant *> writeLevel(AbiWriter &writer,
                                        const LevelTable &level) {
   SmallVector<Constant *> kernels, entries;
@@ -233,12 +265,16 @@ static Expected<Constant *> writeLevel(AbiWriter &writer,
       return row.takeError();
     entries.push_back(*row);
   }
+  SmallVector<Constant *> device;
+  if (level.device)
+    device.push_back(writeDevice(writer, *level.device));
   return AbiRow(writer, abi::level)
       .set("isa", writer.string(level.isa))
       .set("kernels", writer.array("kernels", kernels))
       .set("entries", writer.array("entries", entries))
       .set("n_kernels", kernels.size())
       .set("n_entries", entries.size())
+      .set("device", writer.array("device", device))
       .build();
 }
 

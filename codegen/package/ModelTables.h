@@ -17,6 +17,7 @@
 #include "codegen/package/WeightsFile.h"
 #include "ir/Vlm/VlmSize.h"
 #include "runtime/abi/vlm_abi.h"
+#include <array>
 
 namespace vlmc {
 
@@ -39,6 +40,15 @@ struct TensorTable {
   std::string below; ///< the symbol that values are less than; "": none
 };
 
+/// `vlm_abi_launch`.
+struct LaunchTable {
+  std::string function;
+  std::array<vlm::Size, 3> grid;
+  std::array<int64_t, 3> units{1, 1, 1};
+  uint32_t threads = 0;
+  uint32_t sharedBytes = 0;
+};
+
 /// `vlm_abi_step`.
 struct StepTable {
   std::string label;
@@ -49,6 +59,7 @@ struct StepTable {
   vlm::Size bytes;
   uint32_t operands = 0; ///< of the buffers, the first
   uint32_t results = 0;  ///< the next
+  std::vector<LaunchTable> launches; ///< of a GPU
 };
 
 /// `vlm_abi_trim`; input and symbol by their places.
@@ -71,11 +82,20 @@ struct EntryTable {
   std::optional<TrimTable> trim;
 };
 
+/// `vlm_abi_device`.
+struct DeviceTable {
+  std::vector<DeviceCode> codes; ///< best first
+  int32_t major = 0;
+  int32_t minor = 0;
+  bool isExact = false;
+};
+
 /// `vlm_abi_level`.
 struct LevelTable {
   std::string isa;
   std::vector<KernelCode> kernels;
   std::vector<EntryTable> entries;
+  std::optional<DeviceTable> device; ///< there: a GPU's
 };
 
 /// `vlm_abi_image`; functions are named by their symbols.

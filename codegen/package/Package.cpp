@@ -230,8 +230,13 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
 static Expected<WeightsPlan> planWeights(const PackageInputs &inputs) {
   std::vector<NamedRecipe> weights;
   std::map<std::string, vlm::RecipeAttr> seen;
+  std::vector<mlir::ModuleOp> modules;
   for (const PackageLevel &level : inputs.levels)
-    for (NamedRecipe &weight : getWeights(level.planned)) {
+    modules.push_back(level.planned);
+  for (const PackageDevice &device : inputs.devices)
+    modules.push_back(device.planned);
+  for (mlir::ModuleOp module : modules)
+    for (NamedRecipe &weight : getWeights(module)) {
       auto [it, isNew] = seen.try_emplace(weight.name, weight.recipe);
       if (isNew)
         weights.push_back(std::move(weight));
@@ -337,6 +342,14 @@ static Error writeLibraries(const PackageInputs &inputs,
         return table.takeError();
       tables.levels.push_back(std::move(*table));
     }
+    for (const PackageDevice &device : inputs.devices) {
+      Expected<LevelTable> table = readPlan(
+          device.planned, device.target->isa, device.kernels, weights);
+      if (!table)
+        return table.takeError();
+      table->device = device.table;
+      tables.levels.push_back(std::move(*table));
+    }
     if (Error error = linkLibrary(inputs, arch, tables, directory))
       return error;
   }
@@ -385,6 +398,11 @@ static std::string makeManifest(const PackageInputs &inputs,
       manifest::Level &entry = *library.add_levels();
       entry.set_target(level->target->name);
       entry.set_kernels(level->kernels.size());
+    }
+    for (const PackageDevice &device : inputs.devices) {
+      manifest::Level &entry = *library.add_levels();
+      entry.set_target(device.target->name);
+      entry.set_kernels(device.kernels.size());
     }
   }
   manifest::Weights &weights = *result.mutable_weights();

@@ -29,6 +29,14 @@ struct PackageLevel {
   NamedObject object; ///< defines the functions of `kernels`
 };
 
+/// The code of one GPU level, which every library of the package holds.
+struct PackageDevice {
+  const Target *target = nullptr;
+  mlir::ModuleOp planned;
+  std::vector<KernelCode> kernels; ///< without phases
+  DeviceTable table;
+};
+
 /// The image pipelines of one architecture: the symbols of the functions and
 /// the objects that define them.
 struct PackageImage {
@@ -44,6 +52,7 @@ struct PackageInputs {
   std::string name;   ///< a C identifier; see getPackageName()
   const spec::ModelSpec *spec = nullptr;
   std::vector<PackageLevel> levels; ///< best first within an architecture
+  std::vector<PackageDevice> devices; ///< best first; they need a CPU's level
   const WeightSource *weights = nullptr;
   llvm::ArrayRef<uint8_t> tokenizer; ///< tables of runtime/text, or empty
   /// The same, for words that go into the tower beside a picture.

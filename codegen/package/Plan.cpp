@@ -1,5 +1,6 @@
 //===-- Plan.cpp - reads the plan of a module into tables -----------------===//
 #include "codegen/package/Plan.h"
+#include "codegen/cuda/Launch.h"
 #include "codegen/package/Error.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -55,6 +56,7 @@ private:
   llvm::Error readSlots();
   llvm::Error readTrim();
   Size countBytes(CallOp call) const;
+  std::vector<LaunchTable> readLaunches(CallOp call) const;
   llvm::Error readCall(CallOp call);
   llvm::Error readOp(Operation &op);
   void addScratch(const Size &size);
@@ -190,6 +192,23 @@ Size EntryReader::countBytes(CallOp call) const {
   return bytes;
 }
 
+/// The launches of a call on a GPU.
+std::vector<LaunchTable> EntryReader::readLaunches(CallOp call) const {
+  auto kernel = SymbolTable::lookupNearestSymbolFrom<KernelOp>(
+      call, call.getCalleeAttr());
+  std::vector<std::vector<Size>> sizes;
+  for (Value value : call.getInputs())
+    sizes.emplace_back(dims.getDims(value).vec());
+  for (Value value : call.getResults())
+    sizes.emplace_back(dims.getDims(value).vec());
+  std::vector<LaunchTable> launches;
+  for (cuda::KernelLaunch &launch : cuda::launchesOf(kernel, sizes))
+    launches.push_back({std::move(launch.function), std::move(launch.grid),
+                        launch.units, static_cast<uint32_t>(launch.threads),
+                        static_cast<uint32_t>(launch.sharedBytes)});
+  return launches;
+}
+
 llvm::Error EntryReader::readCall(CallOp call) {
   StepTable step;
   step.label = call.getLabel().value_or(call.getCallee()).str();
@@ -226,6 +245,8 @@ llvm::Error EntryReader::readCall(CallOp call) {
   step.results = call.getNumResults();
   step.flops = dims.getFlops(call);
   step.bytes = countBytes(call);
+  if (kernel->phases.empty())
+    step.launches = readLaunches(call);
   if (step.buffers.size() != kernel->buffers ||
       step.dims.size() != kernel->dims)
     return fail("step '" + step.label + "' has " + Twine(step.buffers.size()) +

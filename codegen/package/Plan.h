@@ -17,7 +17,7 @@ namespace vlmc {
 std::vector<NamedRecipe> getWeights(mlir::ModuleOp planned);
 
 /// Reads the entry points of a planned module. `kernels` are those that
-/// lowerKernels() made of it; `isa` names the level; offsets are looked up in
+/// lowerKernels() or cuda::emitDevice() made of it; `isa` names the level; offsets are looked up in
 /// `weights`.
 /// Errors: a module that is not planned, or whose kernels are others.
 llvm::Expected<LevelTable> readPlan(mlir::ModuleOp planned, llvm::StringRef isa,

@@ -14,7 +14,10 @@ BaseTarget cuda() {
   target.registers = 255;
   target.tileRows = 1;
   target.tileVectors = 1;
-  return {target, {}, {"sm_80", "sm_86", "sm_89", "sm_90", "sm_90a"}};
+  // The emulator of test/emulator takes what lies before PTX.
+  return {target,
+          {{"emulator", ""}},
+          {"sm_80", "sm_86", "sm_89", "sm_90", "sm_90a"}};
 }
 
 } // namespace vlmc

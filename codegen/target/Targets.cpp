@@ -88,7 +88,8 @@ static Expected<Target> addFeatures(const BaseTarget &base, StringRef name,
   for (const TargetFeature &feature : base.features)
     if (is_contained(suffixes, feature.name)) {
       target.name += "+" + feature.name;
-      target.features += (target.features.empty() ? "" : ",") + feature.llvm;
+      if (!feature.llvm.empty())
+        target.features += (target.features.empty() ? "" : ",") + feature.llvm;
       target.extras.push_back(feature.name);
     }
   target.isa = target.name;
@@ -106,6 +107,15 @@ static Target narrow(const Target &wide) {
   return target;
 }
 
+/// Higher numbers are better, and "sm_90a" is better than "sm_90" where both run.
+static int levelOfChip(StringRef chip) {
+  StringRef digits = chip.take_while([](char c) { return !isDigit(c); });
+  digits = chip.drop_front(digits.size());
+  int number = 0;
+  digits.take_while([](char c) { return isDigit(c); }).getAsInteger(10, number);
+  return 2 * number + (digits.ends_with("a") ? 1 : 0);
+}
+
 static Expected<Target> makeTarget(StringRef name) {
   SmallVector<StringRef> parts;
   name.split(parts, '+');
@@ -121,6 +131,7 @@ static Expected<Target> makeTarget(StringRef name) {
       if (!base.chips.empty()) {
         chip.target.name = full;
         chip.target.cpu = StringRef(full).split(':').second.str();
+        chip.target.level = levelOfChip(chip.target.cpu);
       }
       return addFeatures(chip, name, suffixes);
     }

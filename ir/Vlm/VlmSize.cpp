@@ -280,12 +280,27 @@ Size DimAnalysis::getElements(Value value) const {
   return product;
 }
 
+/// Whether the callee's `tiles.storage` says so of a result.
+static bool isStoredIn16Bits(CallOp call, unsigned result) {
+  auto kernel = SymbolTable::lookupNearestSymbolFrom<KernelOp>(call, call.getCalleeAttr());
+  auto storage = kernel && kernel.getTilesAttr() ? kernel.getTilesAttr().getAs<ArrayAttr>("storage") : ArrayAttr();
+  size_t i = call.getInputs().size() + result;
+  if (!storage || i >= storage.size())
+    return false;
+  auto name = cast<StringAttr>(storage[i]).getValue();
+  return name == "f16" || name == "bf16";
+}
+
 Size DimAnalysis::getBytes(Value value) const {
   auto type = cast<RankedTensorType>(value.getType());
   int64_t bits = type.getElementTypeBitWidth();
   // Of a packed weight, the layout says what is stored.
   if (auto layout = dyn_cast_or_null<LayoutAttr>(type.getEncoding()); layout && layout.getStorage() != "f32")
     bits = 16;
+  // Of what a kernel makes, the kernel does where it was told.
+  if (auto call = value.getDefiningOp<CallOp>())
+    if (isStoredIn16Bits(call, cast<OpResult>(value).getResultNumber()))
+      bits = 16;
   return getElements(value) * Size(std::max<int64_t>(1, bits / 8));
 }
 

@@ -89,6 +89,17 @@ typedef struct vlm_abi_buffer {
   uint64_t offset; /* weights: byte offset in the weights file; layers of a cache: their number, `index` is the cache's input */
 } vlm_abi_buffer;
 
+/* A function of a GPU level's code, and its grid: in each of three directions grid[i] / units[i] blocks, rounded up. A block has `threads` threads in
+ * one direction and `shared_bytes` of dynamic shared memory. Its arguments are the step's buffers, then its dims, int64_t each. */
+typedef struct vlm_abi_launch {
+  const char *function;
+  const vlm_abi_size *grid; /* [3] */
+  uint32_t units[3];
+  uint32_t threads;
+  uint32_t shared_bytes;
+  uint32_t reserved;
+} vlm_abi_launch;
+
 typedef struct vlm_abi_step {
   const char *label; /* where in the model this step comes from, for instance "vision.layers.3.mlp.fc1" */
   const vlm_abi_buffer *buffers;
@@ -98,6 +109,9 @@ typedef struct vlm_abi_step {
   uint16_t n_results;  /* the next; temporaries are behind */
   vlm_abi_size flops; /* of products, two for each multiply-add; what masks leave out and what caches hold is not known */
   vlm_abi_size bytes; /* of operands and results, each once, caches left out */
+  const vlm_abi_launch *launches; /* on a GPU, one behind the other; on a CPU the kernel's phases run instead */
+  uint32_t n_launches;
+  uint32_t reserved;
 } vlm_abi_step;
 
 enum { VLM_ABI_F32 = 0, VLM_ABI_I64 = 1, VLM_ABI_I32 = 2, VLM_ABI_U8 = 3, VLM_ABI_F16 = 4, VLM_ABI_BF16 = 5, VLM_ABI_CACHE = 6 };
@@ -155,13 +169,32 @@ typedef struct vlm_abi_entry {
   const vlm_abi_trim *trim; /* NULL: all tokens count */
 } vlm_abi_entry;
 
+/* A GPU level's functions in one form: PTX text (bytes count its closing 0), a cubin for the level's chip, or LLVM bitcode for the emulator. */
+enum { VLM_ABI_CODE_PTX = 0, VLM_ABI_CODE_CUBIN = 1, VLM_ABI_CODE_BITCODE = 2 };
+typedef struct vlm_abi_code {
+  uint32_t kind; /* VLM_ABI_CODE_* */
+  uint32_t reserved;
+  const void *data;
+  uint64_t bytes;
+} vlm_abi_code;
+
+/* What a GPU level needs: a chip of this compute capability or a higher one, or, `exact`, of this one. */
+typedef struct vlm_abi_device {
+  const vlm_abi_code *codes; /* best first */
+  uint32_t n_codes;
+  int32_t major;
+  int32_t minor;
+  uint32_t exact;
+} vlm_abi_device;
+
 /* The code of one instruction-set level. */
 typedef struct vlm_abi_level {
-  const char *isa; /* "x86-64-v3" */
+  const char *isa; /* "x86-64-v3", "cuda:sm_80" */
   const vlm_abi_kernel *kernels;
   const vlm_abi_entry *entries;
   uint32_t n_kernels;
   uint32_t n_entries;
+  const vlm_abi_device *device; /* NULL: a CPU's. Kernels of a GPU have no phases. */
 } vlm_abi_level;
 
 /* A stretch of the weights file. */
@@ -294,7 +327,7 @@ typedef struct vlm_abi_model {
   const char *name;      /* NAME, a C identifier */
   const char *family;    /* "clip" */
   const char *vlmc_version;
-  const vlm_abi_level *levels; /* best first */
+  const vlm_abi_level *levels; /* best first; those of GPUs behind the CPU's */
   uint32_t n_levels;
   uint32_t reference; /* 1: compiled with --reference */
   uint64_t weights_bytes;        /* size of the whole weights file */
@@ -317,12 +350,15 @@ static_assert(sizeof(vlm_abi_kernel) == 40, "codegen/package writes this layout"
 static_assert(sizeof(vlm_abi_term) == 16, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_cache_layer) == 24, "codegen/cpu reads this layout");
 static_assert(sizeof(vlm_abi_buffer) == 16, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_step) == 64, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_launch) == 40, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_step) == 80, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_tensor) == 128, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_symbol) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_trim) == 24, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_entry) == 96, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_level) == 32, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_code) == 24, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_device) == 24, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_level) == 40, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_image) == 104, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_rotary) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_rules) == 120, "codegen/package writes this layout");

@@ -1,5 +1,7 @@
 // RUN: vlmc-opt %s --vlm-tile --split-input-file --verify-diagnostics | FileCheck %s
 // RUN: vlmc-opt %s --vlm-tile=tile-rows=12 --split-input-file --verify-diagnostics | FileCheck %s --check-prefix=ROWS12
+// RUN: vlmc-opt %s --vlm-tile=arch=cuda --split-input-file | FileCheck %s --check-prefix=CUDA
+// RUN: vlmc-opt %s --vlm-tile="arch=cuda strategy=reference" --split-input-file | FileCheck %s --check-prefix=PLAIN
 // RUN: not vlmc-opt %s --vlm-tile=strategy=fast --split-input-file 2>&1 | FileCheck %s --check-prefix=UNKNOWN
 
 // UNKNOWN: 'vlm.kernel' op cannot be tiled with strategy 'fast'; there are auto and reference
@@ -9,6 +11,10 @@
 // CHECK-SAME:    strategy = "gemm", tiles = {kc = 64 : i64, mc = 960 : i64, mr = 6 : i64, np = 1 : i64, scratch = #vlm.size<0>, temps = [#vlm.size<256 * d0 * d1 + 1280>]}
 // ROWS12-LABEL: vlm.kernel @gemm
 // ROWS12-SAME:    mr = 12 : i64
+// CUDA-LABEL: vlm.kernel @gemm
+// CUDA-SAME:    strategy = "gemm", tiles = {scratch = #vlm.size<0>, temps = []}
+// PLAIN-LABEL: vlm.kernel @gemm
+// PLAIN-SAME:    strategy = "elements"
 vlm.kernel @gemm(%x: tensor<?x?x64xf32>, %w: tensor<96x64xf32>) -> tensor<?x?x96xf32> attributes {anchor = #vlm<anchor_kind gemm>} {
   %0 = vlm.linear %x, %w : (tensor<?x?x64xf32>, tensor<96x64xf32>) -> tensor<?x?x96xf32>
   vlm.yield %0 : tensor<?x?x96xf32>
@@ -31,6 +37,10 @@ vlm.kernel @attention(%q: tensor<?x?x64xf32>, %k: tensor<?x?x64xf32>) -> tensor<
   vlm.yield %0 : tensor<?x?x64xf32>
 }
 
+// CUDA-LABEL: vlm.kernel @attention
+// CUDA-SAME:    strategy = "attention"
+// CUDA-LABEL: vlm.kernel @rows
+// CUDA-SAME:    strategy = "rows"
 // CHECK-LABEL: vlm.kernel @rows
 // CHECK-SAME:    strategy = "rows"
 vlm.kernel @rows(%x: tensor<?x64xf32>) -> tensor<?x64xf32> attributes {anchor = #vlm<anchor_kind rows>} {

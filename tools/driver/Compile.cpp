@@ -78,21 +78,33 @@ findTargets(const CompileRequest &request) {
 /// The name of a GPU's architecture.
 static constexpr StringLiteral cudaArch = "cuda";
 
+/// The best target of this machine's architecture, as an example.
+static std::string hostName() {
+  std::vector<const Target *> host = hostTargets();
+  return host.empty() ? targetNames().front() : host.back()->name;
+}
+
 /// Whether the targets have the stage that is asked for.
 static Error checkStage(const CompileRequest &request,
                         ArrayRef<const Target *> targets) {
   for (const Target *target : targets) {
     bool isCuda = target->arch == cudaArch;
-    if (isCuda && request.stage > EmitStage::Kernels &&
-        request.stage != EmitStage::Ptx)
+    if (isCuda && request.stage > EmitStage::Planned &&
+        request.stage < EmitStage::Ptx)
       return userError("target '" + target->name +
-                       "' has the stages graph, kernels and ptx only; give one "
-                       "of them with --emit, or the target of a CPU");
+                       "' has the stages graph, kernels, planned and ptx only; "
+                       "give one of them with --emit, or the target of a CPU");
     if (!isCuda && request.stage == EmitStage::Ptx)
       return userError("target '" + target->name +
                        "' has no stage ptx; give --target cuda:sm_80 or "
                        "another GPU's");
   }
+  if (request.stage == EmitStage::Package &&
+      all_of(targets, [](const Target *t) { return t->arch == cudaArch; }))
+    return userError("target '" + targets.front()->name +
+                     "' needs a CPU's beside it, for pictures and for machines "
+                     "without a GPU; give --target " +
+                     hostName() + "," + targets.front()->name);
   if (request.stage == EmitStage::Package ||
       request.stage <= EmitStage::Graph || targets.size() == 1)
     return Error::success();
@@ -144,6 +156,10 @@ private:
   generate(mlir::ModuleOp planned, const Target &target,
            std::vector<KernelCode> &kernels);
   Error addLevels(PackageInputs &inputs);
+  Error addDevices(PackageInputs &inputs);
+  Error addDeviceCode(mlir::ModuleOp planned, const Target &target,
+                      PackageDevice &device);
+  Error explainDevice(const cuda::DeviceModule &device, const Target &target);
   Error emitLevels(MutableArrayRef<LevelCode> levels);
   Error addImage(const Target &target, PackageInputs &inputs);
   Error addTokenizer();
@@ -233,15 +249,9 @@ Compilation::runPasses(const Target &target) {
                      request.weights +
                      " changes nothing; "
                      "leave it out, or compile from a stage before 'planned'");
-  if (request.weights != "auto" && target.arch == cudaArch)
-    return userError("target '" + target.name +
-                     "' has no layouts of weights "
-                     "yet, so that --weights " +
-                     request.weights + " changes nothing; leave it out");
-  if (input.border == EmitStage::Planned || target.arch == cudaArch ||
-      request.stage == EmitStage::Kernels)
+  if (input.border == EmitStage::Planned || request.stage == EmitStage::Kernels)
     return std::move(module);
-  if (request.explain)
+  if (request.explain && target.arch != cudaArch)
     request.explain(describeTarget(target));
   mlir::PassManager passes(&context);
   PipelineOptions options(target);
@@ -311,6 +321,11 @@ Error Compilation::printPtx(const Target &target) {
   auto text = cuda::emitPtx(**module, target);
   if (failed(text))
     return takeErrors("generating code for " + target.name);
+  if (request.explain) {
+    PackageDevice device;
+    if (Error error = addDeviceCode(**module, target, device))
+      return error;
+  }
   return print([&](raw_ostream &os) { os << *text; });
 }
 
@@ -353,9 +368,76 @@ Error Compilation::emitLevels(MutableArrayRef<LevelCode> levels) {
   return Error::success();
 }
 
+//===-- GPUs --------------------------------------------------------------===//
+
+/// Tells what each kernel takes; what cannot run well is a defect, which
+/// stops those who ask.
+Error Compilation::explainDevice(const cuda::DeviceModule &device,
+                                 const Target &target) {
+  for (const std::string &line : cuda::describeUses(device.uses, target.cpu))
+    request.explain(line);
+  if (!device.warnings.empty())
+    return internalError("ptxas warns for " + target.name + ": " +
+                         device.warnings);
+  for (const cuda::KernelUse &use : device.uses)
+    if (std::string wrong = cuda::checkUse(use, target.cpu); !wrong.empty())
+      return internalError(wrong);
+  return Error::success();
+}
+
+/// Makes the code of one GPU level.
+Error Compilation::addDeviceCode(mlir::ModuleOp planned, const Target &target,
+                                 PackageDevice &device) {
+  Expected<std::string> ptxas = cuda::findPtxas(request.ptxas);
+  if (!ptxas)
+    return userError(toString(ptxas.takeError()));
+  report("generating code for " + target.name);
+  auto made = cuda::emitDevice(planned, target, *ptxas);
+  if (failed(made))
+    return takeErrors("generating code for " + target.name);
+  if (ptxas->empty())
+    warn("there is no ptxas, so that the code for " + target.name +
+         " is PTX, which the driver assembles when the model is loaded; "
+         "install a CUDA toolkit, or give --ptxas");
+  if (request.explain)
+    if (Error error = explainDevice(*made, target))
+      return error;
+  device.target = &target;
+  device.planned = planned;
+  device.kernels = std::move(made->kernels);
+  device.table.codes = std::move(made->codes);
+  StringRef number = StringRef(target.cpu).drop_front(strlen("sm_"));
+  device.table.isExact = number.consume_back("a");
+  int value = 0;
+  number.getAsInteger(10, value);
+  device.table.major = value / 10;
+  device.table.minor = value % 10;
+  return Error::success();
+}
+
+Error Compilation::addDevices(PackageInputs &inputs) {
+  for (const Target *target : targets) {
+    if (target->arch != cudaArch)
+      continue;
+    auto module = runPasses(*target);
+    if (!module)
+      return module.takeError();
+    planned.push_back(std::move(*module));
+    PackageDevice device;
+    if (Error error = addDeviceCode(*planned.back(), *target, device))
+      return error;
+    inputs.devices.push_back(std::move(device));
+  }
+  return Error::success();
+}
+
+//===-- Levels of CPUs ----------------------------------------------------===//
+
 Error Compilation::addLevels(PackageInputs &inputs) {
   std::vector<LevelCode> levels;
   for (const Target *target : targets) {
+    if (target->arch == cudaArch)
+      continue;
     auto module = runPasses(*target);
     if (!module)
       return module.takeError();
@@ -505,7 +587,11 @@ Error Compilation::package() {
   inputs.pictureWords = pictureWords;
   if (Error error = addLevels(inputs))
     return error;
+  if (Error error = addDevices(inputs))
+    return error;
   for (auto [i, target] : enumerate(targets)) {
+    if (target->arch == cudaArch)
+      continue;
     // The pipelines of an architecture's last level run on all of its levels.
     bool isLast =
         i + 1 == targets.size() || targets[i + 1]->arch != target->arch;

@@ -26,7 +26,7 @@
 namespace vlmc {
 
 /// Where compiling stops, in the order of the data.
-/// Ptx follows Kernels and is for GPUs alone.
+/// Ptx follows Planned and is for GPUs alone.
 enum class EmitStage {
   Spec,
   Graph,
@@ -72,6 +72,8 @@ struct CompileRequest {
   unsigned jobs = 0; ///< threads; 0: all
   /// The program vlmc-halide; "": the one beside this program.
   std::string vlmcHalide;
+  /// The program ptxas; "": one that is found (codegen/cuda/Assemble.h), if any.
+  std::string ptxas;
 
   /// Told of what the user should know but that stops nothing.
   std::function<void(llvm::StringRef message)> warn;

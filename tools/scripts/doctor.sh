@@ -206,6 +206,7 @@ run_doctor() {
   check_packages "lint and format" "${lint_packages[@]}"
   check_llvm
   check_venv halide "$(halide_key)" "Halide"
+  have_ptxas || check_venv cuda "$(ptxas_key)" "ptxas"
   check_venv lint "$(lint_key)" "ruff"
   venv_is_whole oracle "$(oracle_key)" || report note "python: torch and transformers are not installed; only tools/dev oracle needs them"
   check_network

@@ -52,6 +52,7 @@ oracle_packages=(
   python3-venv
 )
 readonly halide_requirement="halide==21.0.0"
+readonly ptxas_requirement="nvidia-cuda-nvcc==13.0.88"
 readonly ruff_requirement="ruff==0.17.6"
 readonly security_line="deb http://deb.debian.org/debian-security bookworm-security main"
 readonly security_file=/etc/apt/sources.list.d/vlmc-bookworm-security.list
@@ -149,11 +150,15 @@ ensure_venv() {
 }
 
 halide_key() { venv_key "$halide_requirement"; }
+ptxas_key() { venv_key "$ptxas_requirement"; }
 lint_key() { venv_key "$ruff_requirement"; }
 oracle_key() { venv_key "$(cat "$root/test/oracle/requirements.txt")"; }
 
 # Only the wheel's C++ part is used, so its Python dependencies stay away.
 ensure_halide() { ensure_venv halide "$(halide_key)" --no-deps "$halide_requirement"; }
+# Where vlmc looks as well (codegen/cuda/Assemble.h). Only the program is used.
+have_ptxas() { command -v ptxas >/dev/null || [[ -x /usr/local/cuda/bin/ptxas ]]; }
+ensure_ptxas() { have_ptxas || ensure_venv cuda "$(ptxas_key)" --no-deps "$ptxas_requirement"; }
 ensure_lint() { ensure_venv lint "$(lint_key)" "$ruff_requirement"; }
 ensure_oracle() { ensure_venv oracle "$(oracle_key)" -r "$root/test/oracle/requirements.txt"; }
 

@@ -38,6 +38,7 @@ run_test() {
   # Whatever stops us before the tests are counted (no network, no disk) is a failure too.
   trap 'echo "0 passed, 1 failed"' EXIT
   prepare_build
+  ensure_ptxas
   ensure_packages "${test_packages[@]}"
   local status=0
   with_lock "$root/build/$preset.lock" run_tests || status=$?

@@ -87,7 +87,13 @@ void CompileCommand::declare(CLI::App &app) {
                "library")
       ->excludes(emitOption);
   app.add_flag("--explain", explain,
-               "tell the fusions that are made and missed, and why");
+               "tell the fusions that are made and missed, and why; for GPUs "
+               "what each kernel takes");
+  app.add_option("--ptxas", request.ptxas,
+                 "the program that assembles code for GPUs (default: the one "
+                 "on PATH or of /usr/local/cuda, if any)")
+      ->envname("VLMC_PTXAS")
+      ->type_name("PROGRAM");
   app.add_option("--threads", request.jobs,
                  "threads to work with; 0: as many as there are")
       ->check(CLI::Range(0U, 1024U))
