@@ -95,7 +95,7 @@ struct GroupRows : vlmc::impl::GroupRowsPassBase<GroupRows> {
 private:
   static bool isAlone(Operation *op) {
     return isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp,
-               PixelUnshuffleOp>(op);
+               PixelUnshuffleOp, GroupMomentsOp, LeastFeatureOp>(op);
   }
   /// Whether the group's op is no part of a larger kernel.
   static bool standsAlone(GroupOp group) {

@@ -204,6 +204,36 @@ static bool wrapsPictures(const Fields *model) {
   return false;
 }
 
+/// Whether pictures of the model stand between two tokens, and prompts have an
+/// end; then which.
+static bool enclosesPictures(const Fields *model, const SpecialTokens &special,
+                             PromptDescription &out) {
+  std::string type =
+      model ? model->optionalString("model_type").value_or("") : "";
+  std::string start, end;
+#define PROMPT_ENCLOSES_PICTURES(MODEL_TYPE, START, END)                       \
+  if (type == (MODEL_TYPE)) {                                                  \
+    start = (START);                                                           \
+    end = (END);                                                               \
+  }
+#include "frontend/families/TokenizerClasses.def"
+  if (start.empty())
+    return false;
+  for (const auto &[name, token] : special.named) {
+    if (name == "boi_token")
+      start = token.token.content;
+    if (name == "eoi_token")
+      end = token.token.content;
+  }
+  out.pictureFrame = start;
+  out.pictureEnd = end;
+  // A tokenizer without one makes it this word, in Python's way.
+  out.promptEnd = "None";
+  if (auto found = out.roles.find("sep_token"); found != out.roles.end())
+    out.promptEnd = found->second;
+  return true;
+}
+
 /// Whether the begin token of the model's prompts stands behind the pictures;
 /// what ends the prompts.
 static bool beginsBehindPictures(const Fields *model, PromptDescription &out) {
@@ -283,6 +313,7 @@ void PromptReader::readPictures(const Fields *processor,
     return; // the model tells how many tokens a picture has
   }
   bool hasPictures = files.model && (files.model->find("image_token_index") ||
+                                     files.model->find("vocabulary_map") ||
                                      files.model->find("image_token_id"));
   if (!hasPictures && !(processor && processor->find("patch_size")))
     return;
@@ -293,6 +324,8 @@ void PromptReader::readPictures(const Fields *processor,
   for (const auto &[name, token] : special.named)
     if (name == "image_token")
       out.pictureToken = token.token.content;
+  if (enclosesPictures(files.model, special, out))
+    return; // the model tells how many tokens a picture has
   if (wrapsPictures(files.model)) {
     for (const auto &[name, token] : special.named) {
       if (name == "context_image_token")

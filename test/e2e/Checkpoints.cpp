@@ -77,8 +77,8 @@ std::string testName(const testing::TestParamInfo<Checkpoint> &info) {
 
 std::string tapsOf(const Checkpoint &checkpoint) {
   static const std::set<std::string> known = {
-      "hidden_states", "inputs_embeds", "qformer_features", "text_features",
-      "vision_features"};
+      "hidden_states",    "image_token_ids", "inputs_embeds",
+      "qformer_features", "text_features",   "vision_features"};
   std::set<std::string> taps;
   for (const Requests &requests : checkpoint.requests) {
     Tensors golden(requests.golden);

@@ -22,6 +22,7 @@ PARTS = [
     "open_clip",
     "paligemma",
     "fuyu",
+    "chameleon",
 ]
 
 
@@ -83,6 +84,11 @@ def main():
             import paligemma_models
 
             paligemma_models.make_all(Path(args.out) / "paligemma")
+            continue
+        if part == "chameleon":
+            import chameleon_models
+
+            chameleon_models.make_all(Path(args.out) / "chameleon")
             continue
         if part == "fuyu":
             import fuyu_models

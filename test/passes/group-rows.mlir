@@ -60,3 +60,23 @@ func.func @twice(%x: tensor<?x64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
   // expected-remark@+1 {{rows group does not compute l2_normalize, which has several readers}}
   return %0, %0 : tensor<?x64xf32>, tensor<?x64xf32>
 }
+
+// CHECK-LABEL: func.func @pictures_as_ids
+// CHECK:         vlm.group rows
+// CHECK-NEXT:      vlm.group_moments
+// CHECK-NEXT:      vlm.yield
+// CHECK:         vlm.group rows
+// CHECK-NEXT:      vlm.group_norm
+// CHECK-NEXT:      vlm.activation {{ ?}}silu
+// CHECK-NEXT:      vlm.yield
+// CHECK:         vlm.group rows
+// CHECK-NEXT:      vlm.least_feature
+// CHECK-NEXT:      vlm.yield
+func.func @pictures_as_ids(%x: tensor<?x64x16xf32>, %w: tensor<16xf32>) -> tensor<?x64xi32> {
+  %m = vlm.group_moments %x {groups = 4 : i64, epsilon = 1.0e-06 : f64, vlm.label = "moments"} : (tensor<?x64x16xf32>) -> tensor<?x4x2xf32>
+  %n = vlm.group_norm %x, %m, %w, %w {vlm.label = "norm"} : tensor<?x64x16xf32>, tensor<?x4x2xf32>, tensor<16xf32>
+  // expected-remark@+1 {{rows group 'swish' computes group_norm 'norm'}}
+  %y = vlm.activation silu %n {vlm.label = "swish"} : tensor<?x64x16xf32>
+  %i = vlm.least_feature %y {vlm.label = "ids"} : (tensor<?x64x16xf32>) -> tensor<?x64xi32>
+  return %i : tensor<?x64xi32>
+}

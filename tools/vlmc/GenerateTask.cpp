@@ -18,7 +18,8 @@ static constexpr const char *encoderName = "encode_prompt";
 
 const std::vector<std::string> &generateTaps() {
   static const std::vector<std::string> taps = {
-      "vision_features", "qformer_features", "inputs_embeds", "hidden_states"};
+      "vision_features", "qformer_features", "image_token_ids",
+      "inputs_embeds", "hidden_states"};
   return taps;
 }
 
@@ -68,6 +69,7 @@ std::optional<Fault> GenerateTask::encodePictures() {
     if (std::optional<Fault> fault =
             runRows(model, "encode_image", given, tensors))
       return fault;
+    widenTokenIds();
     featureRows = std::move(pictures->rows);
     features = tensors["image_features"];
     int64_t width = features.shape.back();
@@ -88,6 +90,17 @@ std::optional<Fault> GenerateTask::encodePictures() {
       features = HostTensor::zeros(VLM_F32, {1, input.dims[1]});
   }
   return std::nullopt;
+}
+
+/// Ids are written as integers of 64 bits.
+void GenerateTask::widenTokenIds() {
+  auto found = tensors.find("image_token_ids");
+  if (found == tensors.end() || found->second.dtype != VLM_I32)
+    return;
+  const HostTensor narrow = std::move(found->second);
+  found->second = HostTensor::zeros(VLM_I64, narrow.shape);
+  std::copy_n(narrow.data<int32_t>(), narrow.bytes.size() / sizeof(int32_t),
+              found->second.data<int64_t>());
 }
 
 /// Pictures that are attended to are [batch, pictures, 3, height, width].

@@ -78,6 +78,7 @@ private:
 
   std::optional<Fault> encodePictures();
   std::optional<Fault> encodeSeen();
+  void widenTokenIds();
   void keepPlaced();
   std::optional<Fault> readPrompts();
   std::optional<Fault> readMutual();

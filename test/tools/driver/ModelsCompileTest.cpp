@@ -49,6 +49,11 @@ static void shrink(spec::Decoder &decoder) {
   decoder.set_layers(2);
   decoder.set_vocabulary_size(512);
   decoder.set_max_tokens(std::min<int64_t>(decoder.max_tokens(), 4096));
+  if (!decoder.masked_ids().empty()) {
+    decoder.clear_masked_ids();
+    decoder.add_masked_ids(4);
+    decoder.add_masked_ids(20);
+  }
   if (!decoder.window_layers().empty()) {
     decoder.clear_window_layers();
     decoder.add_window_layers(1);
@@ -89,6 +94,18 @@ static bool shrinkEnds(spec::Component &component) {
   case spec::Component::kDecoder:
     shrink(*component.mutable_decoder());
     return true;
+  case spec::Component::kPictureTokenizer: {
+    auto &encoder = *component.mutable_picture_tokenizer();
+    encoder.set_width(encoder.groups());
+    encoder.set_blocks(1);
+    encoder.set_latent_size(narrow);
+    encoder.set_code_size(narrow);
+    encoder.set_codes(16);
+    encoder.clear_ids();
+    for (int64_t id = 0; id < encoder.codes(); ++id)
+      encoder.add_ids(4 + id);
+    return true;
+  }
   case spec::Component::kTiledTower: {
     auto &tower = *component.mutable_tiled_tower();
     shrink(*tower.mutable_blocks());
