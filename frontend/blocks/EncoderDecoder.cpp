@@ -69,8 +69,11 @@ static std::vector<int64_t> bucketsOf(const Message &message, bool isEncoder) {
 static int64_t featureSize(const spec::Component &component) {
   if (component.has_projector())
     return component.projector().output_size();
-  if (component.has_perceiver_resampler())
-    return component.perceiver_resampler().hidden_size();
+  if (component.has_perceiver_resampler()) {
+    const auto &resampler = component.perceiver_resampler();
+    return resampler.output_size() ? resampler.output_size()
+                                   : resampler.hidden_size();
+  }
   return component.has_q_former() ? component.q_former().output_size() : 0;
 }
 

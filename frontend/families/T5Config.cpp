@@ -56,26 +56,32 @@ static void readSizes(ConfigSection &section, spec::EncoderDecoder &message) {
   message.set_max_tokens(mostTokens);
 }
 
-/// "relu", "gated-gelu": a function, perhaps behind a gate.
+/// "relu", "gated-gelu": a function, perhaps behind a gate. The keys that are
+/// derived from it count where a file has them: BLIP-2's says gelu, by which
+/// the exact one is meant, while that of "gated-gelu" is the tanh form.
 static void readMlp(ConfigSection &section, spec::EncoderDecoder &message) {
-  const std::string form = section.string("feed_forward_proj", "relu");
+  std::string key = "feed_forward_proj";
+  std::string form = section.string(key, "relu");
   message.set_gated_mlp(form.starts_with("gated-"));
-  std::string name = message.gated_mlp() ? form.substr(6) : form;
-  // The gelu of 1.1 is that of its first code.
+  if (const Json *gated = section.find("is_gated_act");
+      gated && gated->is_boolean())
+    message.set_gated_mlp(*gated == true);
+  std::string name = form.starts_with("gated-") ? form.substr(6) : form;
   if (form == "gated-gelu")
     name = "gelu_new";
-  const Json one = {{"feed_forward_proj", name}};
+  if (section.find("dense_act_fn")) {
+    key = "dense_act_fn";
+    form = name = section.string(key, "");
+  }
+  const Json one = {{key, name}};
   ConfigLog log;
   ConfigSection named(one, "", "", log);
-  message.set_activation(readActivation(named, "feed_forward_proj", "relu"));
+  message.set_activation(readActivation(named, key, ""));
   if (!log.errors.empty())
-    section.error("feed_forward_proj",
-                  "expected an activation function that vlmc knows, as relu, "
-                  "or one behind a gate, as gated-gelu, found " +
-                      describe(Json(form)) +
-                      "; mend the file if it means one of them");
-  section.ignore("dense_act_fn");
-  section.ignore("is_gated_act");
+    section.error(key, "expected an activation function that vlmc knows, as "
+                       "relu, or one behind a gate, as gated-gelu, found " +
+                           describe(Json(form)) +
+                           "; mend the file if it means one of them");
 }
 
 /// Whether what the head takes is scaled: the flag of tied embeddings says so

@@ -88,13 +88,14 @@ CASES = {
         "searches": [dict(num_beams=2)],
     },
     "instruct-flan": {
-        "about": "InstructBLIP with T5 1.1, as FlanT5's; a prompt beyond the last bucket",
+        "about": "InstructBLIP with T5 1.1, as FlanT5's, whose file says another GELU than its "
+                 "form; a prompt beyond the last bucket",
         "class": "InstructBlipForConditionalGeneration",
         "store": "f32",
         "text": dict(model_type="t5", d_model=24, d_kv=5, d_ff=28, num_layers=2,
                      num_decoder_layers=2, num_heads=3, vocab_size=64,
-                     feed_forward_proj="gated-gelu", tie_word_embeddings=False,
-                     decoder_start_token_id=0),
+                     feed_forward_proj="gated-gelu", dense_act_fn="gelu",
+                     tie_word_embeddings=False, decoder_start_token_id=0),
         "head": True,
         "top": dict(num_query_tokens=4),
         "prompts": [[150]],
@@ -127,6 +128,11 @@ CASES = {
 }  # fmt: skip
 
 # From words and pictures.
+SEARCHES = [
+    dict(num_beams=3),
+    dict(num_beams=4, length_penalty=2.0, early_stopping=True),
+    dict(num_beams=2, length_penalty=-1.0, early_stopping="never"),
+]
 FILES = {
     "files": {
         "about": "captions by FlanT5's kind; the end token behind the words, padding at the right",
@@ -288,12 +294,12 @@ def write_files_model(name, folder):
     )
 
 
-def run_files(model, processor, case, root):
+def run_files(model, processor, case, root, **options):
     torch = quiet_torch()
     prompts = prompts_of(case)
     given = processor(text=list(prompts), images=load_images(case, root), return_tensors="pt",
                       padding=len(prompts) > 1)  # fmt: skip
-    new = generate(model, given)
+    new = generate(model, given, **options)
     with torch.no_grad():
         start = torch.full((len(prompts), 1), model.config.text_config.decoder_start_token_id)
         got = model(**given, decoder_input_ids=start)
@@ -325,10 +331,14 @@ def make_files_case(name, root):
     pil = transformers.BlipImageProcessorPil.from_pretrained(str(out / "model"))
     processor.image_processor = pil
     golden, cases = {}, []
-    for case in requests("files-opt"):
-        for key, value in run_files(model, processor, case, out).items():
+    asked = [(case, {}) for case in requests("files-opt")]
+    asked += [
+        ({**asked[0][0], "name": f"search{i}"}, options) for i, options in enumerate(SEARCHES)
+    ]
+    for case, options in asked:
+        for key, value in run_files(model, processor, case, out, **options).items():
             golden[f"{case['name']}.{key}"] = value
-        cases.append({"task": "generate", **case, "max_new_tokens": NEW_TOKENS})
+        cases.append({"task": "generate", **case, "max_new_tokens": NEW_TOKENS, **options})
     write_safetensors(out / "golden-files.safetensors", golden)
     write_json(out / "requests-files.json", {"family": "blip-2", "mode": "files", "cases": cases})
 

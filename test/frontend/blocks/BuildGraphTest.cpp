@@ -379,7 +379,7 @@ TEST_F(Graph, TellsFaultsOfAProjector) {
   EXPECT_EQ(errors, (std::vector<std::string>{
                         "model spec: component 'projector': tower: expected a "
                         "vision transformer with pool TOKENS",
-                        "model spec: component 'projector': layers: expected 1 "
+                        "model spec: component 'projector': layers: expected 0 "
                         "to 64, found 65",
                         "model spec: component 'projector': output_size: "
                         "expected 1 to 1048576, found -1",

@@ -222,6 +222,19 @@ static const Json vicuna7 = {
     {"intermediate_size", 11008}, {"num_attention_heads", 32},
     {"num_hidden_layers", 32},    {"vocab_size", 32001},
     {"eos_token_id", 2},          {"pad_token_id", 0}};
+// As its conversion wrote it: T5Config of google/flan-t5-xl with another GELU.
+static const Json flanXl = {{"model_type", "t5"},
+                            {"d_model", 2048},
+                            {"d_ff", 5120},
+                            {"d_kv", 64},
+                            {"num_heads", 32},
+                            {"num_layers", 24},
+                            {"num_decoder_layers", 24},
+                            {"feed_forward_proj", "gated-gelu"},
+                            {"dense_act_fn", "gelu"},
+                            {"tie_word_embeddings", false},
+                            {"decoder_start_token_id", 0},
+                            {"vocab_size", 32128}};
 static const Json matching = {
     {"model_type", "blip-2"},
     {"architectures", {"Blip2ForImageTextRetrieval"}},
@@ -231,11 +244,14 @@ static const Json matching = {
 
 INSTANTIATE_TEST_SUITE_P(
     All, QFormerModels,
-    testing::Values(Published{"blip2-opt-2.7b",
-                              generating("blip-2", 50265, opt27), 224},
-                    Published{"blip2-itm-vit-g", matching, 224},
-                    Published{"instructblip-vicuna-7b",
-                              generating("instructblip", 32000, vicuna7), 224}),
+    testing::Values(
+        Published{"blip2-opt-2.7b", generating("blip-2", 50265, opt27), 224},
+        Published{"blip2-itm-vit-g", matching, 224},
+        Published{"blip2-flan-t5-xl", generating("blip-2", 32100, flanXl), 224},
+        Published{"instructblip-flan-t5-xl",
+                  generating("instructblip", 32100, flanXl), 224},
+        Published{"instructblip-vicuna-7b",
+                  generating("instructblip", 32000, vicuna7), 224}),
     [](const auto &info) {
       std::string name = info.param.name;
       std::erase_if(name, [](char c) { return c == '-' || c == '.'; });

@@ -84,6 +84,18 @@ TEST_F(T5Config, ReadsWhatVersionsSay) {
   EXPECT_EQ(model().generation().start_token_id(), 5);
 }
 
+// As BLIP-2's files have it, whose derived keys say other things.
+TEST_F(T5Config, DerivedKeysCount) {
+  words().update({{"feed_forward_proj", "gated-gelu"},
+                  {"dense_act_fn", "gelu"},
+                  {"is_gated_act", true}});
+  EXPECT_EQ(text().activation(), spec::GELU);
+  EXPECT_TRUE(text().gated_mlp());
+  words().update({{"dense_act_fn", "relu"}, {"is_gated_act", false}});
+  EXPECT_EQ(text().activation(), spec::RELU);
+  EXPECT_FALSE(text().gated_mlp());
+}
+
 TEST_F(T5Config, TellsFaults) {
   words()["feed_forward_proj"] = "fancy-gelu";
   EXPECT_EQ(shortMessageOf(),

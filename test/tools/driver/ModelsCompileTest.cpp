@@ -106,6 +106,16 @@ static bool shrinkEnds(spec::Component &component) {
       encoder.add_ids(4 + id);
     return true;
   }
+  case spec::Component::kEncoderDecoder: {
+    auto &text = *component.mutable_encoder_decoder();
+    text.set_hidden_size(narrow);
+    text.set_intermediate_size(narrow);
+    text.set_encoder_layers(2);
+    text.set_decoder_layers(2);
+    text.set_heads(fewHeads);
+    text.set_vocabulary_size(512);
+    return true;
+  }
   case spec::Component::kTiledTower: {
     auto &tower = *component.mutable_tiled_tower();
     shrink(*tower.mutable_blocks());
