@@ -51,6 +51,7 @@ struct Place {
   int64_t part = 0;
   int64_t parts = 0;
   int64_t groups = 0;
+  int64_t span = 1;
   bool isTransposed = false;
 };
 } // namespace
@@ -74,7 +75,11 @@ static Place findPlace(const spec::ModelSpec &model,
     for (const std::string &name : rule.names())
       names.push_back(fillName(name, number) + std::string(rest));
     if (!names.empty())
-      return {std::move(names), rule.part(), rule.parts(), rule.groups(),
+      return {std::move(names),
+              rule.part(),
+              rule.parts(),
+              rule.groups(),
+              std::max<int64_t>(1, rule.span()),
               rule.transposed()};
   }
   return {{canonical}};
@@ -186,10 +191,11 @@ BoundWeight Binder::bind(WeightInfo info, const Place &place) {
   bound.part = place.part;
   bound.parts = place.parts;
   bound.groups = place.groups;
+  bound.span = place.span;
   bound.isTransposed = place.isTransposed && bound.info.shape.size() == 2;
   std::vector<int64_t> expected = bound.info.shape;
   if (bound.parts && !expected.empty())
-    expected.front() *= bound.parts;
+    expected.front() = expected.front() / bound.span * bound.parts;
   if (bound.isTransposed)
     std::swap(expected.front(), expected.back());
   bound.shape = expected;

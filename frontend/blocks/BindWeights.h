@@ -33,6 +33,8 @@ struct BoundWeight {
   int64_t parts = 0;
   /// Where groups is not 0: the parts are those of each of so many groups.
   int64_t groups = 0;
+  /// So many of the parts, from `part` on, are the weight.
+  int64_t span = 1;
   /// The tensor is the weight, a matrix, transposed.
   bool isTransposed = false;
 };

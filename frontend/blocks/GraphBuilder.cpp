@@ -88,8 +88,9 @@ void GraphBuilder::result(StringRef name, Value value) {
   results.insert({builder.getStringAttr(name), value});
 }
 
-void GraphBuilder::tap(const std::string &name, Value value) {
-  if (taps.count(name))
+void GraphBuilder::tap(const std::string &name, Value value,
+                       const std::string &asked) {
+  if (taps.count(asked.empty() ? name : asked))
     tapped.insert({builder.getStringAttr(name), value});
 }
 
@@ -142,12 +143,12 @@ vlm::RecipeAttr GraphBuilder::recipeOf(const BoundWeight &weight,
     SmallVector<int64_t> grouped(recipe.getType().getShape().drop_front());
     int64_t size = weight.shape.front() / weight.parts / weight.groups;
     grouped.insert(grouped.begin(), {weight.groups, weight.parts, size});
-    recipe = vlm::RecipeAttr::slice(1, weight.part, weight.part + 1,
+    recipe = vlm::RecipeAttr::slice(1, weight.part, weight.part + weight.span,
                                     vlm::RecipeAttr::reshape(grouped, recipe));
   } else if (weight.parts) {
     int64_t size = weight.shape.front() / weight.parts;
     recipe = vlm::RecipeAttr::slice(0, weight.part * size,
-                                    (weight.part + 1) * size, recipe);
+                                    (weight.part + weight.span) * size, recipe);
   }
   if (recipe.getType().getShape() != shape)
     recipe = vlm::RecipeAttr::reshape(shape, recipe);

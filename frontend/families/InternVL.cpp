@@ -7,12 +7,15 @@
 // configuration_internvl.py.
 //
 //===----------------------------------------------------------------------===//
+#include "frontend/families/InternVL.h"
+
 #include "frontend/families/DecoderConfig.h"
 #include "frontend/families/DualEncoder.h"
 #include "frontend/families/Family.h"
 #include "frontend/families/GenerationConfig.h"
 
 #include "frontend/families/Activations.h"
+#include "frontend/families/ImageSpec.h"
 
 #include <algorithm>
 #include <cmath>
@@ -194,15 +197,14 @@ static void readImage(const CheckpointConfig &config, ConfigLog &log,
   known.defaults.doCenterCrop = false;
   known.defaults.stretchesTiles = true;
   readTowerImage(config.folder, known, side, log, model);
-  *model.mutable_generation()->mutable_grid() = model.image().grid();
-  model.mutable_generation()->set_tile_size(side);
 }
 
-static spec::ModelSpec readInternVL(const CheckpointConfig &config,
-                                    ConfigLog &log) {
+spec::ModelSpec readInternVLModel(const CheckpointConfig &config,
+                                  const InternVLLayout &layout,
+                                  ConfigLog &log) {
   ConfigSection top(config.json, config.file, "", log);
   spec::ModelSpec model;
-  model.set_family("internvl");
+  model.set_family(std::string(layout.family));
   spec::Component *vision = model.add_components();
   vision->set_name("vision");
   spec::VisionTransformer &tower = *vision->mutable_vision_transformer();
@@ -225,7 +227,7 @@ static spec::ModelSpec readInternVL(const CheckpointConfig &config,
   if (!words.contains("model_type"))
     words["model_type"] = "qwen2";
   DecoderFacts facts =
-      readDecoder(words, config.file, "text_config", /*tied=*/false, log,
+      readDecoder(words, config.file, layout.wordsPath, /*tied=*/false, log,
                   *text->mutable_decoder());
   text->mutable_decoder()->set_tied_head(isTied(top, config.json));
   text->mutable_decoder()->set_features("projector");
@@ -233,6 +235,8 @@ static spec::ModelSpec readInternVL(const CheckpointConfig &config,
   spec::Component *projector = model.add_components();
   projector->set_name("projector");
   readProjector(top, model, *projector->mutable_projector());
+  projector->mutable_projector()->set_transposed_unshuffle(
+      layout.isTransposed && projector->projector().unshuffle() > 1);
   model.mutable_generation()->set_image_token_id(
       top.optionalInteger("image_token_id", 0, maxId)
           .value_or(top.integer("image_token_index", 151667, 0, maxId)));
@@ -241,15 +245,24 @@ static spec::ModelSpec readInternVL(const CheckpointConfig &config,
        {"vision_feature_layer", "image_seq_length", "vocab_size"})
     top.ignore(key);
   top.finish();
-  addNames(model, allLayers);
+  (layout.addNames ? layout.addNames : addNames)(model, allLayers);
   model.mutable_text()->set_max_tokens(text->decoder().max_tokens());
-  if (log.errors.empty())
+  if (log.errors.empty() && layout.image)
+    *model.mutable_image() = toSpec(*layout.image);
+  else if (log.errors.empty())
     readImage(config, log, model);
+  *model.mutable_generation()->mutable_grid() = model.image().grid();
+  model.mutable_generation()->set_tile_size(tower.image_size());
   return model;
 }
 
-static std::string internVLConfigKey(std::string_view component,
-                                     std::string_view field) {
+static spec::ModelSpec readInternVL(const CheckpointConfig &config,
+                                    ConfigLog &log) {
+  return readInternVLModel(config, {}, log);
+}
+
+std::string internVLConfigKey(std::string_view component,
+                              std::string_view field) {
   if (component == "text")
     return decoderKey(field);
   if (component == "projector")

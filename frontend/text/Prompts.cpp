@@ -234,6 +234,22 @@ static bool enclosesPictures(const Fields *model, const SpecialTokens &special,
   return true;
 }
 
+/// Whether pictures of the model stand between tokens that no file calls by a
+/// name.
+static bool wrapsPicturesWith(const Fields *model, PromptDescription &out) {
+  std::string type =
+      model ? model->optionalString("model_type").value_or("") : "";
+#define PROMPT_WRAPS_PICTURES_WITH(MODEL_TYPE, TOKEN, BEGIN, END)              \
+  if (type == (MODEL_TYPE)) {                                                  \
+    out.pictureToken = (TOKEN);                                                \
+    out.pictureFrame = (BEGIN);                                                \
+    out.pictureEnd = (END);                                                    \
+    return true;                                                               \
+  }
+#include "frontend/families/TokenizerClasses.def"
+  return false;
+}
+
 /// Whether the begin token of the model's prompts stands behind the pictures;
 /// what ends the prompts.
 static bool beginsBehindPictures(const Fields *model, PromptDescription &out) {
@@ -308,6 +324,9 @@ bool PromptReader::readQueries(const Fields *processor,
 void PromptReader::readPictures(const Fields *processor,
                                 const SpecialTokens &special,
                                 PromptDescription &out) {
+  // Then the model tells how many tokens a picture has.
+  if (wrapsPicturesWith(files.model, out))
+    return;
   if (namesPictureTower(files.model)) {
     out.pictureToken = placeholderText;
     return; // the model tells how many tokens a picture has

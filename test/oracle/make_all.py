@@ -23,6 +23,7 @@ PARTS = [
     "paligemma",
     "fuyu",
     "chameleon",
+    "internvl",
 ]
 
 
@@ -94,6 +95,13 @@ def main():
             import fuyu_models
 
             fuyu_models.make_all(Path(args.out) / "fuyu")
+            continue
+        if part == "internvl":
+            import internvl_chat
+            import internvl_models
+
+            internvl_models.make_all(Path(args.out) / "internvl")
+            internvl_chat.make_all(Path(args.out) / "internvl")
             continue
         if part == "pictures":
             import pictures as module
