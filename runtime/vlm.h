@@ -92,9 +92,11 @@ typedef struct vlm_load_options_t {
   size_t struct_bytes; /* sizeof(vlm_load_options_t) */
   vlm_pool_t *pool;    /* borrowed until the model is destroyed; NULL: a default pool shared by all models of the process */
   vlm_image_backend_t image_backend;
-  const char *isa;     /* the instruction-set level to run, "x86-64-v3"; NULL: the best one that the model has and this machine runs */
+  const char *isa;     /* the instruction-set level to run, "x86-64-v3" or "cuda:sm_80"; NULL: the best one that the model has and this machine runs,
+                          a GPU's before a CPU's */
   int64_t picture_cache_bytes; /* most memory for the features of pictures that sessions have looked at, kept so that nobody need look again; the
                                   oldest go first. 0: 256 MiB; -1: none are kept. Changes no result. */
+  const char *cuda_driver; /* the CUDA driver's library, for models with code for GPUs; NULL: libcuda.so.1 */
 } vlm_load_options_t;
 
 /* Loads a compiled model, the directory NAME.vlm that `vlmc compile` wrote. The weights are mapped, not read. `options` may be NULL.
@@ -116,8 +118,10 @@ VLM_API const void *vlm_model_weights(const vlm_model_t *model, size_t *out_byte
 VLM_API vlm_pool_t *vlm_model_pool(const vlm_model_t *model);
 /* Whose arithmetic this model's pictures are processed with; never VLM_IMAGE_BACKEND_DEFAULT but for a model that takes no pictures. */
 VLM_API vlm_image_backend_t vlm_model_image_backend(const vlm_model_t *model);
-/* The instruction-set level in use, "x86-64-v3". */
+/* The instruction-set level in use, "x86-64-v3" or "cuda:sm_80". */
 VLM_API const char *vlm_model_isa(const vlm_model_t *model);
+/* What runs the model, for people: a GPU's name; "CPU"; or, where the model has code for GPUs that does not run here, "CPU, since ..." and the reason. */
+VLM_API const char *vlm_model_device(const vlm_model_t *model);
 /* Reads the whole weights file and compares each tensor with its recorded checksum.
  * Errors: VLM_CORRUPT naming the first tensor that differs. */
 VLM_API vlm_status_t *vlm_model_verify(const vlm_model_t *model);

@@ -273,6 +273,10 @@ vlm_status_t *Binding::checkCache(const vlm_abi_tensor &expected,
   auto *cache = static_cast<const vlm_cache_t *>(given.data);
   if (!cache)
     return failTensor("input", expected, "'data' must be a vlm_cache_t");
+  if (cache->device != entry.model->device)
+    return failTensor("input", expected,
+                      "the cache was made for another device; make one with "
+                      "vlm_cache_create for this model");
   if (!cache->fits(expected.dims))
     return failTensor("input", expected,
                       "the cache was made for another model; make one with "

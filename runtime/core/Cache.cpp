@@ -42,15 +42,25 @@ bool vlm_cache_t::fits(const int64_t *other) const {
 /// A page of zeros: places that no token has yet are read, with weight 0, and
 /// must be finite.
 vlm_cache_t::Page vlm_cache_t::makePage() {
-  void *memory = takeLarge(bytes, VLM_ABI_ALIGNMENT);
+  void *memory = device ? device->takeShared(bytes)
+                        : takeLarge(bytes, VLM_ABI_ALIGNMENT);
   if (!memory)
     return nullptr;
   std::memset(memory, 0, bytes);
   ++count;
   return {memory, [this](void *page) {
-            giveLarge(page, bytes);
+            device ? device->giveShared(page) : giveLarge(page, bytes);
             --count;
           }};
+}
+
+void vlm_cache_t::describe(uint64_t address, void *out) const {
+  auto *made = static_cast<vlm_abi_cache_layer *>(out);
+  uint64_t pages = address + layers.size() * sizeof(vlm_abi_cache_layer);
+  for (const vlm_abi_cache_layer &layer : layers)
+    *made++ = {reinterpret_cast<void *const *>(pages), layer.max_pages,
+               layer.offset};
+  std::memcpy(made, table.data(), table.size() * sizeof(void *));
 }
 
 vlm_status_t *vlm_cache_t::noMemory() const {
@@ -198,7 +208,10 @@ vlm_status_t *vlm_cache_create_for(const vlm_model_t *model, const char *input,
                             " sequences of " + std::to_string(max_tokens) +
                             " tokens have too many pages; use fewer or "
                             "shorter ones");
-    *out_cache = new vlm_cache_t(tensor->dims, sequences, max_tokens);
+    auto cache =
+        std::make_unique<vlm_cache_t>(tensor->dims, sequences, max_tokens);
+    cache->device = model->device;
+    *out_cache = cache.release();
     return nullptr;
   });
 }

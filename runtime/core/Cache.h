@@ -12,6 +12,7 @@
 #define VLMC_RUNTIME_CORE_CACHE_H
 
 #include "runtime/abi/vlm_abi.h"
+#include "runtime/cuda/Driver.h"
 #include "runtime/vlm.h"
 
 #include <cstddef>
@@ -37,6 +38,15 @@ struct vlm_cache_t {
   const vlm_abi_cache_layer *layer(size_t number) const {
     return &layers[number];
   }
+  /// Bytes of what a GPU's kernels get in place of a buffer, layers and table,
+  /// and that itself for memory that begins at `address` there.
+  size_t describedBytes() const {
+    return layers.size() * sizeof(vlm_abi_cache_layer) +
+           table.size() * sizeof(void *);
+  }
+  void describe(uint64_t address, void *out) const;
+  /// Pages are memory that both the CPU and this device can use.
+  std::shared_ptr<vlmc::rt::cuda::Device> device;
   /// Whether the token, which is held, lies in a page of several sequences.
   bool isShared(int64_t sequence, int64_t position) const {
     return owned[size_t(sequence * maxPages + position / VLM_ABI_PAGE_TOKENS)]

@@ -1,11 +1,13 @@
 //===- Entry.cpp - Entry points: describe them, run them ------------------===//
 
 #include "runtime/core/Binding.h"
+#include "runtime/core/Cache.h"
 #include "runtime/core/Executor.h"
 #include "runtime/core/Model.h"
 #include "runtime/core/Profile.h"
 #include "runtime/core/Size.h"
 #include "runtime/core/StatusInternal.h"
+#include "runtime/cuda/GpuModel.h"
 
 #include <algorithm>
 #include <cstring>
@@ -61,6 +63,8 @@ private:
            !binding.isTrimmed(abi.inputs[input]);
   }
   bool layOut(std::byte *base, int threads, int64_t &outBytes);
+  bool isOnGpu() const { return entry.model->gpu != nullptr; }
+  vlm_status_t *runOnGpu();
   void copyInput(uint32_t input);
   void fillInputs();
   void describeOutputs();
@@ -79,7 +83,8 @@ bool Request::layOut(std::byte *base, int threads, int64_t &outBytes) {
   workspace.slots.resize(abi.n_slots);
   workspace.inputs.resize(abi.n_inputs);
   workspace.outputs.resize(abi.n_outputs);
-  for (uint32_t i = 0; i < abi.n_slots; ++i)
+  // A GPU has its own memory for these.
+  for (uint32_t i = 0; i < abi.n_slots && !isOnGpu(); ++i)
     if (!evaluate(abi.slots[i], symbols, bytes) ||
         !layout.add(bytes, workspace.slots[i]))
       return false;
@@ -96,6 +101,10 @@ bool Request::layOut(std::byte *base, int threads, int64_t &outBytes) {
     else if (!binding.bytes(abi.outputs[i], bytes) ||
              !layout.add(bytes, workspace.outputs[i]))
       return false;
+  }
+  if (isOnGpu()) {
+    outBytes = layout.bytes();
+    return true;
   }
   if (!threadBytes(entry, symbols, perThreadBytes) ||
       __builtin_mul_overflow(perThreadBytes, int64_t(threads), &bytes) ||
@@ -166,7 +175,36 @@ void Request::describeOutputs() {
       binding.describe(abi.outputs[i], *given);
 }
 
+/// The same on the model's device, whose memory the host's is copied to.
+vlm_status_t *Request::runOnGpu() {
+  std::vector<cuda::HostMemory> inputs, outputs;
+  int64_t bytes = 0;
+  for (uint32_t i = 0; i < abi.n_inputs; ++i) {
+    if (abi.inputs[i].dtype == VLM_ABI_CACHE) {
+      auto *cache = static_cast<vlm_cache_t *>(workspace.inputs[i]);
+      inputs.push_back({nullptr, cache->describedBytes(), cache});
+      continue;
+    }
+    binding.bytes(abi.inputs[i], bytes);
+    inputs.push_back({workspace.inputs[i], size_t(bytes), nullptr});
+  }
+  for (uint32_t i = 0; i < abi.n_outputs; ++i) {
+    binding.bytes(abi.outputs[i], bytes);
+    outputs.push_back({workspace.outputs[i], size_t(bytes), nullptr});
+  }
+  if (vlm_status_t *status = entry.model->gpu->run(
+          abi, binding.symbols.data(), inputs, outputs))
+    return status;
+  describeOutputs();
+  return nullptr;
+}
+
 vlm_status_t *Request::run(std::unique_ptr<vlm_profile_t> *outProfile) {
+  if (isOnGpu() && outProfile)
+    return makeStatus(VLM_UNSUPPORTED,
+                      std::string("entry point '") + abi.name +
+                          "': steps on a GPU are not timed; load the model "
+                          "with the isa of a CPU");
   PoolLease lease(entry.model->pool);
   int64_t bytes;
   if (vlm_status_t *status = count(lease.threads(), bytes))
@@ -178,6 +216,8 @@ vlm_status_t *Request::run(std::unique_ptr<vlm_profile_t> *outProfile) {
                           " bytes of working memory; send less at once");
   layOut(workspace.block(), lease.threads(), bytes);
   fillInputs();
+  if (isOnGpu())
+    return runOnGpu();
   std::unique_ptr<vlm_profile_t> profile;
   if (outProfile)
     profile = std::make_unique<vlm_profile_t>(entry, lease.threads());

@@ -265,7 +265,7 @@ static vlm_status_t *load(const char *path, const vlm_load_options_t *options,
     return status;
   if (vlm_status_t *status = chooseImageBackend(options, model))
     return status;
-  return model.weights.open((package / (name + ".weights")).string(), *abi);
+  return openWeights(model, (package / (name + ".weights")).string());
 }
 
 static vlm_status_t *missing(const char *function, const char *argument) {
@@ -308,7 +308,7 @@ vlm_status_t *vlm_model_load_linked(const vlm_abi_model *abi,
       return status;
     if (vlm_status_t *status = chooseImageBackend(options, *model))
       return status;
-    if (vlm_status_t *status = model->weights.open(weightsPath, *abi))
+    if (vlm_status_t *status = openWeights(*model, weightsPath))
       return status;
     *out_model = model.release();
     return nullptr;

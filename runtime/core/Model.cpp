@@ -8,6 +8,7 @@
 #include "runtime/core/LayerInternal.h"
 #include "runtime/core/Sha256.h"
 #include "runtime/core/StatusInternal.h"
+#include "runtime/cuda/GpuModel.h"
 
 #include <algorithm>
 #include <cstring>
@@ -15,7 +16,10 @@
 
 using namespace vlmc::rt;
 
+vlm_model_t::vlm_model_t() = default;
+
 vlm_model_t::~vlm_model_t() {
+  gpu.reset(); // its code and names are the library's
   if (library)
     dlclose(library);
 }
@@ -139,24 +143,57 @@ static vlm_status_t *checkVersion(const vlm_abi_model &abi,
   return nullptr;
 }
 
+/// Takes the best level of a GPU that is here, or that one; `whyNot` tells why
+/// none was taken and is "" where the model has none.
+static void chooseGpu(vlm_model_t &model, const vlm_abi_model &abi,
+                      const vlm_load_options_t *options, std::string &whyNot) {
+  const char *wanted = options ? options->isa : nullptr;
+  for (uint32_t i = 0; i < abi.n_levels; ++i) {
+    const vlm_abi_level &level = abi.levels[i];
+    if (!level.device || (wanted && std::strcmp(wanted, level.isa) != 0))
+      continue;
+    if (!model.device)
+      model.device = cuda::Device::open(
+          options ? options->cuda_driver : nullptr, whyNot);
+    if (!model.device)
+      return;
+    whyNot = model.device->whyNot(level);
+    if (whyNot.empty()) {
+      model.level = &level;
+      model.deviceText = model.device->name();
+      return;
+    }
+  }
+  model.device.reset();
+}
+
 /// The level that is asked for, or the first, and so the best, that runs here.
 static vlm_status_t *chooseLevel(vlm_model_t &model, const vlm_abi_model &abi,
-                                 const char *wanted, const std::string &where) {
-  std::string found, tried;
+                                 const vlm_load_options_t *options,
+                                 const std::string &where) {
+  const char *wanted = options ? options->isa : nullptr;
+  std::string found, tried, whyNot;
+  chooseGpu(model, abi, options, whyNot);
+  if (wanted && !whyNot.empty())
+    return makeStatus(VLM_INCOMPATIBLE,
+                      where + "cannot run the code for '" + wanted +
+                          "', as the load options ask: " + whyNot);
   for (uint32_t i = 0; i < abi.n_levels && !model.level; ++i) {
     std::string isa = abi.levels[i].isa;
     found.append(i ? ", " : "").append(isa);
-    if (wanted && isa != wanted)
+    if (abi.levels[i].device || (wanted && isa != wanted))
       continue;
     tried.append(tried.empty() ? "" : ", ").append(isa);
     if (supportsIsa(isa))
       model.level = &abi.levels[i];
   }
+  if (model.deviceText.empty())
+    model.deviceText = whyNot.empty() ? "CPU" : "CPU, since " + whyNot;
   if (model.level)
     return nullptr;
   if (tried.empty())
     return makeStatus(VLM_NOT_FOUND,
-                      where + "expected code for '" + wanted +
+                      where + "expected code for '" + (wanted ? wanted : "CPU") +
                           "', as the load options ask, found " + found +
                           "; ask for one of them, or compile with that "
                           "--target");
@@ -166,13 +203,21 @@ static vlm_status_t *chooseLevel(vlm_model_t &model, const vlm_abi_model &abi,
                         "not support; compile with a --target that it does");
 }
 
+vlm_status_t *openWeights(vlm_model_t &model, const std::string &path) {
+  if (vlm_status_t *status = model.weights.open(path, *model.abi))
+    return status;
+  if (!model.device)
+    return nullptr;
+  return cuda::GpuModel::load(model.device, *model.level, model.weights.data(),
+                              model.weights.bytes(), model.gpu);
+}
+
 vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
                           const vlm_load_options_t *options,
                           const std::string &where) {
   if (vlm_status_t *status = checkVersion(*abi, where))
     return status;
-  const char *wanted = options ? options->isa : nullptr;
-  if (vlm_status_t *status = chooseLevel(model, *abi, wanted, where))
+  if (vlm_status_t *status = chooseLevel(model, *abi, options, where))
     return status;
   model.abi = abi;
   model.entries.resize(model.level->n_entries);
@@ -218,6 +263,10 @@ vlm_image_backend_t vlm_model_image_backend(const vlm_model_t *model) {
 
 const char *vlm_model_isa(const vlm_model_t *model) {
   return model->level->isa;
+}
+
+const char *vlm_model_device(const vlm_model_t *model) {
+  return model->deviceText.c_str();
 }
 
 vlm_status_t *vlm_model_verify(const vlm_model_t *model) {

@@ -18,6 +18,11 @@
 #include <string>
 #include <vector>
 
+namespace vlmc::rt::cuda {
+class Device;
+class GpuModel;
+} // namespace vlmc::rt::cuda
+
 namespace vlmc::rt {
 
 /// What a layer above keeps for a model, made at its first use.
@@ -58,6 +63,7 @@ struct vlm_entry_t {
 };
 
 struct vlm_model_t {
+  vlm_model_t();
   ~vlm_model_t();
 
   /// The library's handle; NULL for a linked model.
@@ -65,6 +71,9 @@ struct vlm_model_t {
   const vlm_abi_model *abi = nullptr;
   const vlm_abi_level *level = nullptr;
   vlmc::rt::WeightsFile weights;
+  std::shared_ptr<vlmc::rt::cuda::Device> device; ///< NULL: the level is a CPU's
+  std::unique_ptr<vlmc::rt::cuda::GpuModel> gpu;  ///< there where `device` is
+  std::string deviceText; ///< as vlm_model_device() tells it
   std::shared_ptr<vlm_pool_t> sharedPool; ///< NULL if the caller gave one
   vlm_pool_t *pool = nullptr;
   vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
@@ -82,6 +91,9 @@ namespace vlmc::rt {
 vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
                           const vlm_load_options_t *options,
                           const std::string &where);
+
+/// Opens the weights, and uploads them where the level is a GPU's.
+vlm_status_t *openWeights(vlm_model_t &model, const std::string &path);
 
 } // namespace vlmc::rt
 

@@ -31,9 +31,11 @@ struct Comparison {
 /// one of them. Floats are compared by max|d| / std(golden) over the tensor,
 /// pixel values, ids and masks exactly; `X.sha256` holds the digest of tensor
 /// X. Rows of `text_features` at padded positions are left out: the mask is
-/// `REQUEST.attention_mask` of `golden`, else of `inputs`.
+/// `REQUEST.attention_mask` of `golden`, else of `inputs`. Tolerances are
+/// `looser` times those of fp32.
 Comparison compareWithGolden(const Tensors &got, const Tensors &golden,
-                             const Tensors *inputs = nullptr);
+                             const Tensors *inputs = nullptr,
+                             double looser = 1);
 
 /// Every tensor of `want` must be in `got`, the same byte for byte.
 Comparison compareBits(const Tensors &got, const Tensors &want);

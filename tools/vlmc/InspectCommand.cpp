@@ -220,6 +220,7 @@ static Outcome<OrderedJson> describeModel(const vlm_model_t *model) {
                         {"family", abi.family},
                         {"vlmc_version", abi.vlmc_version},
                         {"isa", vlm_model_isa(model)},
+                        {"device", vlm_model_device(model)},
                         {"levels", std::move(levels)},
                         {"reference", abi.reference != 0},
                         {"takes_pictures", abi.image != nullptr},
@@ -325,11 +326,14 @@ static void printModel(const OrderedJson &model) {
   std::string levels;
   for (const OrderedJson &level : model["levels"])
     levels += (levels.empty() ? "" : ", ") + level.get<std::string>();
-  std::printf("%s: family %s, compiled by vlmc %s for %s, runs as %s%s\n",
+  // Of a model for CPUs alone there is nothing to tell.
+  std::string device = model["device"].get<std::string>();
+  device = device == "CPU" ? "" : " (" + device + ")";
+  std::printf("%s: family %s, compiled by vlmc %s for %s, runs as %s%s%s\n",
               model["name"].get<std::string>().c_str(),
               model["family"].get<std::string>().c_str(),
               model["vlmc_version"].get<std::string>().c_str(), levels.c_str(),
-              model["isa"].get<std::string>().c_str(),
+              model["isa"].get<std::string>().c_str(), device.c_str(),
               model["reference"].get<bool>() ? ", by reference kernels" : "");
   const OrderedJson &weights = model["weights"];
   std::printf("components (parameters as stored, padding of packed panels "

@@ -63,6 +63,11 @@ void addModelOptions(CLI::App &app, ModelOptions &options) {
                  "(default: the best one for this machine)")
       ->envname("VLMC_ISA")
       ->type_name("LEVEL");
+  app.add_option("--cuda-driver", options.cudaDriver,
+                 "the CUDA driver's library, for models with code for GPUs "
+                 "(default: libcuda.so.1)")
+      ->envname("VLMC_CUDA_DRIVER")
+      ->type_name("FILE");
   app.add_flag("--reference", options.reference,
                "compile a checkpoint to plain kernels, one for each op: slow, "
                "a second opinion");
@@ -91,8 +96,7 @@ bool isPackage(const std::string &path) {
   fs::path folder(path);
   if (!folder.has_filename())
     folder = folder.parent_path(); // "NAME.vlm/"
-  return fs::is_directory(folder, ignored) &&
-         !isCheckpoint(folder.string()) &&
+  return fs::is_directory(folder, ignored) && !isCheckpoint(folder.string()) &&
          (fs::exists(folder / "manifest.textproto", ignored) ||
           folder.extension() == ".vlm");
 }
@@ -119,6 +123,8 @@ std::optional<Fault> OpenModel::load(const std::string &package,
                                      vlm_code_t &code) {
   vlm_load_options_t options{sizeof(vlm_load_options_t), pool.get(),
                              imageBackend, isa.empty() ? nullptr : isa.c_str()};
+  if (!cudaDriver.empty())
+    options.cuda_driver = cudaDriver.c_str();
   vlm_model_t *loaded = nullptr;
   vlm_status_t *status = vlm_model_load(package.c_str(), &options, &loaded);
   code = vlm_status_code(status);
@@ -139,6 +145,7 @@ Outcome<OpenModel> openModel(const ModelOptions &options,
   result.pool.reset(pool);
   result.imageBackend = options.imageBackend;
   result.isa = options.isa;
+  result.cudaDriver = options.cudaDriver;
   vlm_code_t code = VLM_OK;
   if (isPackage(options.path)) {
     if (std::optional<Fault> fault = result.load(options.path, code))

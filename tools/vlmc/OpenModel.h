@@ -28,6 +28,7 @@ struct ModelOptions {
   uint64_t cacheBytes = CacheOptions::defaultBytes;
   int threads = 0;
   std::string isa; ///< the level to run; "": the best
+  std::string cudaDriver; ///< a library; "": libcuda.so.1
   bool reference = false;
   std::string visionTower; ///< as in CompileRequest
   vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
@@ -65,6 +66,7 @@ private:
 
   vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
   std::string isa;
+  std::string cudaDriver;
   std::string folder;
   /// Of a model in the cache.
   std::optional<EntryLock> lock;

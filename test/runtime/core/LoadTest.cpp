@@ -101,7 +101,7 @@ TEST_F(LoadTest, RefusesBadArguments) {
   vlm_load_options_t options{3, nullptr};
   EXPECT_FAILS(load(&options), VLM_INVALID_ARGUMENT,
                "load options: 'struct_bytes' must be "
-               "sizeof(vlm_load_options_t), 40, found 3");
+               "sizeof(vlm_load_options_t), 48, found 3");
   options = {sizeof options, nullptr, static_cast<vlm_image_backend_t>(3)};
   EXPECT_FAILS(load(&options), VLM_INVALID_ARGUMENT,
                "load options: 'image_backend' must be a value of "
