@@ -126,7 +126,7 @@ std::optional<Fault> SearchIndex::load() {
   return std::nullopt;
 }
 
-std::optional<Fault> SearchIndex::write() const {
+std::optional<Fault> SearchIndex::write(OutputFile &output) const {
   nlohmann::ordered_json described = {{"version", formVersion},
                                       {"model", identify(model)},
                                       {"pictures", Json::array()}};
@@ -147,11 +147,8 @@ std::optional<Fault> SearchIndex::write() const {
   }
   const std::string text =
       described.dump(-1, ' ', false, Json::error_handler_t::replace);
-  Outcome<OutputFile> output = openOutput(file);
-  if (!output)
-    return output.takeFault();
   return writeTensors(
-      *output,
+      output,
       {{"description",
         HostTensor::of(VLM_U8, {int64_t(text.size())}, text.data())},
        {"embeddings", HostTensor::of(VLM_F32, {count, width}, rows.data())}});
@@ -221,17 +218,24 @@ SearchIndex::update(const std::function<void(size_t, size_t)> &progress) {
       known.erase(before);
   }
   counts.dropped = known.size();
+  std::error_code error;
+  const bool isThere = !otherModel && fs::exists(file, error);
+  const bool isChanged =
+      !wanted.empty() || counts.dropped > 0 || (!isThere && !found.empty());
+  // Opened before the work, so that a place that cannot be written is told.
+  std::optional<OutputFile> output;
+  if (isChanged) {
+    Outcome<OutputFile> opened = openOutput(file);
+    if (!opened)
+      return opened.takeFault();
+    output.emplace(std::move(*opened));
+  }
   if (std::optional<Fault> fault = embed(wanted, progress))
     return fault;
   pictures = std::move(found);
   counts.unread = size_t(std::ranges::count_if(
       pictures, [](const Picture &p) { return p.embedding.empty(); }));
-  std::error_code error;
-  const bool isUnchanged = wanted.empty() && counts.dropped == 0;
-  if (isUnchanged &&
-      (pictures.empty() || (!otherModel && fs::exists(file, error))))
-    return std::nullopt;
-  return write();
+  return output ? write(*output) : std::nullopt;
 }
 
 /// Embeds some pictures of one size together.

@@ -66,7 +66,7 @@ private:
   std::optional<Fault>
   embed(std::vector<Picture *> &wanted,
         const std::function<void(size_t, size_t)> &progress);
-  std::optional<Fault> write() const;
+  std::optional<Fault> write(OutputFile &output) const;
 
   const vlm_model_t *model;
   std::string folder, file;
