@@ -12,6 +12,9 @@
 // - `token_valid` [B, T * (P + fill)]: 0 for what fills up, and in tiles that
 //   are not there. Such tokens do not see each other; all others see all.
 //
+// The tap `vision_features` is the last state; with it comes
+// `vision_features.states`, those behind `feature_layers` side by side.
+//
 // Source: MllamaVisionModel in transformers.
 //
 //===----------------------------------------------------------------------===//
@@ -100,6 +103,7 @@ static std::vector<std::string> listTaps(const spec::Component &component) {
   listEncoderTaps(component.name(), component.tiled_tower().blocks(), taps);
   listEncoderTaps(component.name() + ".global",
                   gatedBlocks(component.tiled_tower()), taps);
+  taps.emplace_back("vision_features");
   return taps;
 }
 
@@ -258,14 +262,24 @@ void TowerBuilder::build() {
   if (tower.gated_layers())
     value = buildEncoderBlocks(builder, name + ".global", gatedBlocks(tower),
                                value, mask);
-  std::vector<Value> chosen = {value};
+  auto withoutFill = [&](Value all, const std::string &label) {
+    return fill ? builder.sliceTokens(all, tiles * fill,
+                                      tiles * (fill + tokens), label)
+                : all;
+  };
+  value = withoutFill(value, name + ".tokens");
+  builder.tap("vision_features", value);
+  std::vector<Value> chosen;
   for (int64_t layer : tower.feature_layers())
     chosen.push_back(states[size_t(layer) + 1]);
-  if (chosen.size() > 1)
-    value = builder.concatFeatures(chosen, name + ".features");
-  if (fill)
-    value = builder.sliceTokens(value, tiles * fill, tiles * (fill + tokens),
-                                name + ".tokens");
+  if (!chosen.empty()) {
+    Value others = chosen[0];
+    if (chosen.size() > 1)
+      others = builder.concatFeatures(chosen, name + ".states");
+    others = withoutFill(others, name + ".states.tokens");
+    builder.tap("vision_features.states", others, "vision_features");
+    value = builder.concatFeatures({value, others}, name + ".features");
+  }
   builder.result("image_features", project(value));
   builder.endEntry();
 }

@@ -248,12 +248,13 @@ def run_model(model, inputs, tokens):
 
 
 def features_of(model, inputs):
+    """What the tower gives, and what of it the decoder attends to."""
     torch = quiet_torch()
     keys = ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")
     with torch.no_grad():
         states = model.model.vision_model(**{k: inputs[k] for k in keys}).last_hidden_state
         features = model.model.multi_modal_projector(states)
-    return features.flatten(2, 3)
+    return states, features.flatten(0, 2)
 
 
 def run(model, processor, case, root):
@@ -334,11 +335,13 @@ def run_tensors(model, inputs):
     got, answer = run_model(model, given, NEW_TOKENS)
     with torch.no_grad():
         embedded = model.model.language_model.embed_tokens(given["input_ids"])
+    states, features = features_of(model, given)
     out = {
         "logits": got.logits,
         "inputs_embeds": embedded,
         "hidden_states": got.hidden_states[-1],
-        "image_features": features_of(model, given),
+        "vision_features": states,
+        "image_features": features,
         "generated_ids": answer.sequences[:, given["input_ids"].shape[1] :],
         "last_step_logits": answer.logits[-1],
     }

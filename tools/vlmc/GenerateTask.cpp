@@ -106,10 +106,15 @@ void GenerateTask::widenTokenIds() {
 /// Pictures that are attended to are [batch, pictures, 3, height, width].
 std::optional<Fault> GenerateTask::encodeSeen() {
   if (facts.attended & VLM_ABI_ATTEND_GROUP) {
-    Outcome<HostTensor> made = encodeTiles(model, tensors, tower);
+    Outcome<TensorMap> made = encodeTiles(model, tensors, tower);
     if (!made)
       return made.takeFault();
-    features = tensors["image_features"] = std::move(*made);
+    features = (*made)["image_features"];
+    int64_t width = features.shape.back();
+    (*made)["image_features"].shape = {
+        features.shape[0] * features.shape[1] * tower.tiles, tower.tokens,
+        width};
+    tensors.merge(*made);
     return std::nullopt;
   }
   HostTensor pixels = tensors["pixel_values"];

@@ -165,9 +165,35 @@ static std::vector<int64_t> countTiles(const TensorMap &tensors, size_t number,
   return counts;
 }
 
-Outcome<HostTensor> encodeTiles(const vlm_model_t *model,
-                                const TensorMap &tensors,
-                                rt::TiledTower &tower) {
+/// Keeps the rows [1, N, D] of picture `number` in `all`, tile by tile.
+static void keepTiles(const HostTensor &rows, const std::vector<int32_t> &order,
+                      int64_t number, HostTensor &all) {
+  const int64_t width = rows.shape[2];
+  float *to = all.data<float>() + number * int64_t(order.size()) * width;
+  for (int32_t row : order)
+    to = std::copy_n(rows.data<float>() + row * width, width, to);
+}
+
+/// The last state of a token, and behind it those of layers, which transformers
+/// has feature by feature: rows [1, N, D] and [1, N, S * D] as [1, N, D + D *
+/// S].
+static HostTensor joinStates(const HostTensor &last, const HostTensor &others) {
+  const int64_t width = last.shape[2], states = others.shape[2] / width;
+  HostTensor joined =
+      HostTensor::zeros(VLM_F32, {1, last.shape[1], width * (1 + states)});
+  auto *to = joined.data<float>();
+  for (int64_t row = 0; row < last.shape[1]; ++row) {
+    to = std::copy_n(last.data<float>() + row * width, width, to);
+    const float *from = others.data<float>() + row * width * states;
+    for (int64_t i = 0; i < width * states; ++i)
+      *to++ = from[i % states * width + i / states];
+  }
+  return joined;
+}
+
+Outcome<TensorMap> encodeTiles(const vlm_model_t *model,
+                               const TensorMap &tensors,
+                               rt::TiledTower &tower) {
   const vlm_entry_t *entry = nullptr;
   std::optional<Fault> fault =
       check(vlm_model_entry(model, "encode_image", &entry));
@@ -193,7 +219,7 @@ Outcome<HostTensor> encodeTiles(const vlm_model_t *model,
                    ": expected numbers for each picture of pixel_values, "
                    "found none or another shape; mend the file of tensors");
   std::vector<int32_t> order = tower.rows();
-  HostTensor all;
+  TensorMap all;
   for (int64_t i = 0; i < pictures; ++i) {
     auto row = size_t(i / shape[1]);
     int64_t count = countTiles(tensors, row, tower)[size_t(i % shape[1])];
@@ -211,16 +237,21 @@ Outcome<HostTensor> encodeTiles(const vlm_model_t *model,
                                   out.data(), out.size()));
     if (fault)
       return *fault;
-    const HostTensor &made = results["image_features"];
-    const int64_t width = made.shape[2];
-    if (all.shape.empty())
-      all = HostTensor::zeros(VLM_F32,
-                              {shape[0], shape[1], made.shape[1], width});
-    for (size_t to = 0; to < order.size(); ++to)
-      std::copy_n(made.data<float>() + order[to] * width, width,
-                  all.data<float>() +
-                      (i * made.shape[1] + int64_t(to)) * width);
+    if (results.count("vision_features.states"))
+      results["vision_features"] = joinStates(
+          results["vision_features"], results["vision_features.states"]);
+    for (const char *name : {"image_features", "vision_features"})
+      if (auto made = results.find(name); made != results.end()) {
+        const std::vector<int64_t> &rows = made->second.shape;
+        if (i == 0)
+          all[name] = HostTensor::zeros(VLM_F32,
+                                        {shape[0], shape[1], rows[1], rows[2]});
+        keepTiles(made->second, order, i, all[name]);
+      }
   }
+  if (auto states = all.find("vision_features"); states != all.end())
+    states->second.shape = {shape[0], shape[1], tower.tiles, tower.tokens,
+                            states->second.shape.back()};
   return all;
 }
 

@@ -54,9 +54,10 @@ Outcome<SeenRows> readSeenTiles(const TensorMap &tensors, size_t number,
 HostTensor gatherTiles(const TensorMap &tensors, const HostTensor &features,
                        size_t number, const rt::TiledTower &tower);
 
-/// Runs the tower on pixel_values [batch, pictures, tiles, 3, H, W]; the result
-/// is [batch, pictures, rows, D], tile by tile.
-Outcome<HostTensor> encodeTiles(const vlm_model_t *model,
+/// Runs the tower on pixel_values [batch, pictures, tiles, 3, H, W] to
+/// image_features [batch, pictures, rows, D], tile by tile, and where the model
+/// has that tap vision_features [batch, pictures, tiles, tokens, D'].
+Outcome<TensorMap> encodeTiles(const vlm_model_t *model,
                                 const TensorMap &tensors,
                                 rt::TiledTower &tower);
 
