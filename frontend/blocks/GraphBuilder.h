@@ -58,8 +58,10 @@ public:
   /// The value of the last argument where it is left out.
   void fill(int64_t value);
   void result(llvm::StringRef name, mlir::Value value);
-  /// Makes a value an output if the user asked for it.
-  void tap(const std::string &name, mlir::Value value);
+  /// Makes a value an output if the user asked for it, or for another that it
+  /// belongs to.
+  void tap(const std::string &name, mlir::Value value,
+           const std::string &asked = "");
   void endEntry();
 
   // Ops. The label is the weight's name without ".weight", or what is given.
