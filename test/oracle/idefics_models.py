@@ -285,7 +285,10 @@ def run_tensors(model, inputs):
         "generated_ids": answer.sequences[:, given["input_ids"].shape[1] :],
         "last_step_logits": answer.logits[-1],
     }
-    return {k: v.detach().contiguous().numpy() for k, v in out.items()}
+    out = {k: v.detach().contiguous().numpy() for k, v in out.items()}
+    with torch.no_grad():
+        found = model.generate(**given, do_sample=False, max_new_tokens=NEW_TOKENS, num_beams=3)
+    return out, {"generated_ids": found[:, given["input_ids"].shape[1] :].contiguous().numpy()}
 
 
 def make_case(name, root):
@@ -301,16 +304,17 @@ def make_case(name, root):
     write_safetensors(out / "golden-files.safetensors", golden)
     write_json(out / "requests-files.json", {"family": "idefics", "mode": "files", "cases": cases})
     inputs = ready_made(case, ids)
-    golden = run_tensors(model, inputs)
+    golden, found = run_tensors(model, inputs)
     inputs["attention_mask"] = inputs["attention_mask"].astype(np.uint8)
     write_safetensors(out / "inputs.safetensors", {f"batch.{k}": v for k, v in inputs.items()})
-    write_safetensors(
-        out / "golden-tensors.safetensors", {f"batch.{k}": v for k, v in golden.items()}
-    )
+    golden = {f"batch.{k}": v for k, v in golden.items()}
+    golden |= {f"search.{k}": v for k, v in found.items()}
+    write_safetensors(out / "golden-tensors.safetensors", golden)
     one = {"name": "batch", "task": "generate", "tensors": "inputs.safetensors",
            "prefix": "batch.", "max_new_tokens": NEW_TOKENS}  # fmt: skip
+    cases = [one, {**one, "name": "search", "num_beams": 3}]
     write_json(
-        out / "requests-tensors.json", {"family": "idefics", "mode": "tensors", "cases": [one]}
+        out / "requests-tensors.json", {"family": "idefics", "mode": "tensors", "cases": cases}
     )
 
 

@@ -98,12 +98,8 @@ std::optional<Fault> GenerateTask::reorder(size_t number,
   auto running = search.running();
   auto count = int64_t(running.size());
   int64_t tokens = heldTokens(number) + int64_t(running[0].ids.size()) - 1;
-  int64_t rows = encodes ? int64_t(prompts[number].ids.size())
-                 : features.shape.size() == 4
-                     ? features.shape[1] * features.shape[2]
-                     : 0;
-  for (auto [each, size] :
-       {std::pair(cache.get(), tokens), std::pair(featureCache.get(), rows)}) {
+  for (auto [each, size] : {std::pair(cache.get(), tokens),
+                            std::pair(featureCache.get(), heldRows)}) {
     for (int64_t i = 0; each && i < count; ++i)
       if (std::optional<Fault> fault = check(
               vlm_cache_fork(each, running[size_t(i)].origin, count + i, size)))

@@ -266,6 +266,7 @@ std::optional<Fault> GenerateTask::addSeen(Run &run, TensorMap &inputs) {
     if (std::optional<Fault> fault =
             check(vlm_cache_resize(featureCache.get(), run.sequence, rows)))
       return fault;
+  heldRows = std::max(heldRows, rows);
   std::vector<int32_t> sequences(size_t(rows), run.sequence);
   std::vector<int32_t> places(size_t(rows), 0);
   std::iota(places.begin(), places.end(), 0);
@@ -385,6 +386,7 @@ void GenerateTask::keepRows(const std::string &name, const HostTensor &rows,
 std::optional<Fault> GenerateTask::prefill(size_t number) {
   Prompt &prompt = prompts[number];
   mutual = prompt.mutual;
+  heldRows = 0;
   TensorMap results;
   Run run{prompt.ids, prompt.features, prompt.seen, 0, featuresOf(number)};
   if (encodes) {
@@ -533,10 +535,10 @@ std::optional<Fault> GenerateTask::run(int64_t maxNewTokens) {
       return fault;
     if (beams.beams == 1) // else there is no last one
       keepLastLogits(i);
-    for (int64_t beam = 0; beam < beams.beams; ++beam)
-      if (std::optional<Fault> fault =
-              check(vlm_cache_resize(cache.get(), beam, 0)))
-        return fault;
+    for (vlm_cache_t *each : {cache.get(), featureCache.get()})
+      for (int64_t beam = 0; each && beam < beams.beams; ++beam)
+        if (std::optional<Fault> fault = check(vlm_cache_resize(each, beam, 0)))
+          return fault;
   }
   keepGenerated();
   return tokenizer ? keepText() : std::nullopt;

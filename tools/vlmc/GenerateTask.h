@@ -128,6 +128,7 @@ private:
   Cache cache{nullptr, vlm_cache_destroy};
   Cache featureCache{nullptr, vlm_cache_destroy};
   int64_t rowsPerPicture = 0; ///< where layers attend to pictures
+  int64_t heldRows = 0;       ///< of them, those that the prompt in work has
   rt::TiledTower tower;       ///< if it takes all tiles of a picture at once
 };
 
