@@ -194,6 +194,13 @@ BoundWeight Binder::bind(WeightInfo info, const Place &place) {
   bound.span = place.span;
   bound.isTransposed = place.isTransposed && bound.info.shape.size() == 2;
   std::vector<int64_t> expected = bound.info.shape;
+  if (bound.parts && !expected.empty() &&
+      expected.front() % (bound.span * std::max<int64_t>(1, bound.groups)))
+    fault(context.checkpoint + ": weight '" + bound.info.name +
+          "': expected rows for " + std::to_string(bound.span) + " parts in " +
+          std::to_string(std::max<int64_t>(1, bound.groups)) +
+          " groups, found " + std::to_string(expected.front()) +
+          "; mend the spec's rule");
   if (bound.parts && !expected.empty())
     expected.front() = expected.front() / bound.span * bound.parts;
   if (bound.isTransposed)

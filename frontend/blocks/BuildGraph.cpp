@@ -20,6 +20,16 @@ std::vector<std::string> listTaps(const spec::ModelSpec &model) {
   return taps;
 }
 
+/// Whether a weight is among the parts that a fused tensor has.
+static bool hasItsParts(const spec::WeightRule &rule) {
+  constexpr int64_t most = 1 << 20;
+  int64_t span = std::max<int64_t>(1, rule.span());
+  return rule.part() >= 0 && rule.part() <= most && rule.span() >= 0 &&
+         span <= most && rule.groups() >= 0 &&
+         (rule.parts() == 0 ? rule.part() == 0 && span == 1
+                            : rule.part() + span <= rule.parts());
+}
+
 std::optional<Failure> checkSpec(const spec::ModelSpec &model) {
   std::string faults;
   auto add = [&](const std::string &message) {
@@ -46,6 +56,12 @@ std::optional<Failure> checkSpec(const spec::ModelSpec &model) {
                    add(std::string(where).append(field) + ": " + message);
                  });
   }
+  for (const spec::WeightRule &rule : model.weights())
+    if (!hasItsParts(rule))
+      add("weights '" + rule.canonical() + "': part: expected " +
+          std::to_string(std::max<int64_t>(1, rule.span())) +
+          " (span) from 0 to parts " + std::to_string(rule.parts()) +
+          ", found them from " + std::to_string(rule.part()) + " on");
   if (faults.empty())
     return std::nullopt;
   return Failure{faults};

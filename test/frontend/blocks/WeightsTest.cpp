@@ -159,6 +159,35 @@ TEST_F(Weights, MayBePartsOfATensor) {
   EXPECT_EQ(key->shape, (std::vector<int64_t>{36, 12}));
 }
 
+TEST_F(Weights, MayBeSeveralPartsOfEachGroup) {
+  // Two groups of three parts, of which a weight of 12 rows takes the last two.
+  spec::WeightRule rule;
+  rule.set_canonical("text.layers.{}.attention.key");
+  rule.add_names("t.h.{}.qkv");
+  rule.set_part(1);
+  rule.set_parts(3);
+  rule.set_groups(2);
+  rule.set_span(2);
+  *model.add_weights() = rule;
+  for (int i = model.weights_size() - 1; i > 0; --i)
+    model.mutable_weights()->SwapElements(i, i - 1);
+  tensors.add("t.h.0.qkv.weight", {18, 12});
+  tensors.add("t.h.0.qkv.bias", {18});
+  auto bound = bindWeights(model, &tensors, context);
+  EXPECT_TRUE(bound) << bound.message();
+  model.mutable_weights(0)->set_groups(5);
+  EXPECT_EQ(messageOf().substr(0, messageOf().find('\n')),
+            "w: weight 'text.layers.0.attention.key.weight': expected rows for "
+            "2 parts in 5 groups, found 12; mend the spec's rule");
+  model.mutable_weights(0)->set_groups(2);
+  EXPECT_EQ(checkSpec(model).value_or(Failure{}).message, "");
+  model.mutable_weights(0)->set_part(2);
+  EXPECT_EQ(
+      checkSpec(model).value_or(Failure{}).message,
+      "model spec: weights 'text.layers.{}.attention.key': part: expected "
+      "2 (span) from 0 to parts 3, found them from 2 on");
+}
+
 TEST_F(Weights, TellTenFaultsInFull) {
   tensors.tensors.clear();
   std::string message = messageOf();
