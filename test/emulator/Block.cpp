@@ -112,6 +112,11 @@ void Block::enter() {
 }
 
 void Block::exit(Thread &thread) {
+  thread.storeGroups.push_back(std::move(thread.openStores));
+  for (auto &group : thread.storeGroups)
+    for (auto &store : group)
+      store();
+  thread.storeGroups.clear();
   finishThread(thread);
   toScheduler(thread);
   __builtin_unreachable();
@@ -437,7 +442,7 @@ static std::string accessName(const Site &site, size_t bytes, bool isWrite) {
 }
 
 void Block::accessShared(Thread &thread, const void *data, size_t bytes,
-                         bool isWrite, const Site &site) {
+                         bool isWrite, const Site &site, bool isCopy) {
   auto offset = static_cast<const char *>(data) - shared;
   size_t size = grid.sharedBytes();
   if (offset < 0 || offset + bytes > size)
@@ -446,20 +451,23 @@ void Block::accessShared(Thread &thread, const void *data, size_t bytes,
               std::to_string(offset) + ", where the block has " +
               std::to_string(size),
           &site);
-  auto conflict =
-      races.access(static_cast<size_t>(offset), bytes, thread.index, isWrite);
+  auto conflict = races.access(static_cast<size_t>(offset), bytes, thread.index,
+                               isWrite, isCopy);
   if (conflict)
     fault(thread, FaultKind::Other,
           "race: " + accessName(site, bytes, isWrite) +
               " of shared memory at byte " + std::to_string(offset) +
               " without a barrier since the " +
               (conflict->isWrite ? "write" : "read") + " by " +
-              threads[conflict->thread].name(),
+              (conflict->thread == copyAgent
+                   ? "a copy that was not waited for"
+                   : threads[conflict->thread].name()),
           &site);
 }
 
 void Block::access(Thread &thread, const void *data, size_t bytes,
-                   size_t alignment, bool isWrite, const Site &site) {
+                   size_t alignment, bool isWrite, const Site &site,
+                   bool isCopy) {
   auto at = reinterpret_cast<uintptr_t>(data);
   if (!bytes)
     return;
@@ -470,7 +478,7 @@ void Block::access(Thread &thread, const void *data, size_t bytes,
               std::to_string(alignment),
           &site);
   if (isShared(data)) {
-    accessShared(thread, data, bytes, isWrite, site);
+    accessShared(thread, data, bytes, isWrite, site, isCopy);
     return;
   }
   auto own = reinterpret_cast<uintptr_t>(stacks + stackBytes * thread.index);

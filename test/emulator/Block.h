@@ -77,6 +77,11 @@ struct Thread : Registers {
   uint32_t atomics = 0;
   std::vector<Copy> openCopies;
   std::vector<std::vector<Copy>> copyGroups;
+  /// Copies out of shared memory, and reads of tensor cores, under way.
+  std::vector<std::function<void()>> openStores;
+  std::vector<std::vector<std::function<void()>>> storeGroups;
+  std::vector<const char *> openReads;
+  std::vector<std::vector<const char *>> readGroups;
 
   std::string name() const;
 };
@@ -136,9 +141,10 @@ public:
   void progress() { ++events; }
 
   bool isChecking() const { return grid.options.check; }
-  /// Looks at an access, in check mode.
+  /// Looks at an access, in check mode. `isCopy`: by a copy that completes on
+  /// a mbarrier.
   void access(Thread &thread, const void *data, size_t bytes, size_t alignment,
-              bool isWrite, const Site &site);
+              bool isWrite, const Site &site, bool isCopy = false);
   bool isShared(const void *data) const;
   /// A mbarrier that was initialised; a fault otherwise.
   Mbarrier &mbarrier(Thread &thread, const Site &site, void *address);
@@ -175,7 +181,7 @@ private:
   void releaseBarrier(uint32_t id);
   void finishThread(Thread &thread);
   void accessShared(Thread &thread, const void *data, size_t bytes,
-                    bool isWrite, const Site &site);
+                    bool isWrite, const Site &site, bool isCopy);
   void reportDeadlock();
   void report(FaultKind kind, const std::string &what);
   static void enter();

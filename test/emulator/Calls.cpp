@@ -6,7 +6,9 @@ using namespace vlmc::emulator;
 const Call *vlmc::emulator::findCall(std::string_view name) {
   static const std::map<std::string_view, const Call *> all = [] {
     std::map<std::string_view, const Call *> map;
-    for (auto calls : {barrierCalls(), copyCalls(), matrixCalls(), warpCalls()})
+    for (auto calls :
+         {barrierCalls(), copyCalls(), matrixCalls(), mbarrierCalls(),
+          tensorCalls(), warpCalls(), wgmmaCalls()})
       for (const Call &call : calls)
         map[call.name] = &call;
     return map;

@@ -30,10 +30,13 @@ struct Call {
   bool isAligned = false;
 };
 
-std::span<const Call> warpCalls();    // Warp.cpp
-std::span<const Call> matrixCalls();  // Matrix.cpp
-std::span<const Call> copyCalls();    // Copies.cpp
-std::span<const Call> barrierCalls(); // Barriers.cpp
+std::span<const Call> warpCalls();     // Warp.cpp
+std::span<const Call> matrixCalls();   // Matrix.cpp
+std::span<const Call> copyCalls();     // Copies.cpp
+std::span<const Call> barrierCalls();  // Barriers.cpp
+std::span<const Call> mbarrierCalls(); // Mbarriers.cpp
+std::span<const Call> tensorCalls();   // Tma.cpp
+std::span<const Call> wgmmaCalls();    // Wgmma.cpp
 
 /// The operation of a name; null if there is none.
 const Call *findCall(std::string_view name);

@@ -10,8 +10,7 @@
 using namespace llvm;
 using namespace vlmc::emulator;
 
-/// wgmma.mma_async.sync.aligned.m64nNkK.f32.A.B: N, the type of A and B, and
-/// whether A comes from registers.
+/// wgmma.mma_async.sync.aligned.m64nNkK.f32.A.B: N, and the type of A and B.
 static std::string recogniseWgmma(StringRef text, Site &site) {
   StringRef rest = text.split(".m64n").second;
   int64_t columns = 0;
@@ -20,9 +19,10 @@ static std::string recogniseWgmma(StringRef text, Site &site) {
   bool isHalf = types == "f32.f16.f16", isBrain = types == "f32.bf16.bf16";
   if (!isHalf && !isBrain)
     return "";
-  // D { ... }, then a descriptor of A or { its registers }.
-  bool inRegisters = text.split('}').second.split('}').first.contains('{');
-  site.parameters = {columns, isBrain, inRegisters, 0};
+  // A is a descriptor here, in registers it would be in braces.
+  if (text.rsplit("}, ").second.contains('{'))
+    return "";
+  site.parameters = {columns, isBrain, 0, 0};
   return "wgmma.mma_async";
 }
 

@@ -390,6 +390,7 @@ static bool isHint(StringRef name) {
                                        "setmaxnreg.",
                                        "griddepcontrol.",
                                        "prefetch",
+                                       "wgmma.fence.",
                                        "discard.",
                                        "applypriority.",
                                        "cp.async.bulk.prefetch.",
@@ -398,8 +399,23 @@ static bool isHint(StringRef name) {
       prefixes, [&](StringRef prefix) { return name.starts_with(prefix); });
 }
 
+/// Barriers' names without what a block alone has no use for.
+static std::string plainBarrier(StringRef name) {
+  std::string plain = name.str();
+  for (StringRef part : {".relaxed", ".acquire", ".release"})
+    if (size_t at = plain.find(part.str()); at != std::string::npos)
+      plain.erase(at, part.size());
+  StringRef cluster = ".scope.cluster.";
+  if (size_t at = plain.find(cluster.str()); at != std::string::npos)
+    plain.replace(at, cluster.size(), ".scope.cta.");
+  return plain;
+}
+
 /// The operation of a name, which may have the types of its operands behind.
 static const Call *findOverloaded(StringRef name) {
+  std::string plain;
+  if (name.starts_with("mbarrier."))
+    name = plain = plainBarrier(name);
   while (true) {
     if (const Call *call = findCall(std::string_view(name.data(), name.size())))
       return call;

@@ -5,12 +5,13 @@
 using namespace vlmc::emulator;
 
 void Clock::join(const Clock &other) {
-  for (uint32_t i = 0; i < maxWarps; ++i)
+  for (uint32_t i = 0; i <= maxWarps; ++i)
     seen[i] = std::max(seen[i], other.seen[i]);
 }
 
 void Races::begin(size_t bytes, uint32_t warps, uint32_t newGranule) {
   granule = newGranule;
+  copyClock = 1;
   cells.assign(bytes / granule + 1, Cell());
   readers.clear();
   clocks.fill(Clock());
@@ -77,7 +78,8 @@ void Races::addReader(Cell &cell, uint32_t thread) {
 }
 
 std::optional<Conflict> Races::access(size_t offset, size_t bytes,
-                                      uint32_t thread, bool isWrite) {
+                                      uint32_t thread, bool isWrite,
+                                      bool isCopy) {
   uint32_t warp = thread / warpLanes;
   size_t end = std::min(cells.size(), (offset + bytes + granule - 1) / granule);
   for (size_t i = offset / granule; i < end; ++i) {
@@ -90,8 +92,8 @@ std::optional<Conflict> Races::access(size_t offset, size_t bytes,
     }
     if (auto reader = unorderedReader(cell, thread))
       return Conflict{i * granule, *reader, false};
-    cell.writer = static_cast<uint16_t>(thread);
-    cell.writeClock = clocks[warp].seen[warp];
+    cell.writer = static_cast<uint16_t>(isCopy ? copyAgent : thread);
+    cell.writeClock = isCopy ? copyClock : clocks[warp].seen[warp];
     cell.reader = none;
   }
   return std::nullopt;

@@ -22,10 +22,12 @@
 namespace vlmc::emulator {
 
 inline constexpr uint32_t warpLanes = 32, maxWarps = 32;
+/// What copies that complete on a mbarrier write as: only its waiters learn.
+inline constexpr uint32_t copyAgent = maxWarps * warpLanes;
 
 /// What is known of each warp: the last clock seen.
 struct Clock {
-  std::array<uint32_t, maxWarps> seen = {};
+  std::array<uint32_t, maxWarps + 1> seen = {}; ///< the copies' is the last
   void join(const Clock &other);
 };
 
@@ -41,8 +43,9 @@ public:
   /// A block begins. `granule`: bytes that are looked at as one.
   void begin(size_t bytes, uint32_t warps, uint32_t granule);
 
+  /// `isCopy`: a write by a copy that completes on a mbarrier.
   std::optional<Conflict> access(size_t offset, size_t bytes, uint32_t thread,
-                                 bool isWrite);
+                                 bool isWrite, bool isCopy = false);
 
   /// Passes on what a warp knows, itself included up to now.
   void tell(Clock &into, uint32_t warp) const { into.join(clocks[warp]); }
@@ -52,6 +55,8 @@ public:
     step(warp);
   }
   void acquire(const Clock &from, uint32_t warp) { clocks[warp].join(from); }
+  /// Passes on the copies started up to now.
+  void releaseCopy(Clock &into) { into.seen[maxWarps] = copyClock++; }
   /// All lanes of a warp have met.
   void step(uint32_t warp) { ++clocks[warp].seen[warp]; }
 
@@ -77,7 +82,7 @@ private:
   std::vector<Cell> cells;
   std::vector<Readers> readers;
   std::array<Clock, maxWarps> clocks;
-  uint32_t granule = 1;
+  uint32_t granule = 1, copyClock = 1;
 };
 
 } // namespace vlmc::emulator

@@ -327,6 +327,43 @@ TEST_F(Driver, CodeOfAGpuIsRefused) {
   EXPECT_EQ(call("cuModuleUnload", module), InvalidHandle);
 }
 
+TEST_F(Driver, TensorMapsAreGridConstants) {
+  start();
+  void *function = load("hopper.ll", "move_tile");
+  DevicePointer x = allocate(12 * 20 * 4), y = allocate(256);
+  auto values = randomFloats(12 * 20, 1);
+  EXPECT_EQ(upload(x, values.data(), 960), Success);
+  struct alignas(64) Map {
+    char bytes[128];
+  } from, to;
+  auto encode = [&](Map &map, DevicePointer memory, uint64_t columns,
+                    uint64_t rows, unsigned boxColumns) {
+    uint64_t dims[] = {columns, rows}, strides[] = {columns * 4};
+    unsigned box[] = {boxColumns, 8}, steps[] = {1, 1};
+    return call("cuTensorMapEncodeTiled", static_cast<void *>(&map), 7U, 2U,
+                reinterpret_cast<void *>(memory),
+                static_cast<const uint64_t *>(dims),
+                static_cast<const uint64_t *>(strides),
+                static_cast<const unsigned *>(box),
+                static_cast<const unsigned *>(steps), 0, 3, 0, 0);
+  };
+  EXPECT_EQ(encode(from, x, 20, 12, 257), InvalidValue);
+  EXPECT_EQ(encode(from, x, 21, 12, 8), InvalidValue); // rows of 84 bytes
+  EXPECT_EQ(encode(from, x, 20, 12, 8), Success);
+  EXPECT_EQ(encode(to, y, 8, 8, 8), Success);
+  int32_t column = 3, row = 2, bytes = 256;
+  void *arguments[] = {&from, &to, &column, &row, &bytes};
+  EXPECT_EQ(call("cuLaunchKernel", function, 1U, 1U, 1U, 1U, 1U, 1U, 0U, stream,
+                 static_cast<void **>(arguments),
+                 static_cast<void **>(nullptr)),
+            Success);
+  memset(&from, 0, sizeof from); // the launch has its own copy
+  std::vector<float> tile(64);
+  EXPECT_EQ(download(tile.data(), y, 256), Success);
+  for (size_t i = 0; i < 64; ++i)
+    EXPECT_EQ(tile[i], values[(i / 8 + 2) * 20 + i % 8 + 3]);
+}
+
 TEST_F(Driver, FindsEntryPointsByName) {
   start();
   void *found = nullptr;
