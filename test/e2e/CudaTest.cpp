@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 using namespace vlmc;
@@ -106,4 +107,38 @@ TEST(CudaDevices, TellWhatRunsAModel) {
                              "cuda:sm_80+emulator"),
             std::string::npos)
       << unknown;
+}
+
+/// A driver that fails at one call: on the CPU where it has not begun, else
+/// with a status that says what was being done and the driver's words.
+TEST(CudaDevices, TellWhatFailed) {
+  Checkpoint checkpoint = chosenCheckpoints().front();
+  std::string package = compileFor(checkpoint);
+  ASSERT_FALSE(package.empty());
+  const std::pair<const char *, const char *> faults[] = {
+      {"cuMemAlloc:1",
+       " bytes of weights failed with CUDA_ERROR_OUT_OF_MEMORY"},
+      {"cuMemAlloc:2", " bytes of working memory (send less at once) failed "
+                       "with CUDA_ERROR_OUT_OF_MEMORY"},
+      {"cuModuleGetFunction:1", "looking up the function "},
+      {"cuLaunchKernel:2", "launching '"},
+      {"launch:3:719", "failed with CUDA_ERROR_LAUNCH_FAILED"}};
+  for (auto [fault, words] : faults) {
+    SCOPED_TRACE(fault);
+    setenv("VLMC_EMULATOR_FAIL", fault, 1);
+    Ended ended = runVlmc({"run", "--model", package, "--inputs",
+                           checkpoint.requests.front().path, "--outputs",
+                           freshPath("out.safetensors"), "--isa", level,
+                           "--cuda-driver", VLMC_EMULATED_CUDA});
+    unsetenv("VLMC_EMULATOR_FAIL");
+    EXPECT_NE(ended.code, 0);
+    EXPECT_NE(ended.err.find(words), std::string::npos) << ended;
+  }
+  setenv("VLMC_EMULATOR_FAIL", "cuInit:1", 1);
+  Ended told =
+      runVlmc({"inspect", package, "--cuda-driver", VLMC_EMULATED_CUDA});
+  unsetenv("VLMC_EMULATOR_FAIL");
+  EXPECT_NE(told.out.find("(CPU, since the CUDA driver does not start: CUDA_"),
+            std::string::npos)
+      << told;
 }
