@@ -260,7 +260,8 @@ static std::string decoderType(const Json &config, ConfigSection &own) {
         std::pair("LlavaMistralForCausalLM", "mistral"),
         std::pair("LlavaQwenForCausalLM", "qwen2"), std::pair("llava", "llama"),
         std::pair("llava_llama", "llama"),
-        std::pair("llava_mistral", "mistral")})
+        std::pair("llava_mistral", "mistral"),
+        std::pair("llava_qwen", "qwen2")})
     if (name == known)
       return type;
   own.error("architectures",

@@ -166,11 +166,23 @@ TEST_F(OriginalLlava, KnowsItsDecoders) {
   config.erase("architectures");
   config["model_type"] = "llava_mistral";
   EXPECT_EQ(component(1).decoder().window(), 4096);
+  config["model_type"] = "llava_qwen";
+  EXPECT_TRUE(component(1).decoder().query_bias());
   config["architectures"] = {"LlavaMptForCausalLM"};
   EXPECT_EQ(shortMessageOf(),
             "architectures: expected LlavaLlamaForCausalLM, "
             "LlavaMistralForCausalLM or LlavaQwenForCausalLM, found "
             "\"LlavaMptForCausalLM\"; other language models are not supported");
+}
+
+TEST_F(OriginalLlava, KnowsOthersOfItsLineByName) {
+  config = {{"model_type", "llava_onevision"}};
+  EXPECT_EQ(shortMessageOf(),
+            "model_type: \"llava_onevision\": LLaVA-OneVision, whose features "
+            "of pictures in many tiles are resampled, is not supported yet; "
+            "take a LLaVA-NeXT checkpoint, such as "
+            "llava-hf/llava-v1.6-mistral-7b-hf, whose model_type is "
+            "llava_next");
 }
 
 TEST_F(OriginalLlava, TellsOtherKeys) {
