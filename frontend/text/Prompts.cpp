@@ -329,7 +329,7 @@ void PromptReader::readPictures(const Fields *processor,
     return;
   if (namesPictureTower(files.model)) {
     out.pictureToken = placeholderText;
-    return; // the model tells how many tokens a picture has
+    return;
   }
   bool hasPictures = files.model && (files.model->find("image_token_index") ||
                                      files.model->find("vocabulary_map") ||

@@ -336,6 +336,31 @@ void Reader::warnOfOtherStages() {
   warn("post_processor", readPostProcessor, out.post);
 }
 
+/// The token of pictures, where the checkpoint's own code has none: as
+/// transformers' conversion adds it, but with the id behind the model's
+/// vocabulary.
+void Reader::addPlaceholder() {
+  if (!namesPictureTower(model.get()))
+    return;
+  const Json *size = model.fields->find("vocab_size");
+  uint32_t id = size ? model.fields->id("vocab_size") : 32000;
+  std::erase_if(out.added, [](const auto &each) {
+    return each.second.content == placeholderText;
+  });
+  if (auto taken = out.added.find(id); taken != out.added.end())
+    return model.fields->fail("vocab_size",
+                              "expected at least " + std::to_string(id + 1) +
+                                  ", as the tokenizer has the token '" +
+                                  taken->second.content +
+                                  "' of that id, found " + std::to_string(id));
+  AddedToken token;
+  token.content = placeholderText;
+  token.special = true;
+  token.normalized = false;
+  out.added[id] = token;
+  out.decodesNormalized[id] = false;
+}
+
 /// "left" or "right" of the configuration; tokenizer.json's section is what
 /// counts without it.
 void Reader::readSides() {
