@@ -1,15 +1,18 @@
-//===- DemoTest.cpp - The demo checkpoint classifies as it should ---------===//
+//===- DemoTest.cpp - The demo checkpoints answer as they should ----------===//
 //
-// `vlmc classify` on each `models/*/expected.json`, which holds what
-// transformers answers for the pictures beside it.
+// `vlmc classify` on each `models/*/expected.json` and `vlmc run` on each
+// `models/*/answers.json`, which hold what transformers answers for the
+// pictures beside them.
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/support/Json.h"
+#include "test/e2e/Checkpoints.h"
 #include "test/e2e/Command.h"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 
 using namespace vlmc;
@@ -92,4 +95,62 @@ TEST(DemoTest, ClassifiesAsTransformers) {
     ++models;
   }
   EXPECT_GT(models, 0U) << "no models/*/expected.json";
+}
+
+/// The name of a question's case.
+static std::string caseName(size_t number) {
+  return "question" + std::to_string(number);
+}
+
+/// A file of requests that asks every question of `answers`, each by itself.
+static std::string writeQuestions(const std::string &folder,
+                                  const Json &answers) {
+  Json cases = Json::array();
+  for (const Json &picture : answers["pictures"])
+    for (const Json &asked : picture["questions"])
+      cases.push_back(
+          {{"name", caseName(cases.size())},
+           {"messages",
+            {{{"role", "user"},
+              {"content",
+               {{{"type", "image"}},
+                {{"type", "text"}, {"text", asked["question"]}}}}}}},
+           {"images", {folder + "/" + picture["file"].get<std::string>()}}});
+  std::string path = freshPath("questions.json");
+  Json requests = {{"mode", "files"}, {"cases", std::move(cases)}};
+  std::ofstream(path) << requests.dump();
+  return path;
+}
+
+/// How many questions there were.
+static size_t checkAnswers(const std::string &folder) {
+  Result<Json> answers = readJsonFile(folder + "/answers.json");
+  if (!answers) {
+    ADD_FAILURE() << answers.message();
+    return 0;
+  }
+  Tensors out = runRequests(folder, writeQuestions(folder, *answers));
+  size_t number = 0, right = 0;
+  for (const Json &picture : (*answers)["pictures"])
+    for (const Json &asked : picture["questions"]) {
+      std::vector<char> text = out.values<char>(caseName(number++) + ".text");
+      std::string answer(text.begin(), text.end());
+      EXPECT_EQ(answer, asked["answer"].get<std::string>())
+          << picture["file"] << ": " << asked["question"];
+      right += answer == asked["right"].get<std::string>();
+    }
+  EXPECT_GE(right * 10, number * 9) << "a demo that is mostly right";
+  return number;
+}
+
+TEST(DemoTest, AnswersAsTransformers) {
+  size_t questions = 0;
+  for (const auto &entry :
+       std::filesystem::directory_iterator(VLMC_SOURCE_DIR "/models")) {
+    if (!std::filesystem::exists(entry.path() / "answers.json"))
+      continue;
+    SCOPED_TRACE(entry.path());
+    questions += checkAnswers(entry.path().string());
+  }
+  EXPECT_GT(questions, 5U) << "no models/*/answers.json";
 }

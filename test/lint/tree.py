@@ -6,7 +6,7 @@ import re
 import subprocess
 
 # Data, not prose or code: made by scripts, compared byte for byte.
-DATA_FOLDERS = ("models/demo-clip/", "test/e2e/goldens/")
+DATA_FOLDERS = ("models/demo-clip/", "models/demo-llava/", "test/e2e/goldens/")
 TEXT_SUFFIXES = (
     ".c .cfg .cmake .cpp .def .h .in .json .ll .md .mlir .proto .py .sh .td .test .textproto .toml .txt .yaml .yml"
 ).split()
