@@ -141,8 +141,8 @@ public:
   void progress() { ++events; }
 
   bool isChecking() const { return grid.options.check; }
-  /// Looks at an access, in check mode. `isCopy`: by a copy that completes on
-  /// a mbarrier.
+  /// Looks at an access, in check mode. `isCopy`: by a copy that is still
+  /// under way.
   void access(Thread &thread, const void *data, size_t bytes, size_t alignment,
               bool isWrite, const Site &site, bool isCopy = false);
   bool isShared(const void *data) const;

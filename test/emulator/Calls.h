@@ -56,7 +56,7 @@ template <typename Body> void forLanes(uint32_t mask, Body body) {
 inline constexpr uint32_t allLanes = 0xffffffffU;
 
 /// Carries out the copies of a thread's groups but the newest `left` ones.
-void finishCopies(Thread &thread, const Site &site, size_t left);
+void finishCopies(Thread &thread, size_t left);
 
 } // namespace vlmc::emulator
 

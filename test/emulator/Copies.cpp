@@ -33,28 +33,29 @@ static void copyAsync(Thread &thread, const Site &site, void * /*out*/,
                   site.op + " to what is not shared memory", &site);
     if (bytes)
       block.access(thread, from, bytes, total, false, site);
-    block.access(thread, to, total, total, true, site);
+    block.access(thread, to, total, total, true, site, /*isCopy=*/true);
   }
   memset(to, 0xff, total);
   thread.openCopies.push_back({to, from, bytes, total});
 }
 
-static void finish(Thread &thread, const Site &site, const Copy &copy) {
-  if (thread.block->isChecking())
-    thread.block->access(thread, copy.to, copy.total, 1, true, site);
+static void finish(Thread &thread, const Copy &copy) {
+  Block &block = *thread.block;
+  if (block.isChecking())
+    block.races.settle(static_cast<size_t>(copy.to - block.shared), copy.total,
+                       thread.index);
   memcpy(copy.to, copy.from, copy.bytes);
   memset(copy.to + copy.bytes, 0, copy.total - copy.bytes);
 }
 
-void vlmc::emulator::finishCopies(Thread &thread, const Site &site,
-                                  size_t left) {
+void vlmc::emulator::finishCopies(Thread &thread, size_t left) {
   auto &groups = thread.copyGroups;
   if (groups.size() <= left)
     return;
   auto end = groups.end() - static_cast<ptrdiff_t>(left);
   for (auto group = groups.begin(); group != end; ++group)
     for (const Copy &copy : *group)
-      finish(thread, site, copy);
+      finish(thread, copy);
   groups.erase(groups.begin(), end);
 }
 
@@ -64,15 +65,15 @@ static void commitGroup(Thread &thread, const Site & /*site*/, void * /*out*/,
   thread.openCopies.clear();
 }
 
-static void waitGroup(Thread &thread, const Site &site, void * /*out*/,
+static void waitGroup(Thread &thread, const Site & /*site*/, void * /*out*/,
                       const void *in) {
-  finishCopies(thread, site, operands<uint32_t>(in));
+  finishCopies(thread, operands<uint32_t>(in));
 }
 
 static void waitAll(Thread &thread, const Site &site, void *out,
                     const void *in) {
   commitGroup(thread, site, out, in);
-  finishCopies(thread, site, 0);
+  finishCopies(thread, 0);
 }
 
 /// isspacep.shared and the like.

@@ -95,7 +95,7 @@ static void arriveAfterCopies(Thread &thread, const Site &site, void * /*out*/,
   thread.copyGroups.push_back(std::move(thread.openCopies));
   thread.openCopies.clear();
   barrier.deferred.emplace_back([&thread, &site, &barrier] {
-    finishCopies(thread, site, 0);
+    finishCopies(thread, 0);
     arriveTimes(thread, site, nullptr, barrier, 1, 0);
   });
 }

@@ -98,3 +98,12 @@ std::optional<Conflict> Races::access(size_t offset, size_t bytes,
   }
   return std::nullopt;
 }
+
+void Races::settle(size_t offset, size_t bytes, uint32_t thread) {
+  uint32_t warp = thread / warpLanes;
+  size_t end = std::min(cells.size(), (offset + bytes + granule - 1) / granule);
+  for (size_t i = offset / granule; i < end; ++i) {
+    cells[i].writer = static_cast<uint16_t>(thread);
+    cells[i].writeClock = clocks[warp].seen[warp];
+  }
+}

@@ -22,7 +22,7 @@
 namespace vlmc::emulator {
 
 inline constexpr uint32_t warpLanes = 32, maxWarps = 32;
-/// What copies that complete on a mbarrier write as: only its waiters learn.
+/// What copies under way write as: only who waits for them learns of it.
 inline constexpr uint32_t copyAgent = maxWarps * warpLanes;
 
 /// What is known of each warp: the last clock seen.
@@ -43,9 +43,12 @@ public:
   /// A block begins. `granule`: bytes that are looked at as one.
   void begin(size_t bytes, uint32_t warps, uint32_t granule);
 
-  /// `isCopy`: a write by a copy that completes on a mbarrier.
+  /// `isCopy`: a write by a copy that is still under way.
   std::optional<Conflict> access(size_t offset, size_t bytes, uint32_t thread,
                                  bool isWrite, bool isCopy = false);
+
+  /// A copy's thread has waited for it: from now on it counts as its write.
+  void settle(size_t offset, size_t bytes, uint32_t thread);
 
   /// Passes on what a warp knows, itself included up to now.
   void tell(Clock &into, uint32_t warp) const { into.join(clocks[warp]); }
