@@ -208,14 +208,15 @@ TEST(Preprocess, PadsToSquaresFirst) {
   EXPECT_EQ(w, 224);
   ImagePtr line = makeNoise(1, 20000);
   float pixel = 0;
-  EXPECT_EQ(take(vlm_image_process(&processing.abi, VLM_IMAGE_BACKEND_PIL,
-                                   nullptr, line.get(), &pixel)),
-            "a picture of 1 x 20000 (height x width) would become a square of "
-            "400000000 pixels, expected at most 178956970; crop it to a less "
-            "elongated one");
+  EXPECT_EQ(
+      take(vlm_image_process(&processing.abi, VLM_IMAGE_BACKEND_PIL, nullptr,
+                             line.get(), &pixel)),
+      "1: a picture of 1 x 20000 (height x width) would become a square "
+      "of 400000000 pixels, expected at most 178956970; crop it to a less "
+      "elongated one");
   EXPECT_EQ(take(vlm_image_processed_size(&processing.abi, 0, 30, &h, &w)),
-            "expected a picture of at least 1 x 1 pixels, found 0 x 30 (height "
-            "x width)");
+            "1: expected a picture of at least 1 x 1 pixels, found 0 x 30 "
+            "(height x width)");
 }
 
 TEST(Preprocess, ThreadsDoNotChangeBits) {

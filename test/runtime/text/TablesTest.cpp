@@ -37,11 +37,11 @@ TEST(Tables, DamageIsTold) {
   using Header = vlm_text_header;
   using Blob = std::vector<uint8_t>;
   EXPECT_EQ(openChanged([](Header &, Blob &blob) { blob.resize(100); }),
-            corrupt("expected at least 384 bytes, found 100"));
+            corrupt("expected at least 400 bytes, found 100"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.magic[0] = 'X'; }),
             corrupt("expected 'VLMTEXT' at their beginning"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.version = 9; }),
-            "tokenizer tables: expected version 4, found 9; compile the model "
+            "tokenizer tables: expected version 5, found 9; compile the model "
             "again with this version of vlmc");
   std::string size = std::to_string(goodTables().size()),
               cut = std::to_string(goodTables().size() - 64);
