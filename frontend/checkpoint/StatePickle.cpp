@@ -324,7 +324,7 @@ bool Machine::makeStorage() {
     return false;
   if (id.kind != Kind::Tuple)
     return malformed();
-  const Items parts = itemsOf(id);
+  const Items &parts = itemsOf(id);
   if (parts.size() < 4 || parts[0].text != "storage" ||
       parts[1].kind != Kind::Global || parts[2].kind != Kind::Text)
     return malformed();
@@ -332,9 +332,14 @@ bool Machine::makeStorage() {
 }
 
 bool Machine::makeTensor(const Items &arguments) {
-  if (arguments.size() < 4 || arguments[0].kind != Kind::Storage ||
-      arguments[1].kind != Kind::Int || arguments[2].kind != Kind::Tuple ||
-      arguments[3].kind != Kind::Tuple)
+  // What makes a tensor, and the axes that PyTorch allows: more would only
+  // multiply by the tensors that share it.
+  constexpr size_t mostArguments = 16, mostAxes = 64;
+  if (arguments.size() < 4 || arguments.size() > mostArguments ||
+      arguments[0].kind != Kind::Storage || arguments[1].kind != Kind::Int ||
+      arguments[2].kind != Kind::Tuple || arguments[3].kind != Kind::Tuple ||
+      itemsOf(arguments[2]).size() > mostAxes ||
+      itemsOf(arguments[3]).size() > mostAxes)
     return malformed();
   return pushItems(Kind::Tensor, {arguments.begin(), arguments.begin() + 4});
 }
@@ -346,7 +351,7 @@ bool Machine::reduce() {
     return false;
   if (both[0].kind != Kind::Global || both[1].kind != Kind::Tuple)
     return malformed();
-  const Items arguments = itemsOf(both[1]);
+  const Items &arguments = itemsOf(both[1]);
   const std::string_view name = both[0].text;
   if (name == "torch._utils _rebuild_tensor_v2")
     return makeTensor(arguments);

@@ -12,6 +12,7 @@
 #include "frontend/families/DualEncoder.h"
 #include "frontend/families/InternVL.h"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace vlmc {
@@ -206,7 +207,8 @@ static ImageProcessing readPictures(ConfigSection &top, const Json &config,
   image.std = {0.229, 0.224, 0.225};
   image.stretchesTiles = true;
   int64_t least = top.integer("min_dynamic_patch", 1, 1, 64);
-  int64_t most = top.integer("max_dynamic_patch", 12, least, 64);
+  int64_t most =
+      top.integer("max_dynamic_patch", std::max<int64_t>(6, least), least, 64);
   if (config.value("dynamic_image_size", Json(false)) != true)
     least = most = 1;
   if (most > 1 && config.value("use_thumbnail", Json(false)) != true)

@@ -64,8 +64,13 @@ static std::string findTower(const std::string &folder, const std::string &name,
 static std::string nameOfTower(const Json &config) {
   for (const char *key : {"mm_vision_tower", "vision_tower"})
     if (auto found = config.find(key);
-        found != config.end() && found->is_string())
-      return found->get<std::string>();
+        found != config.end() && found->is_string()) {
+      // "openai/clip-vit-large-patch14-336/" is the same name.
+      std::string name = found->get<std::string>();
+      while (name.ends_with('/'))
+        name.pop_back();
+      return name;
+    }
   return "";
 }
 
@@ -296,7 +301,7 @@ static void readSelection(ConfigSection &own, PictureSide &side) {
                   "\"; mend the file");
   side.strategy = feature == "patch" ? "default" : "full";
   // That code takes what is before SigLIP's last block, all of it.
-  if (side.tower.values.value("model_type", "") == "siglip_vision_model") {
+  if (side.tower.values.value("model_type", Json()) == "siglip_vision_model") {
     side.state = -2;
     side.strategy = "full";
   }

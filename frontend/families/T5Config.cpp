@@ -50,8 +50,11 @@ static void readSizes(ConfigSection &section, spec::EncoderDecoder &message) {
   message.set_vocabulary_size(section.integer("vocab_size", 1, 1, maxId));
   message.set_position_buckets(
       section.integer("relative_attention_num_buckets", 32, 4, 4096));
+  // Half of the buckets are of one distance each, the rest of more.
+  const int64_t exact = message.position_buckets() / 2;
   message.set_position_distance(
-      section.integer("relative_attention_max_distance", 128, 3, 65536));
+      section.integer("relative_attention_max_distance",
+                      std::max<int64_t>(128, exact + 1), exact + 1, 65536));
   message.set_norm_epsilon(section.number("layer_norm_epsilon", 1e-6, 0, 1));
   message.set_max_tokens(mostTokens);
 }
@@ -119,7 +122,11 @@ static int64_t readStart(ConfigSection &section, const DecoderFacts &facts) {
   for (const char *key : {"decoder_start_token_id", "bos_token_id"})
     if (auto start = section.optionalInteger(key, 0, maxId))
       return *start;
-  return facts.padToken.value_or(0);
+  if (facts.padToken.value_or(0) < 0)
+    section.error("decoder_start_token_id",
+                  "expected the id that answers begin with, found none, and "
+                  "no bos_token_id or pad_token_id in its place; add it");
+  return std::max<int64_t>(facts.padToken.value_or(0), 0);
 }
 
 DecoderFacts readT5(const Json &text, const CheckpointConfig &config,

@@ -187,6 +187,17 @@ TEST_F(TorchFileFolder, TellsDamage) {
             "operands at byte 3; the file is damaged, fetch or save it again");
 }
 
+// PyTorch allows 64 axes; a shape of more, which many tensors share, would only
+// fill the memory.
+TEST_F(TorchFileFolder, TellsTooManyAxes) {
+  const std::vector<int> ones(65, 1);
+  EXPECT_EQ(
+      messageOfPickle(
+          pickle(text("w") + tensor("FloatStorage", "0", 0, ones, ones))),
+      "DIR/f.bin: data.pkl: expected a pickle of torch.save, found other "
+      "operands at byte 393; the file is damaged, fetch or save it again");
+}
+
 TEST_F(TorchFileFolder, ChecksPlaces) {
   auto messageOfTensor = [&](const std::string &key, int offset,
                              const std::vector<int> &shape,

@@ -78,6 +78,12 @@ TEST_F(InternVLChat, IsReadAsTransformersReadsItConverted) {
   EXPECT_TRUE(component(2).projector().transposed_unshuffle());
   config["select_layer"] = -2;
   EXPECT_EQ(component(0).vision_transformer().blocks().layers(), 2);
+  config.erase("max_dynamic_patch");
+  int64_t most = 0; // six tiles, as its class has it
+  const spec::ModelSpec six = model();
+  for (const auto &grid : six.image().grid())
+    most = std::max<int64_t>(most, grid.height() / 32 * (grid.width() / 32));
+  EXPECT_EQ(most, 6);
   config["dynamic_image_size"] = false;
   EXPECT_EQ(model().image().grid_size(), 1);
 }

@@ -148,6 +148,18 @@ TEST_F(OriginalLlava, FindsItsTower) {
             "--vision-tower DIR");
 }
 
+TEST_F(OriginalLlava, FindsItsTowerBehindASlash) {
+  config["mm_vision_tower"] = "some/tower//";
+  EXPECT_EQ(component(0).vision_transformer().blocks().layers(), 2);
+}
+
+TEST_F(OriginalLlava, TellsATowerOfNoKind) {
+  tower["vision_config"]["model_type"] = 5;
+  writeTower("tower");
+  EXPECT_EQ(messageOf(), "DIR/tower/config.json: vision_config.model_type: "
+                         "expected a string, found 5; mend the file");
+}
+
 TEST_F(OriginalLlava, TakesASiglipTowerBeforeItsLastBlock) {
   tower["model_type"] = "siglip";
   writeTower("tower");

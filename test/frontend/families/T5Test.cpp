@@ -96,6 +96,19 @@ TEST_F(T5Config, DerivedKeysCount) {
   EXPECT_FALSE(text().gated_mlp());
 }
 
+TEST_F(T5Config, TellsWhatCannotWork) {
+  words()["pad_token_id"] = -1;
+  EXPECT_EQ(shortMessageOf(),
+            "text_config.decoder_start_token_id: expected the id that answers "
+            "begin with, found none, and no bos_token_id or pad_token_id in "
+            "its place; add it");
+  words()["decoder_start_token_id"] = 0;
+  words()["relative_attention_max_distance"] = 16;
+  EXPECT_EQ(shortMessageOf().substr(0, 82),
+            "text_config.relative_attention_max_distance: expected an integer "
+            "from 17 to 65536,");
+}
+
 TEST_F(T5Config, TellsFaults) {
   words()["feed_forward_proj"] = "fancy-gelu";
   EXPECT_EQ(shortMessageOf(),
