@@ -24,8 +24,10 @@ struct LlavaNames {
   std::vector<std::string> tower = {"vision_tower.vision_model.",
                                     "model.vision_tower.vision_model.",
                                     "vision_tower.", "model.vision_tower."};
-  std::vector<std::string> bodies = {
-      "language_model.model.", "model.language_model.", "language_model."};
+  /// The last is how some of version 5 (5.5.4) wrote it.
+  std::vector<std::string> bodies = {"language_model.model.",
+                                     "model.language_model.", "language_model.",
+                                     "model.language_model.model."};
   std::vector<std::string> heads = {"language_model.lm_head", "lm_head"};
   std::vector<std::string> projector = {"multi_modal_projector.",
                                         "model.multi_modal_projector."};

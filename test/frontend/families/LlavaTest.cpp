@@ -73,6 +73,19 @@ TEST_F(LlavaConfig, TakesKeysOfVersions4And5) {
   EXPECT_EQ(decoder().rotary().SerializeAsString(), old.SerializeAsString());
 }
 
+// The last one is of transformers 5.5.4.
+TEST_F(LlavaConfig, KnowsTheNamesOfVersions) {
+  auto model = import();
+  ASSERT_TRUE(model) << model.message();
+  for (const spec::WeightRule &rule : model->weights())
+    if (rule.canonical() == "text.final_norm")
+      EXPECT_EQ(
+          std::vector<std::string>(rule.names().begin(), rule.names().end()),
+          (std::vector<std::string>{
+              "language_model.model.norm", "model.language_model.norm",
+              "language_model.norm", "model.language_model.model.norm"}));
+}
+
 TEST_F(LlavaConfig, TakesFrequenciesThatDependOnTheLength) {
   Json &text = config["text_config"];
   text["max_position_embeddings"] = 40;
