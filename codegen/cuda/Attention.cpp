@@ -168,13 +168,10 @@ SmallVector<Value> AttentionEmitter::multiplyValues(Value base,
 /// What the score of a key grows by its distance, in powers of two.
 Value AttentionEmitter::biasOf(Value at, Value key) {
   Value bias = attention.getDistanceBias();
-  int64_t count = vlm::getFeatures(bias), most = count / 2;
-  Value distance = e.add(e.sub(key, at), most);
-  distance = e.max(e.min(distance, e.constant(count - 1)), e.constant(0));
   Storage storage = frame.form(bias).storage;
   Value x = cpu::loadStored(e, storage, e.f32,
                             e.at(frame.operand(bias),
-                                 e.add(e.mul(head, count), distance),
+                                 g.biasPlace(bias, head, e.sub(key, at)),
                                  cpu::elementOf(e, storage)),
                             1);
   return e.fmul(x, e.fconstant(e.f32, std::numbers::log2e));

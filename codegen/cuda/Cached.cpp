@@ -149,13 +149,10 @@ Value CachedEmitter::score(Value key) {
     sum = e.fmul(bent, e.fconstant(e.f32, cap));
   }
   if (Value bias = attention.getDistanceBias()) {
-    int64_t count = vlm::getFeatures(bias);
-    Value distance = e.add(e.sub(key, position), count / 2);
-    distance = e.max(e.min(distance, e.constant(count - 1)), e.constant(0));
+    Value place = g.biasPlace(bias, head, e.sub(key, position));
     Storage storage = frame.form(bias).storage;
     sum = e.fadd(sum, cpu::loadStored(e, storage, e.f32,
-                                      e.at(frame.operand(bias),
-                                           e.add(e.mul(head, count), distance),
+                                      e.at(frame.operand(bias), place,
                                            cpu::elementOf(e, storage)),
                                       1));
   }

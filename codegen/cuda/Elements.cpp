@@ -130,12 +130,10 @@ Value ElementEmitter::score(vlm::AttentionOp op, const Row &query, Value row,
   Value position = op.getQueryPosition()
                        ? loadInteger(op.getQueryPosition(), row)
                        : e.rem(row, queries);
-  if (Value bias = op.getDistanceBias()) {
-    int64_t count = vlm::getFeatures(bias);
-    Value distance = e.add(e.sub(e.rem(key, keys), position), count / 2);
-    distance = e.max(e.min(distance, e.constant(count - 1)), e.constant(0));
-    x = e.fadd(x, load(bias, e.add(e.mul(head, count), distance)));
-  }
+  if (Value bias = op.getDistanceBias())
+    x = e.fadd(x,
+               load(bias, Gpu(e).biasPlace(bias, head,
+                                           e.sub(e.rem(key, keys), position))));
   if (op.getCausal())
     x = e.select(e.less(position, e.rem(key, keys)), lowest, x);
   if (op.getKeyValid()) {

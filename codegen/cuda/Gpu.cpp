@@ -1,5 +1,6 @@
 //===-- Gpu.cpp - what a thread of a GPU can do beside arithmetic ---------===//
 #include "codegen/cuda/Gpu.h"
+#include "ir/Vlm/VlmOps.h"
 
 using namespace mlir;
 using namespace vlmc;
@@ -188,6 +189,13 @@ void Gpu::storeAs(Storage storage, Value x, Value base, Value offset) {
   }
   Value rounded = narrow(storage, x);
   e.store(rounded, e.at(base, offset, rounded.getType()), bytesOf(storage));
+}
+
+Value Gpu::biasPlace(Value table, Value head, Value distance) {
+  const int64_t count = vlm::getFeatures(table);
+  Value place = e.add(distance, count / 2);
+  place = e.max(e.min(place, e.constant(count - 1)), e.constant(0));
+  return e.add(e.mul(head, count), place);
 }
 
 Value Gpu::exp2(Value x) { return intrinsic("nvvm.ex2.approx", e.f32, {x}); }

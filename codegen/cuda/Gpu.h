@@ -89,6 +89,10 @@ public:
   /// where the builder stands.
   Value table(llvm::StringRef name, mlir::DenseElementsAttr numbers);
 
+  /// The element of a table [heads, elements] of biases for a key `distance`
+  /// places behind its query; the ends stand for all farther ones.
+  Value biasPlace(Value table, Value head, Value distance);
+
   Value intrinsic(llvm::StringRef name, Type result, ValueRange arguments);
 
   Emitter &e;

@@ -67,14 +67,8 @@ static int64_t featureSize(const spec::Component &component,
     return embeddingSize(decoder);
   if (component.has_tiled_tower())
     return component.tiled_tower().output_size();
-  if (component.has_perceiver_resampler())
-    return component.perceiver_resampler().output_size()
-               ? component.perceiver_resampler().output_size()
-               : component.perceiver_resampler().hidden_size();
-  if (component.has_projector())
-    return component.projector().output_size();
-  if (component.has_q_former())
-    return component.q_former().output_size();
+  if (auto features = connectorFeatures(component))
+    return *features;
   return towerFeatures(component);
 }
 
@@ -522,11 +516,11 @@ void DecoderBuilder::build() {
   if (decoder.logit_softcap() != 0)
     value = builder.softcap(value, decoder.logit_softcap(), name + ".softcap");
   if (!decoder.masked_ids().empty())
-    value = builder.maskFeatures(
-        value,
-        std::vector<int64_t>(decoder.masked_ids().begin(),
-                             decoder.masked_ids().end()),
-        name + ".mask");
+    value =
+        builder.maskFeatures(value,
+                             std::vector<int64_t>(decoder.masked_ids().begin(),
+                                                  decoder.masked_ids().end()),
+                             name + ".mask");
   builder.result("logits", value);
   builder.endEntry();
 }

@@ -11,7 +11,7 @@
 // transformers.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/blocks/GraphBuilder.h"
+#include "frontend/blocks/Tower.h"
 
 #include <algorithm>
 #include <cmath>
@@ -65,18 +65,6 @@ static std::vector<int64_t> bucketsOf(const Message &message, bool isEncoder) {
 // The message
 //===----------------------------------------------------------------------===//
 
-/// The width of what a component makes of pictures; 0: nothing for a prompt.
-static int64_t featureSize(const spec::Component &component) {
-  if (component.has_projector())
-    return component.projector().output_size();
-  if (component.has_perceiver_resampler()) {
-    const auto &resampler = component.perceiver_resampler();
-    return resampler.output_size() ? resampler.output_size()
-                                   : resampler.hidden_size();
-  }
-  return component.has_q_former() ? component.q_former().output_size() : 0;
-}
-
 static void check(const spec::ModelSpec &model,
                   const spec::Component &component, const FaultSink &fault) {
   const Message &message = component.encoder_decoder();
@@ -101,17 +89,18 @@ static void check(const spec::ModelSpec &model,
   if (message.features().empty())
     return;
   auto found = std::ranges::find_if(model.components(), [&](const auto &other) {
-    return other.name() == message.features() && featureSize(other) > 0;
+    return other.name() == message.features() &&
+           connectorFeatures(other).value_or(0) > 0;
   });
   if (found == model.components().end())
     fault("features", "expected the name of a projector, Q-Former or "
                       "resampler, found '" +
                           message.features() + "'");
-  else if (featureSize(*found) != message.hidden_size())
-    fault("hidden_size", "expected " + std::to_string(featureSize(*found)) +
-                             ", the features of '" + message.features() +
-                             "', found " +
-                             std::to_string(message.hidden_size()));
+  else if (connectorFeatures(*found).value_or(0) != message.hidden_size())
+    fault("hidden_size",
+          "expected " + std::to_string(connectorFeatures(*found).value_or(0)) +
+              ", the features of '" + message.features() + "', found " +
+              std::to_string(message.hidden_size()));
 }
 
 static void listAttention(const std::string &name, const Message &message,

@@ -31,6 +31,19 @@ int64_t towerFeatures(const spec::Component &tower) {
          std::max(1, vision.feature_layers_size());
 }
 
+std::optional<int64_t> connectorFeatures(const spec::Component &connector) {
+  if (connector.has_projector())
+    return connector.projector().output_size();
+  if (connector.has_perceiver_resampler()) {
+    const auto &resampler = connector.perceiver_resampler();
+    return resampler.output_size() ? resampler.output_size()
+                                   : resampler.hidden_size();
+  }
+  if (connector.has_q_former())
+    return connector.q_former().output_size();
+  return std::nullopt;
+}
+
 int64_t towerSide(const spec::Component &tower) {
   if (tower.has_residual_network())
     return tower.residual_network().image_size() / 32;

@@ -15,6 +15,8 @@
 
 #include "frontend/blocks/GraphBuilder.h"
 
+#include <optional>
+
 namespace vlmc {
 
 /// The component of this name if it is of a kind that can be a tower, or null.
@@ -23,6 +25,10 @@ const spec::Component *findTower(const spec::ModelSpec &model,
 
 /// The features of a token: of one layer, or of several side by side.
 int64_t towerFeatures(const spec::Component &tower);
+
+/// The features of a token that a connector, which stands between a tower and a
+/// decoder, makes; nothing: it is of another kind.
+std::optional<int64_t> connectorFeatures(const spec::Component &connector);
 
 /// Tokens along a side, where they are a square of places; else 0.
 int64_t towerSide(const spec::Component &tower);

@@ -95,6 +95,23 @@ double ConfigSection::number(const std::string &key, double fallback,
   return fallback;
 }
 
+bool ConfigSection::flag(const std::string &key, bool fallback) {
+  const Json *value = find(key);
+  if (!value)
+    return fallback;
+  if (value->is_boolean())
+    return value->get<bool>();
+  wrong(key, "true or false", *value);
+  return fallback;
+}
+
+std::optional<bool> ConfigSection::optionalFlag(const std::string &key) {
+  const Json *value = find(key);
+  if (!value || value->is_null())
+    return std::nullopt;
+  return flag(key, false);
+}
+
 std::string ConfigSection::string(const std::string &key,
                                   std::string_view fallback) {
   const Json *value = find(key);

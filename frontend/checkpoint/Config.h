@@ -54,6 +54,10 @@ public:
   /// A finite number from `min` to `max`.
   double number(const std::string &key, double fallback, double min,
                 double max);
+  /// True or false.
+  bool flag(const std::string &key, bool fallback);
+  /// The same; null and absent are nothing.
+  std::optional<bool> optionalFlag(const std::string &key);
   std::string string(const std::string &key, std::string_view fallback);
   /// A list of strings; null and absent are the empty list.
   std::vector<std::string> strings(const std::string &key);

@@ -49,17 +49,6 @@ static Json completed(const Json &defaults, const Json *given) {
   return values;
 }
 
-static bool readFlag(ConfigSection &section, const std::string &key,
-                     bool fallback) {
-  const Json *found = section.find(key);
-  if (!found)
-    return fallback;
-  if (!found->is_boolean())
-    section.error(key, "expected true or false, found " + describe(*found) +
-                           "; mend the file");
-  return *found == true;
-}
-
 //===----------------------------------------------------------------------===//
 // The components
 //===----------------------------------------------------------------------===//
@@ -71,7 +60,7 @@ static void readVision(ConfigSection &top, const std::string &file,
   readBlocks(section, *vision.mutable_blocks());
   readPatches(section, vision);
   vision.mutable_blocks()->set_unbiased_attention(
-      !readFlag(section, "qkv_bias", true));
+      !section.flag("qkv_bias", true));
   // Of old files, without effect.
   section.ignore("projection_dim");
   section.finish();
@@ -94,7 +83,7 @@ static bool readQFormer(ConfigSection &top, const std::string &file,
   qformer.set_cross_attention_step(
       section.integer("cross_attention_frequency", 2, 1, 4096));
   bool hasWords =
-      readFlag(section, "use_qformer_text_input", false) || variant.readsPrompt;
+      section.flag("use_qformer_text_input", false) || variant.readsPrompt;
   section.ignore("encoder_hidden_size"); // vision_config.hidden_size counts
   section.ignore("pad_token_id");
   section.ignore("position_embedding_type");

@@ -49,18 +49,6 @@ static const Json &decoderDefaults() {
   return defaults;
 }
 
-static bool readFlag(ConfigSection &section, const Json &values,
-                     const char *key) {
-  section.ignore(key);
-  auto found = values.find(key);
-  if (found == values.end() || found->is_null())
-    return false;
-  if (!found->is_boolean())
-    section.error(key, "expected true or false, found " + describe(*found) +
-                           "; mend the file");
-  return *found == true;
-}
-
 static DecoderFacts readWords(ConfigSection &top,
                               const CheckpointConfig &config, ConfigLog &log,
                               spec::Decoder &decoder) {
@@ -72,12 +60,12 @@ static DecoderFacts readWords(ConfigSection &top,
     if (!value.is_null())
       words[key] = value;
   }
-  bool isTied = readFlag(top, config.json, "tie_word_embeddings");
+  bool isTied = top.optionalFlag("tie_word_embeddings").value_or(false);
   DecoderFacts facts =
       readDecoder(words, config.file, "", isTied, log, decoder);
   decoder.set_head_norm(true);
   decoder.set_head_layer_norm(true);
-  if (readFlag(top, config.json, "swin_norm")) {
+  if (top.optionalFlag("swin_norm").value_or(false)) {
     decoder.set_branch_norm(true);
     decoder.set_no_pre_norm(true);
   }
@@ -208,7 +196,7 @@ static void readTokenizer(const Json *given, const CheckpointConfig &config,
   for (int64_t side : readNumbers(section, values, "attn_resolutions"))
     if (attends)
       encoder.add_attention_sizes(side);
-  if (readFlag(section, values, "double_latent"))
+  if (section.optionalFlag("double_latent").value_or(false))
     section.error("double_latent", "expected false, found true; transformers "
                                    "reads no such pictures either");
   encoder.set_groups(32);

@@ -330,19 +330,6 @@ static void readScales(ConfigSection &section, const Json &values,
   decoder.set_logit_softcap(cap("final_logit_softcapping"));
 }
 
-static bool readFlag(ConfigSection &section, const Json &values,
-                     const std::string &key, bool fallback) {
-  section.ignore(key);
-  auto found = values.find(key);
-  if (found == values.end() || found->is_null())
-    return fallback;
-  if (found->is_boolean())
-    return found->get<bool>();
-  section.error(key, "expected true or false, found " + describe(*found) +
-                         "; mend the file");
-  return fallback;
-}
-
 /// Which layers have the window, by layer_types or by their number.
 static void readWindow(ConfigSection &section, const Json &values,
                        const DecoderClass &decoderClass,
@@ -353,7 +340,7 @@ static void readWindow(ConfigSection &section, const Json &values,
   int64_t first = 0;
   if (decoderClass.hasWindowKeys) {
     first = section.optionalInteger("max_window_layers", 0, maxId).value_or(28);
-    if (!readFlag(section, values, "use_sliding_window", false))
+    if (!section.optionalFlag("use_sliding_window").value_or(false))
       window = 0;
   }
   for (int64_t i = 0; i < decoder.layers() && window; ++i) {
@@ -367,14 +354,9 @@ static void readWindow(ConfigSection &section, const Json &values,
     decoder.set_window(window);
 }
 
-static void readTokens(ConfigSection &section, const Json &values,
-                       DecoderFacts &facts) {
-  section.ignore("eos_token_id");
-  auto end = values.find("eos_token_id");
-  if (end != values.end() && end->is_number_integer())
-    facts.endTokens.push_back(end->get<int64_t>());
-  else if (end != values.end() && end->is_array())
-    for (const Json &id : *end)
+void readTokens(ConfigSection &section, DecoderFacts &facts) {
+  if (const Json *end = section.find("eos_token_id"))
+    for (const Json &id : end->is_array() ? *end : Json::array({*end}))
       if (id.is_number_integer())
         facts.endTokens.push_back(id.get<int64_t>());
   facts.padToken = section.optionalInteger("pad_token_id", -1, maxId);
@@ -406,11 +388,11 @@ DecoderFacts readDecoder(const Json &config, const std::string &file,
         maxId, static_cast<int64_t>(static_cast<double>(decoder.max_tokens()) *
                                     std::max(1.0, decoder.rotary().factor()))));
   bool bias = (found->hasBiasKeys || found->hasAttentionBias) &&
-              readFlag(section, values, "attention_bias", false);
+              section.optionalFlag("attention_bias").value_or(false);
   decoder.set_query_bias(found->queryBias || bias);
   decoder.set_output_bias(bias);
   decoder.set_mlp_bias(found->hasBiasKeys &&
-                       readFlag(section, values, "mlp_bias", false));
+                       section.optionalFlag("mlp_bias").value_or(false));
   decoder.set_head_norm(found->headNorm);
   if (found->isBiased) {
     decoder.set_query_bias(true);
@@ -419,14 +401,14 @@ DecoderFacts readDecoder(const Json &config, const std::string &file,
     decoder.set_layer_norm(true);
     decoder.set_plain_mlp(true);
     decoder.set_norm_epsilon(section.number("layer_norm_eps", 1e-5, 0, 1));
-    decoder.set_head_norm(readFlag(section, values, "qk_layernorm", true));
+    decoder.set_head_norm(section.optionalFlag("qk_layernorm").value_or(true));
     for (const char *key : {"hidden_dropout", "attention_dropout"})
       section.ignore(key);
   }
   decoder.set_tied_head(
-      tied || readFlag(section, values, "tie_word_embeddings", false));
+      tied || section.optionalFlag("tie_word_embeddings").value_or(false));
   readWindow(section, values, *found, decoder);
-  readTokens(section, values, facts);
+  readTokens(section, facts);
   section.ignore("pretraining_tp");
   section.finish();
   return facts;

@@ -22,6 +22,9 @@ struct DecoderFacts {
   std::optional<int64_t> padToken;
 };
 
+/// eos_token_id, one or a list, and pad_token_id.
+void readTokens(ConfigSection &section, DecoderFacts &facts);
+
 /// Reads the config of a llama, mistral, qwen2 or qwen3 decoder; keys that it
 /// lacks have the defaults of the class that its model_type names.
 /// `tied` is what the model around it says of tied embeddings.

@@ -113,16 +113,6 @@ static void readChannels(ConfigSection &section, const std::string &key,
   }
 }
 
-static void readFlag(ConfigSection &section, const std::string &key,
-                     bool &flag) {
-  const Json *found = section.find(key);
-  if (found && found->is_boolean())
-    flag = found->get<bool>();
-  else if (found)
-    section.error(key, "expected true or false, found " + describe(*found) +
-                           "; mend the file");
-}
-
 /// FuyuImageProcessor: shrunk to fit, padded at the right and the bottom with
 /// the value 1, cut into patches.
 static void readImage(const std::string &folder, int64_t patch, ConfigLog &log,
@@ -134,9 +124,9 @@ static void readImage(const std::string &folder, int64_t patch, ConfigLog &log,
   std::string type = section.string("image_processor_type", "");
   image.backend =
       type.ends_with("Pil") ? ImageBackend::Pil : ImageBackend::Torchvision;
-  readFlag(section, "do_resize", image.doResize);
-  readFlag(section, "do_rescale", image.doRescale);
-  readFlag(section, "do_normalize", image.doNormalize);
+  image.doResize = section.flag("do_resize", image.doResize);
+  image.doRescale = section.flag("do_rescale", image.doRescale);
+  image.doNormalize = section.flag("do_normalize", image.doNormalize);
   image.rescaleFactor = section.number("rescale_factor", 1.0 / 255, -1e9, 1e9);
   readChannels(section, "image_mean", image.mean);
   readChannels(section, "image_std", image.std);
@@ -160,7 +150,7 @@ static void readImage(const std::string &folder, int64_t patch, ConfigLog &log,
                               std::to_string(height) + " x " +
                               std::to_string(width) + "; mend the file");
   bool pads = true;
-  readFlag(section, "do_pad", pads);
+  pads = section.flag("do_pad", pads);
   if (!pads)
     section.error("do_pad", "expected true, found false; pictures of whole "
                             "patches alone are not supported");
@@ -233,7 +223,7 @@ static spec::ModelSpec readFuyu(const CheckpointConfig &config,
   top.integer("num_channels", 3, 3, 3);
   top.ignore("image_size"); // pictures have any
   bool isTied = false;
-  readFlag(top, "tie_word_embeddings", isTied);
+  isTied = top.flag("tie_word_embeddings", isTied);
   Json words = findText(top, config.json);
   spec::Component *text = model.add_components();
   text->set_name("text");

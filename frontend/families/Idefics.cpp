@@ -14,18 +14,6 @@
 
 namespace vlmc {
 
-static bool readFlag(ConfigSection &section, const std::string &key,
-                     bool fallback) {
-  const Json *value = section.find(key);
-  if (!value)
-    return fallback;
-  if (value->is_boolean())
-    return value->get<bool>();
-  section.error(key, "expected true or false, found " + describe(*value) +
-                         "; mend the file");
-  return fallback;
-}
-
 //===----------------------------------------------------------------------===//
 // Tower and resampler
 //===----------------------------------------------------------------------===//
@@ -79,7 +67,7 @@ static void readResampler(const Json *given, const std::string &file,
   resampler.set_intermediate_size(4 * width);
   resampler.set_activation(spec::RELU);
   resampler.set_norm_epsilon(1e-5);
-  resampler.set_head_norm(readFlag(section, "qk_layer_norms_perceiver", false));
+  resampler.set_head_norm(section.flag("qk_layer_norms_perceiver", false));
   section.finish();
 }
 
@@ -122,7 +110,7 @@ static void readCrossAttention(ConfigSection &top, int64_t featureSize,
   cross.set_intermediate_size(decoder.intermediate_size());
   cross.set_activation(decoder.activation());
   cross.set_norm_epsilon(decoder.norm_epsilon());
-  cross.set_head_norm(readFlag(top, "qk_layer_norms", false));
+  cross.set_head_norm(top.flag("qk_layer_norms", false));
   std::string gates = top.string("alpha_type", "float");
   if (gates != "float" && gates != "vector")
     top.error("alpha_type", "expected \"float\" or \"vector\", found \"" +
@@ -254,7 +242,7 @@ static spec::ModelSpec readIdefics(const CheckpointConfig &config,
   readTower(top.object("vision_config"), config.file, log, tower);
 
   const Json *perceiver = top.object("perceiver_config");
-  const bool hasResampler = readFlag(top, "use_resampler", false);
+  const bool hasResampler = top.flag("use_resampler", false);
   if (hasResampler) {
     spec::Component *component = model.add_components();
     component->set_name("resampler");
@@ -266,7 +254,7 @@ static spec::ModelSpec readIdefics(const CheckpointConfig &config,
   spec::Component *text = model.add_components();
   text->set_name("text");
   spec::Decoder &decoder = *text->mutable_decoder();
-  const bool tied = readFlag(top, "tie_word_embeddings", false);
+  const bool tied = top.flag("tie_word_embeddings", false);
   DecoderFacts facts = readDecoder(decoderConfig(top, config.json), config.file,
                                    "", tied, log, decoder);
   decoder.set_features(hasResampler ? "resampler" : "vision");

@@ -43,15 +43,6 @@ static void takeSquares(Json &values) {
       value = Json(value[0]);
 }
 
-static bool readFlag(ConfigSection &section, const Json &values,
-                     const char *key) {
-  section.ignore(key);
-  if (!values[key].is_boolean())
-    section.error(key, "expected true or false, found " +
-                           describe(values[key]) + "; mend the file");
-  return values[key] == true;
-}
-
 static void readTower(const Json *given, const CheckpointConfig &config,
                       ConfigLog &log, spec::VisionTransformer &vision) {
   Json values = towerDefaults();
@@ -67,8 +58,8 @@ static void readTower(const Json *given, const CheckpointConfig &config,
   spec::TransformerBlocks &blocks = *vision.mutable_blocks();
   readBlocks(section, blocks);
   readPatches(section, vision);
-  blocks.set_unbiased_attention(!readFlag(section, values, "attention_bias"));
-  blocks.set_query_norm(readFlag(section, values, "use_qk_norm"));
+  blocks.set_unbiased_attention(!section.flag("attention_bias", false));
+  blocks.set_query_norm(section.flag("use_qk_norm", false));
   blocks.set_layer_scale(true);
   std::string norm = section.string("norm_type", "layer_norm");
   if (norm != "layer_norm" && norm != "rms_norm")
@@ -76,9 +67,9 @@ static void readTower(const Json *given, const CheckpointConfig &config,
                                "found \"" +
                                    norm + "\"; mend the file");
   blocks.set_rms_norm(norm == "rms_norm");
-  vision.set_post_norm(!readFlag(section, values, "use_mean_pooling"));
+  vision.set_post_norm(!section.flag("use_mean_pooling", false));
   vision.set_no_positions(
-      !readFlag(section, values, "use_absolute_position_embeddings"));
+      !section.flag("use_absolute_position_embeddings", false));
   // Of training.
   for (const char *key : {"hidden_dropout_prob", "projection_dropout",
                           "use_mask_token", "layer_scale_init_value"})

@@ -31,18 +31,6 @@ static const Json &optDefaults() {
   return defaults;
 }
 
-static bool readFlag(ConfigSection &section, const std::string &key,
-                     bool fallback) {
-  const Json *found = section.find(key);
-  if (!found)
-    return fallback;
-  if (found->is_boolean())
-    return found->get<bool>();
-  section.error(key, "expected true or false, found " + describe(*found) +
-                         "; mend the file");
-  return fallback;
-}
-
 static void readSizes(ConfigSection &section, spec::Decoder &decoder) {
   decoder.set_hidden_size(section.integer("hidden_size", 1, 1, maxFeatures));
   decoder.set_intermediate_size(section.integer("ffn_dim", 1, 1, maxFeatures));
@@ -76,29 +64,25 @@ DecoderFacts readOpt(const Json &config, const std::string &file,
   decoder.set_layer_norm(true);
   decoder.set_plain_mlp(true);
   decoder.set_position_offset(positionOffset);
-  const bool isBefore = readFlag(section, "do_layer_norm_before", true);
+  const bool isBefore = section.flag("do_layer_norm_before", true);
   decoder.set_post_norm(!isBefore);
-  decoder.set_no_final_norm(
-      !isBefore || readFlag(section, "_remove_final_layer_norm", false));
+  decoder.set_no_final_norm(!isBefore ||
+                            section.flag("_remove_final_layer_norm", false));
   section.ignore("_remove_final_layer_norm");
-  const bool bias = readFlag(section, "enable_bias", true);
+  const bool bias = section.flag("enable_bias", true);
   decoder.set_query_bias(bias);
   decoder.set_output_bias(bias);
   decoder.set_mlp_bias(bias);
-  if (!readFlag(section, "layer_norm_elementwise_affine", true))
+  if (!section.flag("layer_norm_elementwise_affine", true))
     section.error("layer_norm_elementwise_affine",
                   "expected true, found false; norms without weights are not "
                   "supported");
-  decoder.set_tied_head(readFlag(section, "tie_word_embeddings", true));
+  decoder.set_tied_head(section.flag("tie_word_embeddings", true));
   section.ignore("init_std");
   section.ignore("layerdrop");
   section.ignore("prefix");
   DecoderFacts facts;
-  if (const Json *end = section.find("eos_token_id"))
-    for (const Json &id : end->is_array() ? *end : Json::array({*end}))
-      if (id.is_number_integer())
-        facts.endTokens.push_back(id.get<int64_t>());
-  facts.padToken = section.optionalInteger("pad_token_id", -1, maxId);
+  readTokens(section, facts);
   section.finish();
   return facts;
 }

@@ -145,11 +145,7 @@ DecoderFacts readT5(const Json &text, const CheckpointConfig &config,
        {"classifier_dropout", "dropout_rate", "n_positions", "output_past"})
     section.ignore(key);
   DecoderFacts facts;
-  if (const Json *end = section.find("eos_token_id"))
-    for (const Json &id : end->is_array() ? *end : Json::array({*end}))
-      if (id.is_number_integer())
-        facts.endTokens.push_back(id.get<int64_t>());
-  facts.padToken = section.optionalInteger("pad_token_id", -1, maxId);
+  readTokens(section, facts);
   generation.set_start_token_id(readStart(section, facts));
   section.finish();
   return facts;

@@ -119,21 +119,7 @@ TEST_F(EncoderSessionTest, RequestsOfABatchKeepTheirAnswers) {
                               {kCaption, {1}, searching(1), -1},
                               {kQuestion, {0}, searches()[1], -1}};
   for (int64_t stepTokens : {1, 3, 64}) {
-    vlm_batch_options_t options{};
-    options.struct_bytes = sizeof(options);
-    options.max_sequences = 6;
-    options.step_tokens = stepTokens;
-    vlm_batch_t *batch = nullptr;
-    ASSERT_EQ(take(vlm_batch_create(model, &options, &batch)), "");
-    std::vector<Heard> heard(wishes.size());
-    for (size_t i = 0; i < wishes.size(); ++i) {
-      std::vector<const vlm_image_t *> list;
-      vlm_request_t asked = request(wishes[i], heard[i], list);
-      ASSERT_EQ(take(vlm_batch_add(batch, &asked, nullptr)), "");
-    }
-    for (int64_t left = 1; left > 0;)
-      ASSERT_EQ(take(vlm_batch_step(batch, &left)), "");
-    vlm_batch_destroy(batch);
+    std::vector<Heard> heard = together(wishes, 6, stepTokens);
     const char *names[] = {"ask", "search0", "caption", "search1"};
     for (size_t i = 0; i < wishes.size(); ++i)
       EXPECT_EQ(heard[i].answers[0].text, golden(names[i]))

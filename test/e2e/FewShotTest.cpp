@@ -159,12 +159,6 @@ TEST_F(AllPicturesTest, SessionsSeeWhatRunSees) {
 }
 
 TEST_F(FewShotTest, AnswersOfABatchShareTheShots) {
-  vlm_batch_options_t options{};
-  options.struct_bytes = sizeof(options);
-  options.max_sequences = 6;
-  options.step_tokens = 24;
-  vlm_batch_t *batch = nullptr;
-  ASSERT_EQ(take(vlm_batch_create(model, &options, &batch)), "");
   std::vector<Wish> wishes;
   for (const Asked &asked : {ask(4, " What's this?"), ask(4, "How many?"),
                              ask(2, "?", 1), ask(4, " What's this?")}) {
@@ -176,17 +170,9 @@ TEST_F(FewShotTest, AnswersOfABatchShareTheShots) {
   }
   wishes[1].options.answers = 3;
   wishes[1].options.temperature = 1;
-  std::vector<Heard> heard(wishes.size());
-  std::vector<std::vector<const vlm_image_t *>> lists(wishes.size());
-  for (size_t i = 0; i < wishes.size(); ++i) {
-    vlm_request_t asked = request(wishes[i], heard[i], lists[i]);
-    ASSERT_EQ(take(vlm_batch_add(batch, &asked, nullptr)), "");
-  }
-  for (int64_t left = 1; left > 0;)
-    ASSERT_EQ(take(vlm_batch_step(batch, &left)), "");
+  std::vector<Heard> heard = together(wishes, 6, 24);
   for (size_t i = 0; i < wishes.size(); ++i)
     EXPECT_EQ(heard[i], alone(wishes[i])) << i;
-  vlm_batch_destroy(batch);
 }
 
 //===----------------------------------------------------------------------===//

@@ -181,6 +181,30 @@ protected:
     EXPECT_EQ(take(vlm_session_answer(session.get(), &asked)), "");
     return heard;
   }
+  /// The wishes fulfilled by one batch.
+  std::vector<Heard> together(const std::vector<Wish> &wishes,
+                              int64_t maxSequences, int64_t stepTokens) const {
+    vlm_batch_options_t options{};
+    options.struct_bytes = sizeof(options);
+    options.max_sequences = maxSequences;
+    options.step_tokens = stepTokens;
+    vlm_batch_t *batch = nullptr;
+    EXPECT_EQ(take(vlm_batch_create(model, &options, &batch)), "");
+    std::vector<Heard> heard(wishes.size());
+    for (size_t i = 0; batch && i < wishes.size(); ++i) {
+      std::vector<const vlm_image_t *> list;
+      vlm_request_t asked = request(wishes[i], heard[i], list);
+      EXPECT_EQ(take(vlm_batch_add(batch, &asked, nullptr)), "");
+    }
+    for (int64_t left = 1; batch && left > 0;)
+      if (std::string fault = take(vlm_batch_step(batch, &left));
+          !fault.empty()) {
+        ADD_FAILURE() << fault;
+        break;
+      }
+    vlm_batch_destroy(batch);
+    return heard;
+  }
 
   std::string package;
   vlm_model_t *model = nullptr;

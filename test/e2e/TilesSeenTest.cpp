@@ -87,12 +87,6 @@ TEST_F(TilesSeenTest, OtherPicturesMakeOtherTokens) {
 }
 
 TEST_F(TilesSeenTest, AnswersOfABatchShareTheirPictures) {
-  vlm_batch_options_t options{};
-  options.struct_bytes = sizeof(options);
-  options.max_sequences = 5;
-  options.step_tokens = 16;
-  vlm_batch_t *batch = nullptr;
-  ASSERT_EQ(take(vlm_batch_create(model, &options, &batch)), "");
   std::vector<Wish> wishes;
   for (const Asked &asked : allAsked()) {
     Wish &wish = wishes.emplace_back();
@@ -103,19 +97,11 @@ TEST_F(TilesSeenTest, AnswersOfABatchShareTheirPictures) {
   }
   wishes[1].options.answers = 3;
   wishes[1].options.temperature = 1;
-  std::vector<Heard> heard(wishes.size());
-  std::vector<std::vector<const vlm_image_t *>> lists(wishes.size());
-  for (size_t i = 0; i < wishes.size(); ++i) {
-    vlm_request_t asked = request(wishes[i], heard[i], lists[i]);
-    ASSERT_EQ(take(vlm_batch_add(batch, &asked, nullptr)), "");
-  }
-  for (int64_t left = 1; left > 0;)
-    ASSERT_EQ(take(vlm_batch_step(batch, &left)), "");
+  std::vector<Heard> heard = together(wishes, 5, 16);
   for (size_t i = 0; i < wishes.size(); ++i) {
     Heard alone = this->alone(wishes[i]);
     ASSERT_EQ(heard[i].answers.size(), alone.answers.size()) << i;
     for (auto &[number, one] : alone.answers)
       EXPECT_EQ(heard[i].answers[number].text, one.text) << i;
   }
-  vlm_batch_destroy(batch);
 }

@@ -4,37 +4,17 @@
 // borders: entries, recipes, taps and messages.
 //
 //===----------------------------------------------------------------------===//
-#include "frontend/Frontend.h"
-#include "ir/Vlm/VlmOps.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/Diagnostics.h"
-#include "mlir/IR/Verifier.h"
+#include "test/frontend/blocks/GraphFixture.h"
 #include "test/frontend/blocks/TinyModel.h"
-
-#include <gtest/gtest.h>
 
 using namespace vlmc;
 using namespace mlir;
 
 namespace {
-class Graph : public testing::Test {
+class Graph : public GraphFixture {
 protected:
-  bool build(const GraphOptions &options = {},
-             const WeightSource *weights = nullptr) {
-    errors.clear();
-    ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-      errors.push_back(diagnostic.str());
-      return success();
-    });
-    auto result = buildGraph(model, weights, options, context);
-    if (failed(result))
-      return false;
-    module = std::move(*result);
-    return succeeded(verify(*module));
-  }
-  func::FuncOp entry(StringRef name) {
-    return module->lookupSymbol<func::FuncOp>(name);
-  }
+  Graph() : GraphFixture(tinyModel()) {}
+
   std::vector<std::string> resultNames(StringRef name) {
     std::vector<std::string> names;
     func::FuncOp function = entry(name);
@@ -43,16 +23,6 @@ protected:
           function.getResultAttrOfType<StringAttr>(i, vlm::names::name).str());
     return names;
   }
-  std::string typeOf(StringRef name) {
-    std::string text;
-    llvm::raw_string_ostream(text) << entry(name).getFunctionType();
-    return text;
-  }
-
-  MLIRContext context;
-  spec::ModelSpec model = tinyModel();
-  OwningOpRef<ModuleOp> module;
-  std::vector<std::string> errors;
 };
 } // namespace
 

@@ -1,12 +1,6 @@
 //===- CrossAttentionTest.cpp - Tests of resamplers and what they feed ----===//
-#include "frontend/Frontend.h"
-#include "ir/Vlm/VlmOps.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/Diagnostics.h"
-#include "mlir/IR/Verifier.h"
+#include "test/frontend/blocks/GraphFixture.h"
 #include "test/frontend/blocks/TinyModel.h"
-
-#include <gtest/gtest.h>
 
 using namespace vlmc;
 using namespace mlir;
@@ -14,8 +8,10 @@ using namespace mlir;
 namespace {
 /// A tower of 5 tokens of 16 features, a resampler to 3 of them, and a decoder
 /// of 3 layers, which attend to these before the first and the last.
-class CrossAttention : public testing::Test {
+class CrossAttention : public GraphFixture {
 protected:
+  CrossAttention() : GraphFixture(tinyModel()) {}
+
   void SetUp() override {
     model.mutable_components()->DeleteSubrange(1, 2);
     auto *vision = model.mutable_components(0)->mutable_vision_transformer();
@@ -76,18 +72,6 @@ protected:
     return *model.mutable_components(2)->mutable_decoder();
   }
 
-  bool build() {
-    errors.clear();
-    ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-      errors.push_back(diagnostic.str());
-      return success();
-    });
-    auto result = buildGraph(model, nullptr, {}, context);
-    if (failed(result))
-      return false;
-    module = std::move(*result);
-    return succeeded(verify(*module));
-  }
   /// The ops of an entry that have such a label.
   std::vector<std::string> opsOf(StringRef entry, StringRef prefix) {
     std::vector<std::string> ops;
@@ -100,18 +84,6 @@ protected:
     });
     return ops;
   }
-  std::string typeOf(StringRef name) {
-    std::string text;
-    llvm::raw_string_ostream(text)
-        << module->lookupSymbol<func::FuncOp>(name).getFunctionType();
-    return text;
-  }
-  bool hasWeight(StringRef name) { return module->lookupSymbol(name); }
-
-  MLIRContext context;
-  spec::ModelSpec model = tinyModel();
-  OwningOpRef<ModuleOp> module;
-  std::vector<std::string> errors;
 };
 } // namespace
 

@@ -1,17 +1,11 @@
 //===- EncoderDecoderTest.cpp - Tests of models with an encoder -----------===//
-#include "frontend/Frontend.h"
-#include "ir/Vlm/VlmOps.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/Diagnostics.h"
-#include "mlir/IR/Verifier.h"
-
-#include <gtest/gtest.h>
+#include "test/frontend/blocks/GraphFixture.h"
 
 using namespace vlmc;
 using namespace mlir;
 
 namespace {
-class EncoderDecoder : public testing::Test {
+class EncoderDecoder : public GraphFixture {
 protected:
   void SetUp() override {
     spec::Component *component = model.add_components();
@@ -35,38 +29,12 @@ protected:
   spec::EncoderDecoder &text() {
     return *model.mutable_components(0)->mutable_encoder_decoder();
   }
-  bool build(std::set<std::string> taps = {}) {
-    errors.clear();
-    ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-      errors.push_back(diagnostic.str());
-      return success();
-    });
-    GraphOptions options;
-    options.taps = std::move(taps);
-    auto result = buildGraph(model, nullptr, options, context);
-    if (failed(result))
-      return false;
-    module = std::move(*result);
-    return succeeded(verify(*module));
-  }
-  std::string typeOf(StringRef name) {
-    std::string text;
-    llvm::raw_string_ostream(text)
-        << module->lookupSymbol<func::FuncOp>(name).getFunctionType();
-    return text;
-  }
-  bool hasWeight(StringRef name) { return module->lookupSymbol(name); }
   /// The rows of the table, by distance.
   std::vector<int64_t> bucketsOf(const std::string &stack) {
     auto weight = module->lookupSymbol<vlm::WeightOp>(
         "text." + stack + ".position_bias.weight.by_distance");
     return weight.getRecipe().getInputs()[0].getParams().vec();
   }
-
-  MLIRContext context;
-  spec::ModelSpec model;
-  OwningOpRef<ModuleOp> module;
-  std::vector<std::string> errors;
 };
 } // namespace
 
@@ -100,7 +68,7 @@ TEST_F(EncoderDecoder, ScalesTiesAndGatesAsTold) {
   text().set_scaled_head(false);
   text().set_tied_head(false);
   text().set_gated_mlp(true);
-  ASSERT_TRUE(build({"all"}));
+  ASSERT_TRUE(buildWithTaps({"all"}));
   EXPECT_EQ(countScales(), 0);
   EXPECT_TRUE(hasWeight("text.head.weight"));
   EXPECT_TRUE(hasWeight("text.decoder.layers.0.mlp.gate.weight"));

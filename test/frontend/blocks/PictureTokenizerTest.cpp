@@ -1,42 +1,14 @@
 //===- PictureTokenizerTest.cpp - Tests of pictures as ids ----------------===//
-#include "frontend/Frontend.h"
-#include "ir/Vlm/VlmOps.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/Verifier.h"
-
-#include <gtest/gtest.h>
+#include "test/frontend/blocks/GraphFixture.h"
 
 using namespace vlmc;
 using namespace mlir;
 
 namespace {
-class PictureTokens : public testing::Test {
+class PictureTokens : public GraphFixture {
 protected:
-  spec::PictureTokenizer &encoder() {
-    return *model.mutable_components(0)->mutable_picture_tokenizer();
-  }
-  spec::Decoder &decoder() {
-    return *model.mutable_components(1)->mutable_decoder();
-  }
-  std::string message() { return checkSpec(model).value_or(Failure{}).message; }
-  bool build(std::set<std::string> taps = {}) {
-    GraphOptions options;
-    options.taps = std::move(taps);
-    auto result = buildGraph(model, nullptr, options, context);
-    if (failed(result))
-      return false;
-    module = std::move(*result);
-    return succeeded(verify(*module));
-  }
-  template <class OpType> int64_t count() {
-    int64_t found = 0;
-    module->walk([&](OpType) { ++found; });
-    return found;
-  }
-
-  MLIRContext context;
-  OwningOpRef<ModuleOp> module;
-  spec::ModelSpec model = *parseSpec(R"(
+  PictureTokens()
+      : GraphFixture(*parseSpec(R"(
     name: "tiny"
     components {
       name: "tokenizer"
@@ -57,12 +29,20 @@ protected:
       }
     }
   )",
-                                     "tiny.textproto");
+                                "tiny.textproto")) {}
+
+  spec::PictureTokenizer &encoder() {
+    return *model.mutable_components(0)->mutable_picture_tokenizer();
+  }
+  spec::Decoder &decoder() {
+    return *model.mutable_components(1)->mutable_decoder();
+  }
+  std::string message() { return checkSpec(model).value_or(Failure{}).message; }
 };
 } // namespace
 
 TEST_F(PictureTokens, AreNearestCodes) {
-  ASSERT_TRUE(build({"vision_features", "image_token_ids"}));
+  ASSERT_TRUE(buildWithTaps({"vision_features", "image_token_ids"}));
   auto entry = module->lookupSymbol<func::FuncOp>("encode_image");
   std::string type;
   llvm::raw_string_ostream(type) << entry.getFunctionType();

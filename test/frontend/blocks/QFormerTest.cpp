@@ -1,13 +1,5 @@
 //===- QFormerTest.cpp - Tests of Q-Formers and the decoders behind them --===//
-#include "frontend/Frontend.h"
-#include "ir/Vlm/VlmOps.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/Diagnostics.h"
-#include "mlir/IR/Verifier.h"
-
-#include <gtest/gtest.h>
-
-#include <set>
+#include "test/frontend/blocks/GraphFixture.h"
 
 using namespace vlmc;
 using namespace mlir;
@@ -49,48 +41,22 @@ static spec::ModelSpec tinyQFormer() {
 }
 
 namespace {
-class QFormerGraph : public testing::Test {
+class QFormerGraph : public GraphFixture {
 protected:
-  bool build() {
-    errors.clear();
-    ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-      errors.push_back(diagnostic.str());
-      return success();
-    });
-    GraphOptions options;
-    options.taps = taps;
-    auto result = buildGraph(model, nullptr, options, context);
-    if (failed(result))
-      return false;
-    module = std::move(*result);
-    return succeeded(verify(*module));
-  }
-  std::string typeOf(StringRef name) {
-    std::string text;
-    llvm::raw_string_ostream(text)
-        << module->lookupSymbol<func::FuncOp>(name).getFunctionType();
-    return text;
-  }
+  QFormerGraph() : GraphFixture(tinyQFormer()) {}
+
   std::string message() { return build() || errors.empty() ? "" : errors[0]; }
-  bool hasWeight(StringRef name) { return module->lookupSymbol(name); }
   spec::QFormer &qformer() {
     return *model.mutable_components(2)->mutable_q_former();
   }
   spec::Decoder &decoder() {
     return *model.mutable_components(1)->mutable_decoder();
   }
-
-  MLIRContext context;
-  spec::ModelSpec model = tinyQFormer();
-  OwningOpRef<ModuleOp> module;
-  std::vector<std::string> errors;
-  std::set<std::string> taps;
 };
 } // namespace
 
 TEST_F(QFormerGraph, LooksAtTheTowerInSomeLayers) {
-  taps = {"qformer_features", "vision_features"};
-  ASSERT_TRUE(build());
+  ASSERT_TRUE(buildWithTaps({"qformer_features", "vision_features"}));
   EXPECT_EQ(typeOf("encode_image"),
             "(tensor<?x3x16x16xf32>) -> (tensor<?x5x20xf32>, "
             "tensor<?x5x16xf32>, tensor<?x5x12xf32>)");

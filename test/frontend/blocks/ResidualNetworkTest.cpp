@@ -1,51 +1,14 @@
 //===- ResidualNetworkTest.cpp - Tests of residual networks ---------------===//
-#include "frontend/Frontend.h"
-#include "ir/Vlm/VlmOps.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/Diagnostics.h"
-#include "mlir/IR/Verifier.h"
-
-#include <gtest/gtest.h>
-
-#include <set>
+#include "test/frontend/blocks/GraphFixture.h"
 
 using namespace vlmc;
 using namespace mlir;
 
 namespace {
-class ResidualGraph : public testing::Test {
+class ResidualGraph : public GraphFixture {
 protected:
-  bool build(std::set<std::string> taps = {}) {
-    errors.clear();
-    ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-      errors.push_back(diagnostic.str());
-      return success();
-    });
-    GraphOptions options;
-    options.taps = std::move(taps);
-    auto result = buildGraph(model, nullptr, options, context);
-    if (failed(result))
-      return false;
-    module = std::move(*result);
-    return succeeded(verify(*module));
-  }
-  spec::ResidualNetwork &network() {
-    return *model.mutable_components(0)->mutable_residual_network();
-  }
-  template <class OpType> int64_t count() {
-    int64_t found = 0;
-    module->walk([&](OpType) { ++found; });
-    return found;
-  }
-  std::string recipeOf(StringRef name) {
-    std::string text;
-    llvm::raw_string_ostream(text)
-        << Attribute(module->lookupSymbol<vlm::WeightOp>(name).getRecipe());
-    return text;
-  }
-
-  MLIRContext context;
-  spec::ModelSpec model = *parseSpec(R"(
+  ResidualGraph()
+      : GraphFixture(*parseSpec(R"(
     name: "tiny"
     components {
       name: "vision"
@@ -56,14 +19,16 @@ protected:
       }
     }
   )",
-                                     "tiny.textproto");
-  OwningOpRef<ModuleOp> module;
-  std::vector<std::string> errors;
+                                "tiny.textproto")) {}
+
+  spec::ResidualNetwork &network() {
+    return *model.mutable_components(0)->mutable_residual_network();
+  }
 };
 } // namespace
 
 TEST_F(ResidualGraph, IsBuiltOfConvolutionsAndProducts) {
-  ASSERT_TRUE(build({"vision.layers.4", "vision_features"}));
+  ASSERT_TRUE(buildWithTaps({"vision.layers.4", "vision_features"}));
   auto entry = module->lookupSymbol<func::FuncOp>("encode_image");
   std::string type;
   llvm::raw_string_ostream(type) << entry.getFunctionType();

@@ -1,12 +1,6 @@
 //===- TiledTowerTest.cpp - Tests of towers over a picture's tiles --------===//
-#include "frontend/Frontend.h"
-#include "ir/Vlm/VlmOps.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/Diagnostics.h"
-#include "mlir/IR/Verifier.h"
+#include "test/frontend/blocks/GraphFixture.h"
 #include "test/frontend/blocks/TinyModel.h"
-
-#include <gtest/gtest.h>
 
 using namespace vlmc;
 using namespace mlir;
@@ -15,8 +9,10 @@ namespace {
 /// Two tiles of 2 x 2 patches, of which there are three arrangements, and a
 /// decoder of two layers that attend to words: before the first and behind the
 /// last of them stand layers that see the pictures.
-class TiledTower : public testing::Test {
+class TiledTower : public GraphFixture {
 protected:
+  TiledTower() : GraphFixture(tinyModel()) {}
+
   void SetUp() override {
     const spec::TransformerBlocks blocks =
         model.components(0).vision_transformer().blocks();
@@ -78,24 +74,6 @@ protected:
     return *model.mutable_components(1)->mutable_decoder();
   }
 
-  bool build() {
-    errors.clear();
-    ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-      errors.push_back(diagnostic.str());
-      return success();
-    });
-    auto result = buildGraph(model, nullptr, {}, context);
-    if (failed(result))
-      return false;
-    module = std::move(*result);
-    return succeeded(verify(*module));
-  }
-  std::string typeOf(StringRef name) {
-    std::string text;
-    llvm::raw_string_ostream(text)
-        << module->lookupSymbol<func::FuncOp>(name).getFunctionType();
-    return text;
-  }
   /// The labels of an entry's ops of one kind, in their order.
   template <class OpType> std::vector<std::string> labelsOf(StringRef entry) {
     std::vector<std::string> labels;
@@ -105,11 +83,6 @@ protected:
     });
     return labels;
   }
-
-  MLIRContext context;
-  spec::ModelSpec model = tinyModel();
-  OwningOpRef<ModuleOp> module;
-  std::vector<std::string> errors;
 };
 } // namespace
 

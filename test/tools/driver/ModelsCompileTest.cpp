@@ -216,9 +216,9 @@ TEST_P(ModelsCompile, AtReducedDepth) {
   auto model = readSpec(models + "/" + GetParam() + ".textproto");
   ASSERT_TRUE(model) << model.message();
   for (spec::Component &component : *model->mutable_components())
-    if (!shrinkEnds(component))
-      GTEST_SKIP() << "component '" << component.name()
-                   << "' is of a kind that has a test of its own";
+    ASSERT_TRUE(shrinkEnds(component))
+        << "component '" << component.name()
+        << "' is of a kind that shrinkEnds() does not know yet";
   for (spec::Component &component : *model->mutable_components())
     shrinkBetween(*model, component);
   for (spec::Component &component : *model->mutable_components())
