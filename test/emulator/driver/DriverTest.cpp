@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 #include "test/emulator/Support.h"
 #include "test/emulator/driver/CudaTypes.h"
+#include <csignal>
 #include <dlfcn.h>
 
 using namespace vlmc::emulator;
@@ -18,8 +19,9 @@ protected:
     ASSERT_TRUE(library) << dlerror();
   }
   void TearDown() override {
-    for (const char *name : {"VLMC_EMULATOR_FAIL", "VLMC_EMULATOR_CHECK",
-                             "VLMC_EMULATOR_MEMORY", "VLMC_EMULATOR_CHIP"})
+    for (const char *name :
+         {"VLMC_EMULATOR_FAIL", "VLMC_EMULATOR_CHECK", "VLMC_EMULATOR_MEMORY",
+          "VLMC_EMULATOR_CHIP", "VLMC_EMULATOR_PROTECT"})
       unsetenv(name);
   }
 
@@ -325,6 +327,25 @@ TEST_F(Driver, CodeOfAGpuIsRefused) {
   EXPECT_EQ(bytes, 16U);
   EXPECT_EQ(call("cuModuleUnload", module), Success);
   EXPECT_EQ(call("cuModuleUnload", module), InvalidHandle);
+}
+
+/// Copies and kernels go as ever, but the host's own hand is burnt.
+TEST_F(Driver, MemoryOfTheDeviceIsNotTheHosts) {
+  setenv("VLMC_EMULATOR_PROTECT", "1", 1);
+  start();
+  void *function = load("elements.ll", "scale");
+  DevicePointer x = allocate(400), managed = 0;
+  EXPECT_EQ(call("cuMemAllocManaged", &managed, size_t{400}, 1U), Success);
+  std::vector<float> values = randomFloats(100, 1), result(100);
+  EXPECT_EQ(upload(x, values.data(), 400), Success);
+  EXPECT_EQ(scale(function, x, managed, 2, 100), Success);
+  for (DevicePointer memory : {x, managed})
+    EXPECT_EXIT(*reinterpret_cast<volatile float *>(memory) = 1,
+                testing::KilledBySignal(SIGSEGV), "");
+  EXPECT_EQ(download(result.data(), managed, 400), Success);
+  EXPECT_EQ(result[7], 2 * values[7]);
+  EXPECT_EXIT(*reinterpret_cast<volatile float *>(managed) = 1,
+              testing::KilledBySignal(SIGSEGV), "");
 }
 
 TEST_F(Driver, TensorMapsAreGridConstants) {

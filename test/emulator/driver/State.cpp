@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
 
 using namespace vlmc::emulator;
 using namespace vlmc::emulator::driver;
@@ -31,6 +32,7 @@ void State::reset() {
   chipNumber = atoi(environment("VLMC_EMULATOR_CHIP", "80"));
   capacity =
       strtoull(environment("VLMC_EMULATOR_MEMORY", "8589934592"), nullptr, 10);
+  isProtected = atoi(environment("VLMC_EMULATOR_PROTECT", "0")) != 0;
   failures.clear();
   readFailures(environment("VLMC_EMULATOR_FAIL", ""));
 }
@@ -104,11 +106,18 @@ Result State::allocate(size_t bytes, MemoryKind kind, void *&out) {
     return InvalidValue;
   if (isOnDevice && bytes > capacity - used)
     return OutOfMemory;
-  out = aligned_alloc(256, (bytes + 255) / 256 * 256);
-  if (!out)
+  bool isMapped = isProtected && isOnDevice;
+  if (isMapped)
+    out = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  else
+    out = aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (!out || out == MAP_FAILED)
     return OutOfMemory;
   memset(out, 0xff, bytes); // NaNs
-  memory[reinterpret_cast<uintptr_t>(out)] = {bytes, kind};
+  if (isMapped && isShut())
+    mprotect(out, bytes, PROT_NONE);
+  memory[reinterpret_cast<uintptr_t>(out)] = {bytes, kind, isMapped};
   used += isOnDevice ? bytes : 0;
   Buffers::add(out, bytes);
   return Success;
@@ -134,9 +143,12 @@ Result State::release(void *data, bool isHost) {
     return InvalidValue;
   if (!isOfHost)
     used -= found->second.bytes;
+  Allocation old = found->second;
   memory.erase(found);
   Buffers::remove(data);
-  if (kind != MemoryKind::Registered)
+  if (old.isMapped)
+    munmap(data, old.bytes);
+  else if (kind != MemoryKind::Registered)
     free(data);
   return Success;
 }
@@ -148,6 +160,17 @@ void State::releaseAll() {
                   first->second.kind == MemoryKind::Registered;
     release(reinterpret_cast<void *>(first->first), isHost);
   }
+}
+
+void State::open(int change) {
+  bool wasShut = isShut();
+  openings += change;
+  if (isShut() == wasShut)
+    return;
+  for (const auto &[address, allocation] : memory)
+    if (allocation.isMapped)
+      mprotect(reinterpret_cast<void *>(address), allocation.bytes,
+               isShut() ? PROT_NONE : PROT_READ | PROT_WRITE);
 }
 
 const Allocation *State::find(const void *data, size_t bytes,

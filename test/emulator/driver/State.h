@@ -31,6 +31,7 @@ enum class MemoryKind : uint8_t { Device, Managed, Pinned, Registered };
 struct Allocation {
   size_t bytes = 0;
   MemoryKind kind = MemoryKind::Device;
+  bool isMapped = false; ///< pages of its own, which can be shut
 };
 
 /// "cuMemAlloc:3" or "cuLaunchKernel:5:719": which call fails, and how.
@@ -69,6 +70,9 @@ public:
   Result registerHost(void *memory, size_t bytes);
   Result release(void *memory, bool isHost);
   void releaseAll();
+  /// Opens or shuts memory of the device where it is protected; openings are
+  /// counted.
+  void open(int change);
   /// What holds all of these bytes; null: nothing does.
   const Allocation *find(const void *memory, size_t bytes,
                          const void **begin = nullptr) const;
@@ -76,12 +80,24 @@ public:
 private:
   State();
   void readFailures(const char *text);
+  bool isShut() const { return isProtected && openings == 0; }
 
   std::map<uintptr_t, Allocation> memory;
   size_t capacity = 0, used = 0;
   int chipNumber = 80;
+  bool isProtected = false; ///< the device's memory is not the host's
+  int openings = 0;
   std::vector<Failure> failures;
   std::string lastMessage;
+};
+
+/// The device touches its memory while this lives: its work is being done.
+class DeviceAccess {
+public:
+  DeviceAccess() { State::get().open(1); }
+  ~DeviceAccess() { State::get().open(-1); }
+  DeviceAccess(const DeviceAccess &) = delete;
+  DeviceAccess &operator=(const DeviceAccess &) = delete;
 };
 
 /// The contexts of a host thread; there is but one to push.

@@ -203,8 +203,8 @@ VLMC_ENTRY cuStreamBeginCapture_v2(void *handle, int mode) {
 }
 
 VLMC_ENTRY cuStreamEndCapture(void *handle, void **out) {
-  return call("cuStreamEndCapture", Needs::Context, [&] {
-    *out = nullptr;
+  *out = nullptr;
+  Result ended = call("cuStreamEndCapture", Needs::Context, [&] {
     Stream *stream = Streams::get().find(handle);
     if (!stream || !stream->capture)
       return InvalidValue;
@@ -221,6 +221,13 @@ VLMC_ENTRY cuStreamEndCapture(void *handle, void **out) {
       *out = new Graph(*graph);
     return result;
   });
+  // One that fails by wish is over, too.
+  std::lock_guard<std::recursive_mutex> lock(State::get().mutex);
+  Stream *stream = Streams::get().find(handle);
+  if (ended != Success && ended != CaptureWrongThread && stream &&
+      stream->capture && stream->isOrigin)
+    Streams::get().endCapture(std::shared_ptr<Graph>(stream->capture));
+  return ended;
 }
 
 VLMC_ENTRY cuStreamIsCapturing(void *handle, int *status) {

@@ -49,6 +49,7 @@ Result Streams::submit(void *handle, Work work) {
       if (Result result = finish(*other); result != Success)
         return result;
     }
+    DeviceAccess access;
     return work();
   }
   stream->queue.push_back(std::move(work));
@@ -58,6 +59,9 @@ Result Streams::submit(void *handle, Work work) {
 
 Result Streams::finish(Stream &stream, uint64_t position) {
   State &state = State::get();
+  if (stream.done >= position || stream.queue.empty())
+    return state.lost;
+  DeviceAccess access;
   while (stream.done < position && !stream.queue.empty()) {
     Work work = std::move(stream.queue.front());
     stream.queue.pop_front();
