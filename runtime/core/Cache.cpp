@@ -41,17 +41,39 @@ bool vlm_cache_t::fits(const int64_t *other) const {
 
 /// A page of zeros: places that no token has yet are read, with weight 0, and
 /// must be finite.
-vlm_cache_t::Page vlm_cache_t::makePage() {
-  void *memory = device ? device->takeShared(bytes)
-                        : takeLarge(bytes, VLM_ABI_ALIGNMENT);
-  if (!memory)
-    return nullptr;
-  std::memset(memory, 0, bytes);
+vlm_status_t *vlm_cache_t::makePage(Page &out) {
+  void *memory = nullptr;
+  vlm_status_t *status = nullptr;
+  if (device)
+    status = device->takeCleared(bytes, memory);
+  else if ((memory = takeLarge(bytes, VLM_ABI_ALIGNMENT)))
+    std::memset(memory, 0, bytes);
+  if (status && vlm_status_code(status) != VLM_OUT_OF_MEMORY)
+    return status;
+  if (!memory) {
+    std::string why =
+        status ? std::string(" (") + vlm_status_message(status) + ")" : "";
+    vlm_status_destroy(status);
+    return makeStatus(VLM_OUT_OF_MEMORY,
+                      "cache: not enough memory for a page of " +
+                          std::to_string(bytes) +
+                          " bytes; use fewer or shorter sequences" + why);
+  }
   ++count;
-  return {memory, [this](void *page) {
-            device ? device->giveShared(page) : giveLarge(page, bytes);
-            --count;
-          }};
+  out = {memory, [this](void *page) {
+           device ? device->giveBack(page) : giveLarge(page, bytes);
+           --count;
+         }};
+  return nullptr;
+}
+
+vlm_status_t *vlm_cache_t::copyPage(const Page &from, Page &out) {
+  if (vlm_status_t *status = makePage(out))
+    return status;
+  if (device)
+    return device->copy(out.get(), from.get(), bytes);
+  std::memcpy(out.get(), from.get(), bytes);
+  return nullptr;
 }
 
 void vlm_cache_t::describe(uint64_t address, void *out) const {
@@ -61,13 +83,6 @@ void vlm_cache_t::describe(uint64_t address, void *out) const {
     *made++ = {reinterpret_cast<void *const *>(pages), layer.max_pages,
                layer.offset};
   std::memcpy(made, table.data(), table.size() * sizeof(void *));
-}
-
-vlm_status_t *vlm_cache_t::noMemory() const {
-  return makeStatus(VLM_OUT_OF_MEMORY,
-                    "cache: not enough memory for a page of " +
-                        std::to_string(bytes) +
-                        " bytes; use fewer or shorter sequences");
 }
 
 vlm_status_t *vlm_cache_t::checkSequence(int64_t sequence) const {
@@ -116,12 +131,12 @@ vlm_status_t *vlm_cache_t::resize(int64_t sequence, int64_t tokens) {
                page(sequence, wanted - 1).use_count() > 1;
   first -= parts ? 1 : 0;
   for (int64_t i = first; i < wanted; ++i) {
-    fresh.push_back(makePage());
-    if (!fresh.back())
-      return noMemory();
+    Page &made = fresh.emplace_back();
+    if (vlm_status_t *status = parts && i == first
+                                   ? copyPage(page(sequence, first), made)
+                                   : makePage(made))
+      return status;
   }
-  if (parts)
-    std::memcpy(fresh[0].get(), page(sequence, first).get(), bytes);
   for (int64_t i = wanted; i < now; ++i)
     put(sequence, i, nullptr);
   for (size_t i = 0; i < fresh.size(); ++i)
@@ -145,12 +160,9 @@ vlm_status_t *vlm_cache_t::fork(int64_t from, int64_t to, int64_t tokens) {
     return resize(to, tokens);
   int64_t full = tokens / VLM_ABI_PAGE_TOKENS;
   Page last;
-  if (tokens % VLM_ABI_PAGE_TOKENS) {
-    last = makePage();
-    if (!last)
-      return noMemory();
-    std::memcpy(last.get(), page(from, full).get(), bytes);
-  }
+  if (tokens % VLM_ABI_PAGE_TOKENS)
+    if (vlm_status_t *status = copyPage(page(from, full), last))
+      return status;
   for (int64_t i = 0; i < full; ++i)
     put(to, i, page(from, i));
   int64_t end = full;

@@ -45,7 +45,7 @@ struct vlm_cache_t {
            table.size() * sizeof(void *);
   }
   void describe(uint64_t address, void *out) const;
-  /// Pages are memory that both the CPU and this device can use.
+  /// Pages are memory of this device, if it is one.
   std::shared_ptr<vlmc::rt::cuda::Device> device;
   /// Whether the token, which is held, lies in a page of several sequences.
   bool isShared(int64_t sequence, int64_t position) const {
@@ -61,8 +61,9 @@ struct vlm_cache_t {
 private:
   /// Shared by the sequences that begin with the same tokens.
   using Page = std::shared_ptr<void>;
-  Page makePage();
-  vlm_status_t *noMemory() const;
+  vlm_status_t *makePage(Page &out);
+  /// A page like another one.
+  vlm_status_t *copyPage(const Page &from, Page &out);
   vlm_status_t *checkSequence(int64_t sequence) const;
   void open(int64_t sequence);
   void put(int64_t sequence, int64_t number, Page page);

@@ -265,7 +265,8 @@ static vlm_status_t *load(const char *path, const vlm_load_options_t *options,
     return status;
   if (vlm_status_t *status = chooseImageBackend(options, model))
     return status;
-  return openWeights(model, (package / (name + ".weights")).string());
+  return openWeights(model, (package / (name + ".weights")).string(), options,
+                     where);
 }
 
 static vlm_status_t *missing(const char *function, const char *argument) {
@@ -308,7 +309,8 @@ vlm_status_t *vlm_model_load_linked(const vlm_abi_model *abi,
       return status;
     if (vlm_status_t *status = chooseImageBackend(options, *model))
       return status;
-    if (vlm_status_t *status = openWeights(*model, weightsPath))
+    if (vlm_status_t *status =
+            openWeights(*model, weightsPath, options, "linked model: "))
       return status;
     *out_model = model.release();
     return nullptr;

@@ -153,8 +153,8 @@ static void chooseGpu(vlm_model_t &model, const vlm_abi_model &abi,
     if (!level.device || (wanted && std::strcmp(wanted, level.isa) != 0))
       continue;
     if (!model.device)
-      model.device = cuda::Device::open(
-          options ? options->cuda_driver : nullptr, whyNot);
+      model.device =
+          cuda::Device::open(options ? options->cuda_driver : nullptr, whyNot);
     if (!model.device)
       return;
     whyNot = model.device->whyNot(level);
@@ -167,17 +167,11 @@ static void chooseGpu(vlm_model_t &model, const vlm_abi_model &abi,
   model.device.reset();
 }
 
-/// The level that is asked for, or the first, and so the best, that runs here.
-static vlm_status_t *chooseLevel(vlm_model_t &model, const vlm_abi_model &abi,
-                                 const vlm_load_options_t *options,
-                                 const std::string &where) {
-  const char *wanted = options ? options->isa : nullptr;
-  std::string found, tried, whyNot;
-  chooseGpu(model, abi, options, whyNot);
-  if (wanted && !whyNot.empty())
-    return makeStatus(VLM_INCOMPATIBLE,
-                      where + "cannot run the code for '" + wanted +
-                          "', as the load options ask: " + whyNot);
+/// The CPU's level that is asked for, or the first, and so the best, that runs
+/// here.
+static vlm_status_t *chooseCpu(vlm_model_t &model, const vlm_abi_model &abi,
+                               const char *wanted, const std::string &where) {
+  std::string found, tried;
   for (uint32_t i = 0; i < abi.n_levels && !model.level; ++i) {
     std::string isa = abi.levels[i].isa;
     found.append(i ? ", " : "").append(isa);
@@ -187,13 +181,12 @@ static vlm_status_t *chooseLevel(vlm_model_t &model, const vlm_abi_model &abi,
     if (supportsIsa(isa))
       model.level = &abi.levels[i];
   }
-  if (model.deviceText.empty())
-    model.deviceText = whyNot.empty() ? "CPU" : "CPU, since " + whyNot;
   if (model.level)
     return nullptr;
   if (tried.empty())
     return makeStatus(VLM_NOT_FOUND,
-                      where + "expected code for '" + (wanted ? wanted : "CPU") +
+                      where + "expected code for '" +
+                          (wanted ? wanted : "CPU") +
                           "', as the load options ask, found " + found +
                           "; ask for one of them, or compile with that "
                           "--target");
@@ -203,28 +196,31 @@ static vlm_status_t *chooseLevel(vlm_model_t &model, const vlm_abi_model &abi,
                         "not support; compile with a --target that it does");
 }
 
-vlm_status_t *openWeights(vlm_model_t &model, const std::string &path) {
-  if (vlm_status_t *status = model.weights.open(path, *model.abi))
-    return status;
-  if (!model.device)
+/// A GPU's level, or else a CPU's.
+static vlm_status_t *chooseLevel(vlm_model_t &model, const vlm_abi_model &abi,
+                                 const vlm_load_options_t *options,
+                                 const std::string &where) {
+  const char *wanted = options ? options->isa : nullptr;
+  std::string whyNot;
+  chooseGpu(model, abi, options, whyNot);
+  if (model.level)
     return nullptr;
-  return cuda::GpuModel::load(model.device, *model.level, model.weights.data(),
-                              model.weights.bytes(), model.gpu);
+  if (wanted && !whyNot.empty())
+    return makeStatus(VLM_INCOMPATIBLE,
+                      where + "cannot run the code for '" + wanted +
+                          "', as the load options ask: " + whyNot);
+  model.deviceText = whyNot.empty() ? "CPU" : "CPU, since " + whyNot;
+  return chooseCpu(model, abi, wanted, where);
 }
 
-vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
-                          const vlm_load_options_t *options,
-                          const std::string &where) {
-  if (vlm_status_t *status = checkVersion(*abi, where))
-    return status;
-  if (vlm_status_t *status = chooseLevel(model, *abi, options, where))
-    return status;
-  model.abi = abi;
-  model.entries.resize(model.level->n_entries);
+/// Fills the entries with those of the level.
+static vlm_status_t *adoptEntries(vlm_model_t &model, const vlm_abi_model &abi,
+                                  const std::string &where) {
+  model.entries.assign(model.level->n_entries, {});
   for (uint32_t i = 0; i < model.level->n_entries; ++i) {
     vlm_entry_t &entry = model.entries[i];
     entry = {&model, &model.level->entries[i], model.level, 0, 0, 0};
-    std::string wrong = EntryCheck(*abi, *model.level, entry).check();
+    std::string wrong = EntryCheck(abi, *model.level, entry).check();
     if (!wrong.empty())
       return makeStatus(VLM_INCOMPATIBLE,
                         std::string(where)
@@ -235,6 +231,50 @@ vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
                             .append("; compile the model again"));
   }
   return nullptr;
+}
+
+vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
+                          const vlm_load_options_t *options,
+                          const std::string &where) {
+  if (vlm_status_t *status = checkVersion(*abi, where))
+    return status;
+  if (vlm_status_t *status = chooseLevel(model, *abi, options, where))
+    return status;
+  model.abi = abi;
+  return adoptEntries(model, *abi, where);
+}
+
+/// Takes the CPU where the GPU has failed with that status, which is told if
+/// there is no code for the CPU either.
+static vlm_status_t *fallBack(vlm_model_t &model, const std::string &where,
+                              vlm_status_t *failed) {
+  std::string why = vlm_status_message(failed);
+  model.device.reset();
+  model.level = nullptr;
+  if (vlm_status_t *status = chooseCpu(model, *model.abi, nullptr, where)) {
+    vlm_status_destroy(status);
+    return failed;
+  }
+  vlm_status_destroy(failed);
+  model.deviceText = "CPU, since " + why;
+  return adoptEntries(model, *model.abi, where);
+}
+
+vlm_status_t *openWeights(vlm_model_t &model, const std::string &path,
+                          const vlm_load_options_t *options,
+                          const std::string &where) {
+  if (vlm_status_t *status = model.weights.open(path, *model.abi))
+    return status;
+  if (!model.device)
+    return nullptr;
+  vlm_status_t *status =
+      cuda::GpuModel::load(model.device, *model.level, model.weights.data(),
+                           model.weights.bytes(), model.gpu);
+  // What is wrong with the file is as wrong for a CPU.
+  if (!status || (options && options->isa) ||
+      vlm_status_code(status) == VLM_CORRUPT)
+    return status;
+  return fallBack(model, where, status);
 }
 
 } // namespace vlmc::rt

@@ -92,8 +92,11 @@ vlm_status_t *adoptTables(vlm_model_t &model, const vlm_abi_model *abi,
                           const vlm_load_options_t *options,
                           const std::string &where);
 
-/// Opens the weights, and uploads them where the level is a GPU's.
-vlm_status_t *openWeights(vlm_model_t &model, const std::string &path);
+/// Opens the weights, and uploads them where the level is a GPU's. If a GPU that
+/// was not asked for fails, the model runs on the CPU, and tells why.
+vlm_status_t *openWeights(vlm_model_t &model, const std::string &path,
+                          const vlm_load_options_t *options,
+                          const std::string &where);
 
 } // namespace vlmc::rt
 

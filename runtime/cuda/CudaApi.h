@@ -29,8 +29,8 @@ inline constexpr int capabilityMinor = 76;
 inline constexpr int sharedBytesOfBlock = 97; ///< where a function asks for it
 /// CUfunction_attribute
 inline constexpr int dynamicSharedBytes = 8;
-/// CU_MEM_ATTACH_GLOBAL
-inline constexpr unsigned attachGlobal = 1;
+/// CU_STREAM_NON_BLOCKING: beside the null stream
+inline constexpr unsigned besideNull = 1;
 /// What a function may use without asking.
 inline constexpr int sharedBytesUnasked = 48 << 10;
 
@@ -53,12 +53,13 @@ inline constexpr int sharedBytesUnasked = 48 << 10;
     (Function **, Module *, const char *))                                     \
   X(functionSet, cuFuncSetAttribute, (Function *, int, int))                   \
   X(allocate, cuMemAlloc_v2, (Pointer *, size_t))                              \
-  X(allocateManaged, cuMemAllocManaged, (Pointer *, size_t, unsigned))         \
   X(free, cuMemFree_v2, (Pointer))                                             \
   X(upload, cuMemcpyHtoD_v2, (Pointer, const void *, size_t))                  \
   X(uploadAsync, cuMemcpyHtoDAsync_v2,                                         \
     (Pointer, const void *, size_t, Stream *))                                 \
   X(downloadAsync, cuMemcpyDtoHAsync_v2, (void *, Pointer, size_t, Stream *))  \
+  X(copyAsync, cuMemcpyDtoDAsync_v2, (Pointer, Pointer, size_t, Stream *))     \
+  X(fillAsync, cuMemsetD8Async, (Pointer, unsigned char, size_t, Stream *))    \
   X(streamCreate, cuStreamCreate, (Stream **, unsigned))                       \
   X(streamDestroy, cuStreamDestroy_v2, (Stream *))                             \
   X(streamWait, cuStreamSynchronize, (Stream *))                               \

@@ -13,6 +13,10 @@ namespace vlmc::rt::cuda {
 static constexpr const char *kDefaultDriver = "libcuda.so.1";
 
 Device::~Device() {
+  if (copies) {
+    ContextScope scope(*this);
+    functions.streamDestroy(copies);
+  }
   if (primary)
     functions.contextRelease(number);
   if (library)
@@ -71,6 +75,10 @@ std::string Device::choose() {
     result = functions.deviceAttribute(&minor, capabilityMinor, number);
   if (!result)
     result = functions.contextRetain(&primary, number);
+  if (!result) {
+    ContextScope scope(*this);
+    result = functions.streamCreate(&copies, besideNull);
+  }
   if (result)
     return "the CUDA driver gives no access to the GPU: " + describe(result);
   deviceName = text;
@@ -115,17 +123,36 @@ vlm_status_t *Device::check(Result result, const std::string &doing) const {
                               " failed with " + describe(result));
 }
 
-void *Device::takeShared(size_t bytes) const {
-  ContextScope scope(*this);
-  Pointer made = 0;
-  if (functions.allocateManaged(&made, bytes, attachGlobal) != success)
-    return nullptr;
-  return reinterpret_cast<void *>(made);
+static Pointer addressOf(const void *memory) {
+  return reinterpret_cast<Pointer>(memory);
 }
 
-void Device::giveShared(void *memory) const {
+vlm_status_t *Device::takeCleared(size_t bytes, void *&out) const {
   ContextScope scope(*this);
-  functions.free(reinterpret_cast<Pointer>(memory));
+  Pointer made = 0;
+  Result result = functions.allocate(&made, bytes);
+  if (!result)
+    result = functions.fillAsync(made, 0, bytes, copies);
+  if (!result)
+    result = functions.streamWait(copies);
+  if (result && made)
+    functions.free(made);
+  out = result ? nullptr : reinterpret_cast<void *>(made);
+  return check(result, "making room for " + std::to_string(bytes) + " bytes");
+}
+
+vlm_status_t *Device::copy(void *to, const void *from, size_t bytes) const {
+  ContextScope scope(*this);
+  Result result =
+      functions.copyAsync(addressOf(to), addressOf(from), bytes, copies);
+  if (!result)
+    result = functions.streamWait(copies);
+  return check(result, "copying " + std::to_string(bytes) + " bytes");
+}
+
+void Device::giveBack(void *memory) const {
+  ContextScope scope(*this);
+  functions.free(addressOf(memory));
 }
 
 } // namespace vlmc::rt::cuda

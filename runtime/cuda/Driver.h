@@ -36,10 +36,11 @@ public:
   /// NULL for success, else a status that says what failed `doing` what.
   vlm_status_t *check(Result result, const std::string &doing) const;
 
-  /// Memory that the CPU and the device can use, though not at once; NULL:
-  /// there is none.
-  void *takeShared(size_t bytes) const;
-  void giveShared(void *memory) const;
+  /// Memory of the device, which the host must not touch. It is made, cleared
+  /// and copied beside whatever runs, and is as told when a call returns.
+  vlm_status_t *takeCleared(size_t bytes, void *&out) const;
+  vlm_status_t *copy(void *to, const void *from, size_t bytes) const;
+  void giveBack(void *memory) const;
 
   const Functions &api() const { return functions; }
   const std::string &name() const { return deviceName; }
@@ -56,6 +57,7 @@ private:
   Functions functions;
   DeviceNumber number = 0;
   Context *primary = nullptr;
+  Stream *copies = nullptr; ///< beside the streams of models
   std::string deviceName;
   int major = 0, minor = 0;
 };

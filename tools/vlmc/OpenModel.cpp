@@ -3,6 +3,7 @@
 
 #include "frontend/Frontend.h"
 #include "runtime/abi/vlm_abi.h"
+#include "tools/vlmc/Report.h"
 
 #include <CLI/CLI.hpp>
 
@@ -132,6 +133,10 @@ std::optional<Fault> OpenModel::load(const std::string &package,
     return fault;
   model.reset(loaded);
   folder = package;
+  // Told where a GPU was hoped for.
+  std::string_view device = vlm_model_device(loaded);
+  if (device.starts_with("CPU, since"))
+    note("the model runs on the " + std::string(device));
   return std::nullopt;
 }
 
