@@ -37,6 +37,28 @@ static bool isExact(KernelOp kernel) {
   });
 }
 
+/// Whether a value of a kernel is the input of one of these ops, or rows of it
+/// are.
+template <typename... Ops> static bool isReadBy(Value value) {
+  return llvm::any_of(value.getUses(), [](OpOperand &use) {
+    Operation *op = use.getOwner();
+    if (isa<TakeTokensOp, SliceTokensOp, SqueezeOp>(op))
+      return isReadBy<Ops...>(op->getResult(0));
+    return isa<Ops...>(op) && use.getOperandNumber() == 0;
+  });
+}
+
+/// What a norm of whole rows by their mean square reads: the sums along the
+/// layers of a decoder, whose values may be beyond 65504, where f16 ends.
+static bool isReadByWideNorm(Value value) {
+  if (!isReadBy<RmsNormOp>(value))
+    return false;
+  auto norms = cast<BlockArgument>(value).getOwner()->getOps<RmsNormOp>();
+  return llvm::any_of(norms, [&](RmsNormOp norm) {
+    return getFeatures(norm.getWeight()) == getFeatures(value);
+  });
+}
+
 namespace {
 struct NarrowValues : vlmc::impl::NarrowValuesPassBase<NarrowValues> {
   void runOnOperation() override {
@@ -47,11 +69,16 @@ struct NarrowValues : vlmc::impl::NarrowValuesPassBase<NarrowValues> {
     reportAnalysis(getOperation(), passName)
         << remark::add("{0} of {1} values between kernels lie in memory as {2}",
                        narrow, values, storage);
+    if (wide)
+      reportAnalysis(getOperation(), passName) << remark::add(
+          "{0} values stay f32 that norms by the mean square read: sums along "
+          "a decoder's layers may be beyond 65504, where f16 ends",
+          wide);
   }
 
 private:
   StringRef storage;
-  int64_t values = 0, narrow = 0;
+  int64_t values = 0, narrow = 0, wide = 0;
   /// The kernel that has a list of storages, for a callee's name.
   std::map<std::pair<std::string, std::string>, KernelOp> variants;
 
@@ -66,10 +93,25 @@ private:
     if (!type.getElementType().isF32() || type.getEncoding())
       return "";
     auto call = value.getDefiningOp<CallOp>();
+    if (!call)
+      return "f32";
     bool isOutput = llvm::any_of(value.getUsers(), [](Operation *user) {
       return isa<func::ReturnOp>(user);
     });
-    return call && !isOutput && !exact.contains(call) ? storage : "f32";
+    if (isOutput || exact.contains(call) ||
+        isReadIn(value, isReadBy<LeastFeatureOp>))
+      return "f32";
+    return storage == "f16" && isReadIn(value, isReadByWideNorm) ? "f32"
+                                                                 : storage;
+  }
+
+  /// Whether a kernel that a value is passed to reads it so.
+  bool isReadIn(Value value, bool (*isRead)(Value)) {
+    return llvm::any_of(value.getUses(), [&](OpOperand &use) {
+      auto call = dyn_cast<CallOp>(use.getOwner());
+      return call &&
+             isRead(find(call).getBody().getArgument(use.getOperandNumber()));
+    });
   }
 
   void callVariant(CallOp call) {
@@ -83,6 +125,8 @@ private:
       list.push_back(storageOf(value));
       values += 1;
       narrow += list.back() != "" && list.back() != "f32";
+      wide += storage == "f16" && list.back() == "f32" &&
+              isReadIn(value, isReadByWideNorm);
     }
     ArrayAttr storages = Builder(&getContext()).getStrArrayAttr(list);
     std::string name = call.getCallee().str();

@@ -90,6 +90,9 @@ struct PackWeights : vlmc::impl::PackWeightsPassBase<PackWeights> {
     getOperation().walk(
         [&](CallOp call) { calls[call.getCallee()].push_back(call); });
     WeightTable table(getOperation());
+    hasBf16 = llvm::any_of(getOperation().getOps<WeightOp>(), [](WeightOp op) {
+      return getExactType(op.getRecipe()).isBF16();
+    });
     // Tables of embeddings come last: they take what products have chosen.
     for (bool tables : {false, true})
       for (auto kernel : getOperation().getOps<KernelOp>())
@@ -119,7 +122,8 @@ private:
       return "f32";
     if (weights != "auto")
       return weights;
-    StringRef widest = isCuda() ? "f16" : "f32";
+    // One type of 16 bits between all kernels, with the range that one needs.
+    StringRef widest = !isCuda() ? "f32" : hasBf16 ? "bf16" : "f16";
     SmallVector<Type> types = llvm::map_to_vector(taken, [](WeightOp weight) {
       return getExactType(weight.getRecipe());
     });
@@ -138,6 +142,7 @@ private:
   }
 
   bool isCuda() const { return arch == "cuda"; }
+  bool hasBf16 = false; ///< any weight of the checkpoint
 
   /// The layout of a kernel's weight argument.
   FailureOr<StringAttr> layoutOf(KernelOp kernel, BlockArgument argument,

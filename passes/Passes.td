@@ -159,8 +159,8 @@ def TilePass : Vlm_Pass<"vlm-tile"> {
   let description = [{
     Before: `vlm.kernel @k(...) attributes {anchor = gemm}`   After: `strategy = "gemm"`, `tiles = {mr, np, kc, mc, temps, scratch}`
     Sizes of temporaries and scratch are in bytes over d0, d1, ... (the kernel's dynamic operand dims in order). A kernel that already asks for
-    `strategy = "reference"` keeps it. For GPUs (`arch` cuda) the strategies are gemm, attention, cached_attention, rows and elements, a thread for
-    each element; tiles are the generators' own business there (codegen/cuda), and there is no working memory.
+    `strategy = "reference"` keeps it. For GPUs (`arch` cuda) the strategies are gemm, attention, cached_attention, rows, moments and elements, a
+    thread for each element; tiles are the generators' own business there (codegen/cuda), and there is no working memory.
   }];
   let options = [
     Option<"arch", "arch", "std::string", /*default=*/"\"x86_64\"", "Architecture of the target.">,
@@ -182,8 +182,8 @@ def PackWeightsPass : Vlm_Pass<"vlm-pack-weights"> {
     What is stored in panels, and tables of embeddings, is bf16 or f16 where the checkpoint stores every value of it so, or where `weights` asks
     for that type and then rounds; all else, and what was computed from weights, is f32. A product's kernel that reads 16 bits gets working memory
     (`tiles.scratch`) to widen panels.
-    For GPUs (`arch` cuda) products read `rows` too, in f16 where the checkpoint has neither bf16 nor f16, since that is what tensor cores multiply;
-    and the weights are named `NAME.cuda`, beside the CPU's in a package. What both have alike is stored once.
+    For GPUs (`arch` cuda) products read `rows` too, in 16 bits, since that is what tensor cores multiply: what the checkpoint has in f32 becomes bf16
+    if any of its weights is, else f16. And the weights are named `NAME.cuda`, beside the CPU's in a package. What both have alike is stored once.
   }];
   let options = [
     Option<"arch", "arch", "std::string", /*default=*/"\"x86_64\"", "Architecture of the target.">,
@@ -196,8 +196,9 @@ def NarrowValuesPass : Vlm_Pass<"vlm-narrow-values"> {
   let description = [{
     Before: `tiles = {...}` of a kernel   After: `tiles = {..., storage = ["f16", "", "f32", "f16"]}`: how each operand and result lies in memory; ""
     is what its type says. Results of calls that are no outputs are in the 16 bits of the products' weights (bf16 if any of them is), unless all of
-    those are f32; inputs and outputs of entries, tables of rotary positions and moments stay f32. A kernel whose calls differ in this becomes
-    several. Arithmetic stays in f32; the element types of the tensors do too.
+    those are f32; inputs and outputs of entries, tables of rotary positions, moments and distances whose least is looked for stay f32. So do, in the
+    place of f16, the values that a `rms_norm` of whole rows reads: the sums along a decoder's layers may be beyond 65504. A kernel whose calls differ
+    in this becomes several. Arithmetic stays in f32; the element types of the tensors do too.
   }];
 }
 

@@ -9,6 +9,7 @@
 #include "ir/Vlm/VlmSize.h"
 #include "passes/FusionRules.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 #include "passes/Weights.h"
 
 namespace vlmc {
@@ -135,13 +136,33 @@ private:
     if (kernel.getAnchor() == vlm::AnchorKind::Gemm)
       plan.strategy = "gemm";
     else if (kernel.getAnchor() == vlm::AnchorKind::Attention)
-      plan.strategy = "attention";
+      plan.strategy = fitsTensorCores(kernel) ? "attention" : "elements";
     else if (kernel.getAnchor() == vlm::AnchorKind::CachedAttention)
       plan.strategy = "cached_attention";
     else if (kernel.getAnchor() == vlm::AnchorKind::Rows &&
              llvm::all_of(ops, [](Operation &op) { return isRowWise(&op); }))
       plan.strategy = "rows";
+    else if (isa<vlm::GroupMomentsOp>(kernel.getYielded()[0].getDefiningOp()))
+      plan.strategy = "moments";
     return plan;
+  }
+
+  /// The sums of more features of a head than 256 do not fit the registers of
+  /// a GPU's warp.
+  static bool fitsTensorCores(vlm::KernelOp kernel) {
+    constexpr int64_t most = 256;
+    for (auto op : kernel.getBody().front().getOps<vlm::AttentionOp>()) {
+      int64_t size = vlm::getFeatures(op.getQuery()) /
+                     static_cast<int64_t>(op.getNumHeads());
+      if (size <= most)
+        continue;
+      reportMissed(kernel, "tile") << remark::reason(
+          "attention of kernel '{0}' takes no tensor cores: its heads have {1} "
+          "features, and the sums of more than {2} do not fit the registers",
+          kernel.getSymName(), size, most);
+      return false;
+    }
+    return true;
   }
 
   /// Every value between two ops is a temporary; attention over a cache keeps a

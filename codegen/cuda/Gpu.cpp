@@ -182,12 +182,22 @@ Value Gpu::narrow(Storage storage, Value x) {
                                  storage == Storage::F16 ? f16 : bf16, x);
 }
 
+Value Gpu::narrowWithin(Storage storage, Value x) {
+  if (storage == Storage::F16) {
+    constexpr double most = 65504;
+    Type type = x.getType();
+    x = arith::MinimumFOp::create(e.b, e.loc, x, e.fconstant(type, most));
+    x = arith::MaximumFOp::create(e.b, e.loc, x, e.fconstant(type, -most));
+  }
+  return narrow(storage, x);
+}
+
 void Gpu::storeAs(Storage storage, Value x, Value base, Value offset) {
   if (!isa<FloatType>(x.getType())) {
     e.store(x, e.at(base, offset, x.getType()));
     return;
   }
-  Value rounded = narrow(storage, x);
+  Value rounded = narrowWithin(storage, x);
   e.store(rounded, e.at(base, offset, rounded.getType()), bytesOf(storage));
 }
 

@@ -17,7 +17,14 @@
 
 namespace vlmc::cuda {
 
-enum class Strategy { Gemm, Attention, CachedAttention, Rows, Elements };
+enum class Strategy {
+  Gemm,
+  Attention,
+  CachedAttention,
+  Rows,
+  Moments,
+  Elements
+};
 
 /// The tile of a block's product and how warps share it.
 struct GemmTile {
@@ -76,6 +83,8 @@ void emitCachedAttention(Emitter &e, cpu::KernelFrame &frame,
                          const KernelPlan &plan);
 /// Row-wise ops, a warp for each row.
 void emitRows(Emitter &e, cpu::KernelFrame &frame, const KernelPlan &plan);
+/// Moments of groups of channels, a block for each group.
+void emitMoments(Emitter &e, cpu::KernelFrame &frame, const KernelPlan &plan);
 /// Anything, a thread for each element of the result.
 void emitElements(Emitter &e, cpu::KernelFrame &frame, const KernelPlan &plan);
 

@@ -22,6 +22,8 @@ StringRef cuda::strategyName(Strategy strategy) {
     return "cached_attention";
   case Strategy::Rows:
     return "rows";
+  case Strategy::Moments:
+    return "moments";
   case Strategy::Elements:
     return "elements";
   }
@@ -90,7 +92,7 @@ static KernelPlan planAttention(vlm::KernelOp kernel) {
   }
   int64_t size =
       vlm::getFeatures(op.getQuery()) / static_cast<int64_t>(op.getNumHeads());
-  // The sums of more features than these do not fit the registers.
+  // As vlm-tile tells, the sums of more features do not fit the registers.
   if (plan.half == Storage::F32 || size > 256)
     return plan;
   plan.strategy = Strategy::Attention;
@@ -135,6 +137,11 @@ KernelPlan cuda::planKernel(vlm::KernelOp kernel) {
   KernelPlan plan;
   if (strategy == "rows")
     plan.strategy = Strategy::Rows;
+  if (strategy == "moments") {
+    plan.strategy = Strategy::Moments;
+    plan.threads = 256;
+    plan.sharedBytes = plan.threads / warpThreads * 4;
+  }
   return plan;
 }
 
@@ -187,6 +194,9 @@ std::vector<KernelLaunch> cuda::launchesOf(vlm::KernelOp kernel,
   case Strategy::Rows:
     launch.grid[0] = rows;
     launch.units[0] = plan.threads / warpThreads;
+    break;
+  case Strategy::Moments:
+    launch.grid[0] = rows;
     break;
   case Strategy::Elements:
     launch.grid[0] = rows * result.back();

@@ -53,6 +53,8 @@ static void emitBody(cpu::Emitter &e, vlm::KernelOp kernel, size_t number,
                        : cuda::emitCachedAttention(e, frame, plan);
   case cuda::Strategy::Rows:
     return cuda::emitRows(e, frame, plan);
+  case cuda::Strategy::Moments:
+    return cuda::emitMoments(e, frame, plan);
   case cuda::Strategy::Elements:
     return cuda::emitElements(e, frame, plan);
   }

@@ -134,7 +134,7 @@ void TileLoader::writeElement(Value base, Value first, Value unit) {
   }
   Value to = e.add(base, e.add(tile.offset(e, row, e.div(column, 8)),
                                e.mul(e.rem(column, 8), 2)));
-  g.store(g.narrow(storage, branch.getResult(0)), g.sharedAt(to), 2);
+  g.store(g.narrowWithin(storage, branch.getResult(0)), g.sharedAt(to), 2);
 }
 
 void TileLoader::load(Value base, Value first) {
