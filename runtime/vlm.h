@@ -405,9 +405,11 @@ typedef struct vlm_token_t {
   size_t likeliest_count;         /* 0 where `logprob` tells nothing */
 } vlm_token_t;
 
-/* The next piece of an answer. Each of its tokens comes in one piece, in order; a last one, without a token, says how the answer ended. */
+/* The next piece of an answer. Each of its tokens comes in one piece, in order; a last one, without a token, says how the answer ended.
+ * While answers are searched for (see `beams`), a piece of answer -1 without a token comes behind each step of the search: it tells nothing but that
+ * the search goes on. */
 typedef struct vlm_piece_t {
-  int64_t answer;              /* its number, from 0; -1: not of an answer but of the prompt */
+  int64_t answer;              /* its number, from 0; -1: not of an answer but of the prompt, or of the search */
   const vlm_token_t *token;    /* NULL: none, the answer is over */
   const char *text;            /* what can be told now of an answer's text: whole characters, in their order, perhaps none; not zero-terminated */
   size_t bytes;
@@ -415,9 +417,9 @@ typedef struct vlm_piece_t {
   const vlm_status_t *failure; /* with VLM_END_FAILED: why */
 } vlm_piece_t;
 /* Takes the next piece; all that it points to is borrowed for the call. Another value than 0 ends this answer, and all of them if the piece is of
- * the prompt: it gets its last piece, with VLM_END_CANCELLED, and no more text. */
+ * the prompt or the search: it gets its last piece, with VLM_END_CANCELLED, and no more text. */
 typedef int (*vlm_piece_callback_t)(void *user, const vlm_piece_t *piece);
-/* The same for a single answer's text alone, which comes where there is some. */
+/* The same for a single answer's text alone, which comes where there is some, and with 0 bytes behind each step of a search. */
 typedef int (*vlm_text_callback_t)(void *user, const char *text, size_t bytes);
 
 /* A prompt with its pictures, what is wanted of it, and what it may take. */
@@ -491,12 +493,14 @@ VLM_API vlm_status_t *vlm_session_prompt(vlm_session_t *session, const char *tex
 /* How many tokens that prompt has; nothing is computed. Errors: as vlm_session_prompt, but any length is told. */
 VLM_API vlm_status_t *vlm_session_count(vlm_session_t *session, const char *text, size_t bytes, const vlm_image_t *const *images, size_t image_count,
                                         int special, int64_t *out_tokens);
-/* Goes on from what the session holds, special tokens left out of the text. `options`, `callback` and the outs may be NULL.
+/* Goes on from what the session holds, special tokens left out of the text. `options`, `callback` and the outs may be NULL. A callback that ends the
+ * answer leaves the session with the tokens told so far; one that ends a search, with what it held before the search, and so does a search that fails.
  * Errors: VLM_INVALID_ARGUMENT if there is no prompt, for an option out of range, or for several answers or logprobs, for which there is
  * vlm_session_answer: the session is unchanged. */
 VLM_API vlm_status_t *vlm_session_generate(vlm_session_t *session, const vlm_generate_options_t *options, vlm_text_callback_t callback, void *user,
                                            vlm_end_t *out_end, int64_t *out_tokens);
-/* Both at once, with all that a request can ask for. Afterwards the session holds the prompt and answer 0.
+/* Both at once, with all that a request can ask for. Afterwards the session holds the prompt and answer 0, or the prompt alone where a search was ended
+ * before it had found anything.
  * Errors: as vlm_session_prompt and vlm_session_generate; VLM_INVALID_ARGUMENT if the request is more than its own limits allow (the message has the
  * numbers). The callback is told of no failure: it is returned. */
 VLM_API vlm_status_t *vlm_session_answer(vlm_session_t *session, const vlm_request_t *request);
@@ -543,7 +547,8 @@ VLM_API void vlm_batch_destroy(vlm_batch_t *batch);
  * Errors: as vlm_session_answer; VLM_INVALID_ARGUMENT also for more answers than max_sequences or more memory than max_bytes. What goes wrong later is told
  * to the callback, with the last piece of each answer, and touches no other request. */
 VLM_API vlm_status_t *vlm_batch_add(vlm_batch_t *batch, const vlm_request_t *request, uint64_t *out_number);
-/* Ends a request at the next step, with VLM_END_CANCELLED for each of its answers that is not over. A number that is not in work is none's. */
+/* Ends a request at the next step, in the midst of a search too, with VLM_END_CANCELLED for each of its answers that is not over. A number that is not
+ * in work is none's. */
 VLM_API void vlm_batch_cancel(vlm_batch_t *batch, uint64_t number);
 /* Computes one step, if there is something to compute. *out_left (may be NULL): requests that are not over.
  * Errors: none that are a request's own. */

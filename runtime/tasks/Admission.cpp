@@ -304,7 +304,9 @@ void Engine::close(Job &job) {
   job.isOver = true;
   if (!job.slots.empty())
     reserved -= job.pages;
-  if (job.answers.empty() && !job.slots.empty()) {
+  if (job.search) {
+    leaveSearch(job);
+  } else if (job.answers.empty() && !job.slots.empty()) {
     Slot &slot = slots[size_t(job.slots[0])];
     // What is computed may have seen pictures that would be forgotten.
     if (decoder.seesAhead(slot.pictures) &&

@@ -370,10 +370,14 @@ vlm_status_t *Engine::startAnswers(Job &job, std::span<const float> logits) {
       std::min(job.options.most(*reader.facts, held), maxTokens - held);
   if (job.options.beams(*reader.facts).beams > 1 && most > 0)
     return startSearch(job, most, logits);
-  for (size_t i = 1; i < job.slots.size(); ++i)
+  // A search that has no room for a token leaves its other beams' sequences.
+  auto count = size_t(job.options.answers());
+  for (size_t i = count; i < job.slots.size(); ++i)
+    release(job, i);
+  for (size_t i = 1; i < count; ++i)
     if (vlm_status_t *status = copySlot(job.slots[0], job.slots[i]))
       return status;
-  for (size_t i = 0; i < job.slots.size(); ++i)
+  for (size_t i = 0; i < count; ++i)
     job.answers.push_back(std::make_unique<Answer>(
         reader, job.options, int64_t(i), slots[size_t(job.slots[i])].ids,
         maxTokens, job.listener));

@@ -61,6 +61,7 @@ struct Job {
   std::unique_ptr<BeamSearch> search;
   /// Those behind each beam that has been run in this step of the search.
   std::vector<std::vector<float>> beamLogits;
+  std::vector<float> promptLogits; ///< what the search began with
   int32_t base = 0; ///< the slot that the prompt came into
   bool isOver = false;
 };
@@ -162,6 +163,7 @@ private:
   vlm_status_t *takeBeam(Job &job, size_t beam, std::span<const float> logits);
   vlm_status_t *carryOn(Job &job);
   vlm_status_t *tellFound(Job &job);
+  void leaveSearch(Job &job);
   vlm_status_t *startAnswers(Job &job, std::span<const float> logits);
   bool isComputed(const Job &job) const {
     const Slot &slot = slots[size_t(job.slots[0])];

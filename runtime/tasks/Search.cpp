@@ -19,6 +19,7 @@ vlm_status_t *Engine::startSearch(Job &job, int64_t most,
                                             job.options.beams(*reader.facts),
                                             slots[size_t(job.base)].ids, most);
   job.beamLogits.resize(job.slots.size());
+  job.promptLogits.assign(logits.begin(), logits.end());
   job.search->take(std::array{logits});
   return carryOn(job);
 }
@@ -37,10 +38,18 @@ vlm_status_t *Engine::takeBeam(Job &job, size_t beam,
   return carryOn(job);
 }
 
-/// Gives each beam its sequence and the token that is to be run there.
+/// Gives each beam its sequence and the token that is to be run there. Whoever
+/// listens may end the search.
 vlm_status_t *Engine::carryOn(Job &job) {
   if (job.search->isOver())
     return tellFound(job);
+  vlm_piece_t nothing{};
+  nothing.answer = -1;
+  nothing.text = "";
+  if (!job.listener.tell(nothing)) {
+    endAll(job, VLM_END_CANCELLED, nullptr);
+    return nullptr;
+  }
   auto running = job.search->running();
   const std::vector<int32_t> before = job.slots;
   std::vector<int32_t> unused = before;
@@ -65,10 +74,25 @@ vlm_status_t *Engine::carryOn(Job &job) {
   return nullptr;
 }
 
+/// The sequence that the prompt came into holds the prompt again, which all
+/// beams begin with, and the logits behind it; nothing where memory lacks.
+void Engine::leaveSearch(Job &job) {
+  job.search.reset();
+  Slot &base = slots[size_t(job.base)];
+  base.ids.resize(size_t(base.promptLength));
+  base.computed = base.promptLength;
+  base.logits = std::move(job.promptLogits);
+  if (vlm_status_t *status =
+          vlm_cache_resize(cache.get(), job.base, base.computed)) {
+    vlm_status_destroy(status); // no memory to part a page from the others'
+    clear(job.base);
+  }
+}
+
 /// Tells the answers, the best one first. The sequence that the prompt came
 /// into holds that one from then on, as far as it was computed there.
 vlm_status_t *Engine::tellFound(Job &job) {
-  std::unique_ptr<BeamSearch> search = std::move(job.search);
+  const BeamSearch &search = *job.search;
   Slot &base = slots[size_t(job.base)];
   std::vector<int64_t> prompt = base.ids;
   prompt.resize(size_t(base.promptLength));
@@ -77,7 +101,7 @@ vlm_status_t *Engine::tellFound(Job &job) {
     job.answers.push_back(std::make_unique<Answer>(reader, job.options, i, ids,
                                                    maxTokens, job.listener));
     Answer &answer = *job.answers.back();
-    for (int64_t id : search->answer(size_t(i)))
+    for (int64_t id : search.answer(size_t(i)))
       if (!answer.isOver())
         if (vlm_status_t *status = answer.give(id, {}, ids))
           return status;
@@ -92,6 +116,7 @@ vlm_status_t *Engine::tellFound(Job &job) {
             vlm_cache_resize(cache.get(), job.base, base.computed))
       return status;
   }
+  job.search.reset();
   for (size_t i = 0; i < job.slots.size(); ++i)
     release(job, i);
   return nullptr;

@@ -120,6 +120,11 @@ struct TextListener {
 
 static int hearText(void *user, const vlm_piece_t *piece) {
   auto *listener = static_cast<TextListener *>(user);
+  const bool isOfSearch = piece->answer < 0;
+  if (isOfSearch && listener->callback)
+    return listener->callback(listener->user, "", 0);
+  if (isOfSearch)
+    return 0;
   if (piece->token)
     ++listener->tokens;
   else
@@ -143,7 +148,7 @@ vlm_status_t *vlm_session_generate(vlm_session_t *session,
     if (wanted.answers() > 1 || wanted.wantsLogprobs())
       return invalid("options: expected one answer without logprobs, found "
                      "more; call vlm_session_answer for them");
-    if (!session->isReady)
+    if (!session->isReady || session->engine.slot(0).ids.empty())
       return invalid("session: expected a prompt, found none; call "
                      "vlm_session_prompt first");
     TextListener listener{callback, user};

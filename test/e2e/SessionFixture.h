@@ -48,12 +48,17 @@ struct Heard {
   };
   std::map<int64_t, One> answers; ///< by number, -1: the prompt
   int64_t stopAfter = -1;         ///< tokens
+  int64_t searchSteps = 0, stopSearchAfter = -1;
 
   bool operator==(const Heard &other) const { return answers == other.answers; }
 };
 
 inline int hear(void *user, const vlm_piece_t *piece) {
   auto *heard = static_cast<Heard *>(user);
+  if (piece->answer < 0 && !piece->token) { // a search goes on
+    ++heard->searchSteps;
+    return heard->searchSteps == heard->stopSearchAfter ? 1 : 0;
+  }
   Heard::One &one = heard->answers[piece->answer];
   EXPECT_EQ(one.end, -1) << "a piece behind the last one";
   one.text.append(piece->text, piece->bytes);

@@ -57,6 +57,8 @@ struct Request {
 
 int hear(void *user, const vlm_piece_t *piece) {
   auto *request = static_cast<Request *>(user);
+  if (piece->answer < 0 && !piece->token) // a search goes on
+    return 0;
   Told &told = request->told[piece->answer];
   if (told.end != -1)
     std::abort();

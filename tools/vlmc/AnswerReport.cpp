@@ -37,6 +37,8 @@ bool AnswerReport::take(const vlm_piece_t &piece) {
       (std::fwrite(piece.text, 1, piece.bytes, stdout) != piece.bytes ||
        std::fflush(stdout) != 0))
     return false;
+  if (piece.answer < 0 && !piece.token) // a search goes on
+    return true;
   Answer &answer = answers[piece.answer];
   answer.text.append(piece.text, piece.bytes);
   if (!piece.token) {
