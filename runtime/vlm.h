@@ -302,9 +302,11 @@ VLM_API size_t vlm_tokenizer_max_tokens(const vlm_tokenizer_t *tokenizer);
 VLM_API int vlm_tokenizer_pads_left(const vlm_tokenizer_t *tokenizer);
 /* One more than the largest id that the tokenizer knows; a model may have more. */
 VLM_API size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *tokenizer);
-/* Whether an id stands for one byte of a character: what it decodes to depends on the bytes beside it. */
-VLM_API int vlm_tokenizer_is_byte(const vlm_tokenizer_t *tokenizer, int32_t id);
 
+/* The same of ids behind which others may come: as much of the text as is certain whatever they are. What it gives of more ids, and what
+ * vlm_tokenizer_decode gives of all of them, begins with it. */
+VLM_API vlm_status_t *vlm_tokenizer_decode_begun(const vlm_tokenizer_t *tokenizer, const int32_t *ids, size_t count, int skip_special,
+                                                 char **out_text, size_t *out_bytes);
 /* What the checkpoint's processor says of prompts. Texts are *out_bytes long, not zero-terminated, and live as long as the tokenizer's tables;
  * NULL: there is none. */
 /* The text that stands for a picture in a prompt, "<image>", and how many of it a picture takes that is height x width pixels after preprocessing

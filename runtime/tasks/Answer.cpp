@@ -136,8 +136,9 @@ Answer::Answer(const PromptReader &reader, const GenerateOptions &options,
       processors(*reader.facts, int64_t(ids.size()), most),
       sampler(seeded(options.values, number)),
       stream(
-          [this](const std::vector<int32_t> &all, std::string &text) {
-            return decodeText(this->reader.tokenizer.get(), all, text);
+          [this](const std::vector<int32_t> &all, bool isBegun,
+                 std::string &text) {
+            return decodeText(this->reader.tokenizer.get(), all, isBegun, text);
           },
           options.stops) {
   sampler.hold(ids);
@@ -191,9 +192,7 @@ vlm_status_t *Answer::give(int64_t id, std::span<const float> logits,
   std::string text;
   bool isLast = isEnd(id);
   if (!isLast)
-    if (vlm_status_t *status = stream.add(
-            int32_t(id),
-            vlm_tokenizer_is_byte(reader.tokenizer.get(), int32_t(id)), text))
+    if (vlm_status_t *status = stream.add(int32_t(id), text))
       return status;
   vlm_token_t plain{int32_t(id), 0, nullptr, 0};
   std::optional<TokenScore> score;

@@ -245,16 +245,17 @@ vlm_status_t *PromptReader::checkBudget(const vlm_request_t &request,
 }
 
 vlm_status_t *decodeText(const vlm_tokenizer_t *tokenizer,
-                         const std::vector<int32_t> &ids, std::string &text) {
+                         const std::vector<int32_t> &ids, bool isBegun,
+                         std::string &text) {
   std::vector<int32_t> known;
   auto limit = int64_t(vlm_tokenizer_id_count(tokenizer));
   std::ranges::copy_if(ids, std::back_inserter(known),
                        [&](int32_t id) { return id < limit; });
   char *decoded = nullptr;
   size_t bytes = 0;
-  if (vlm_status_t *status =
-          vlm_tokenizer_decode(tokenizer, known.data(), known.size(),
-                               /*skip_special=*/1, &decoded, &bytes))
+  auto *decode = isBegun ? vlm_tokenizer_decode_begun : vlm_tokenizer_decode;
+  if (vlm_status_t *status = decode(tokenizer, known.data(), known.size(),
+                                    /*skip_special=*/1, &decoded, &bytes))
     return status;
   text.assign(decoded, bytes);
   vlm_string_destroy(decoded);

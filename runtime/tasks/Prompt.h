@@ -116,9 +116,11 @@ private:
 };
 
 /// The text of ids, special tokens and those that the tokenizer does not know
-/// left out.
+/// left out; of ids behind which others may come (`isBegun`) as much as is
+/// certain.
 vlm_status_t *decodeText(const vlm_tokenizer_t *tokenizer,
-                         const std::vector<int32_t> &ids, std::string &text);
+                         const std::vector<int32_t> &ids, bool isBegun,
+                         std::string &text);
 
 } // namespace vlmc::rt
 

@@ -2,11 +2,9 @@
 #include "runtime/tasks/TextStream.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace vlmc::rt {
-
-/// Bytes that are no character yet decode to these at the end.
-static constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 /// How much of the text's end may become one of the stops.
 static size_t heldForStops(std::string_view text,
@@ -22,9 +20,8 @@ static size_t heldForStops(std::string_view text,
 }
 
 vlm_status_t *TextStream::emit(bool isLast, std::string &piece) {
-  piece.clear();
   std::string text;
-  if (vlm_status_t *status = decode(ids, text))
+  if (vlm_status_t *status = decode(ids, /*isBegun=*/!isLast, text))
     return status;
   size_t stop = text.npos;
   for (const std::string &each : stops)
@@ -34,36 +31,21 @@ vlm_status_t *TextStream::emit(bool isLast, std::string &piece) {
     isStopped = isLast = true;
     text.resize(stop);
   }
-  std::string_view certain = text;
-  if (!isLast) {
-    while (certain.ends_with(kReplacement))
-      certain.remove_suffix(kReplacement.size());
-    certain.remove_suffix(heldForStops(certain, stops));
-    // Never into a character of the next token's making.
-    while (!certain.empty() && certain.size() < text.size() &&
-           (text[certain.size()] & 0xC0) == 0x80)
-      certain.remove_suffix(1);
-  }
-  // Bytes may take back what they seemed to be until they are complete.
-  if (!certain.starts_with(given) && !isLast)
+  size_t end = text.size() - (isLast ? 0 : heldForStops(text, stops));
+  // A stop may begin in the midst of a character.
+  while (end > 0 && end < text.size() && (text[end] & 0xC0) == 0x80)
+    --end;
+  // A stop's beginning is told once that it is none is certain.
+  if (end <= given)
     return nullptr;
-  size_t common =
-      std::mismatch(given.begin(), given.end(), certain.begin(), certain.end())
-          .first -
-      given.begin();
-  while (common > 0 && common < certain.size() &&
-         (certain[common] & 0xC0) == 0x80)
-    --common;
-  piece = certain.substr(common);
-  given = certain;
+  piece = text.substr(given, end - given);
+  given = end;
   return nullptr;
 }
 
-vlm_status_t *TextStream::add(int32_t id, bool isByte, std::string &piece) {
+vlm_status_t *TextStream::add(int32_t id, std::string &piece) {
   piece.clear();
   ids.push_back(id);
-  if (isByte)
-    return nullptr;
   return emit(/*isLast=*/false, piece);
 }
 

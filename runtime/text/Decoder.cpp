@@ -5,6 +5,8 @@
 #include "runtime/text/Unicode.h"
 #include "runtime/text/Utf8.h"
 
+#include <algorithm>
+
 using namespace vlmc::rt::text;
 
 /// The bytes that a token's characters stand for; a token with another
@@ -22,11 +24,39 @@ static void appendBytes(std::string &out, std::string_view token) {
   }
 }
 
-static std::string decodeByteLevel(const std::vector<DecodedToken> &tokens) {
+namespace {
+/// What the steps hand on.
+struct Decoding {
+  std::vector<DecodedToken> tokens;
+  /// Whether others may come behind them, and whether the last one is only the
+  /// beginning of one then. Steps leave out what may still become another text.
+  bool isBegun = false, isLastBegun = false;
+
+  /// Leaves out a token of which only the beginning is known.
+  void dropLastBegun() {
+    if (isLastBegun)
+      tokens.pop_back();
+    isLastBegun = false;
+  }
+  /// One token of all; what comes behind them will be in it.
+  void become(std::string text) {
+    tokens = {{std::move(text), false}};
+    isLastBegun = isBegun;
+  }
+  /// Changes the text of each; with `true` that of a beginning.
+  template <typename Change> void each(const Change &change) {
+    for (DecodedToken &token : tokens)
+      change(token.text, isLastBegun && &token == &tokens.back());
+  }
+};
+} // namespace
+
+static std::string decodeByteLevel(Decoding &decoding) {
+  decoding.dropLastBegun(); // it is taken as bytes or not as a whole
   std::string bytes;
-  for (const DecodedToken &token : tokens)
+  for (const DecodedToken &token : decoding.tokens)
     appendBytes(bytes, token.text);
-  return repairUtf8(bytes);
+  return repairUtf8(bytes, decoding.isBegun);
 }
 
 static std::string join(const std::vector<DecodedToken> &tokens,
@@ -55,7 +85,10 @@ static int fallbackByte(std::string_view token) {
 }
 
 /// Runs of bytes become text, or one U+FFFD for each where they are none.
-static void decodeByteFallback(std::vector<DecodedToken> &tokens) {
+static void decodeByteFallback(Decoding &decoding) {
+  constexpr size_t byteLength = 6;
+  if (decoding.isLastBegun && decoding.tokens.back().text.size() <= byteLength)
+    decoding.dropLastBegun(); // it may become a byte
   std::vector<DecodedToken> out;
   std::string bytes;
   auto flush = [&] {
@@ -69,7 +102,7 @@ static void decodeByteFallback(std::vector<DecodedToken> &tokens) {
     }
     bytes.clear();
   };
-  for (DecodedToken &token : tokens) {
+  for (DecodedToken &token : decoding.tokens) {
     int byte = fallbackByte(token.text);
     if (byte >= 0) {
       bytes.push_back(static_cast<char>(byte));
@@ -78,18 +111,25 @@ static void decodeByteFallback(std::vector<DecodedToken> &tokens) {
     flush();
     out.push_back(std::move(token));
   }
-  flush();
-  tokens = std::move(out);
+  if (!decoding.isBegun) // else the run may go on
+    flush();
+  decoding.tokens = std::move(out);
 }
 
+/// Of text that goes on, leaves out an end that may become the pattern.
 static void replaceAll(std::string &text, std::string_view pattern,
-                       std::string_view content) {
+                       std::string_view content, bool goesOn) {
   std::string out;
   size_t last = 0;
   for (size_t at; (at = text.find(pattern, last)) != std::string::npos;
        last = at + pattern.size())
     out.append(text, last, at - last).append(content);
-  text = out.append(text, last);
+  std::string_view rest = std::string_view(text).substr(last);
+  size_t held = goesOn ? std::min(rest.size(), pattern.size() - 1) : 0;
+  while (held > 0 && !rest.ends_with(pattern.substr(0, held)))
+    --held;
+  rest.remove_suffix(held);
+  text = out.append(rest);
 }
 
 static void strip(std::string &text) {
@@ -107,7 +147,7 @@ static void strip(std::string &text) {
 }
 
 /// `shortens`: "do not" becomes "don't" too.
-static void cleanUp(std::string &text, bool shortens) {
+static void cleanUp(std::string &text, bool shortens, bool goesOn) {
   static constexpr std::string_view longForm = " do not";
   static constexpr std::string_view pairs[][2] = {
       {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
@@ -115,7 +155,7 @@ static void cleanUp(std::string &text, bool shortens) {
       {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto &pair : pairs)
     if (shortens || pair[0] != longForm)
-      replaceAll(text, pair[0], pair[1]);
+      replaceAll(text, pair[0], pair[1], goesOn);
 }
 
 /// Takes up to `number`'s halves of a character off both ends.
@@ -129,16 +169,20 @@ static void stripChar(std::string &text, std::string_view c, uint32_t number) {
   text = std::string(rest);
 }
 
-static void decodeMetaspace(std::vector<DecodedToken> &tokens,
-                            std::string_view blank, bool dropFirst) {
-  for (DecodedToken &token : tokens)
-    replaceAll(token.text, blank,
-               dropFirst && &token == tokens.data() ? "" : " ");
+static void decodeMetaspace(Decoding &decoding, std::string_view blank,
+                            bool dropFirst) {
+  const std::string *first =
+      decoding.tokens.empty() ? nullptr : &decoding.tokens[0].text;
+  decoding.each([&](std::string &text, bool goesOn) {
+    replaceAll(text, blank, dropFirst && &text == first ? "" : " ", goesOn);
+  });
 }
 
 /// As `tokenizers` cleans up after word pieces: each by itself.
-static void decodeWordPiece(std::vector<DecodedToken> &tokens,
-                            std::string_view prefix, bool cleans) {
+static void decodeWordPiece(Decoding &decoding, std::string_view prefix,
+                            bool cleans) {
+  decoding.dropLastBegun();
+  std::vector<DecodedToken> &tokens = decoding.tokens;
   for (DecodedToken &token : tokens) {
     if (&token != tokens.data()) {
       if (token.text.starts_with(prefix))
@@ -147,14 +191,15 @@ static void decodeWordPiece(std::vector<DecodedToken> &tokens,
         token.text.insert(0, " ");
     }
     if (cleans)
-      cleanUp(token.text, /*shortens=*/true);
+      cleanUp(token.text, /*shortens=*/true, /*goesOn=*/false);
   }
 }
 
 static constexpr std::string_view kSpace = "\xE2\x96\x81"; // U+2581
 
 /// Tokens between special ones, as SentencePieceProcessor::Decode.
-static std::string decodePieces(const std::vector<std::string> &pieces) {
+static std::string decodePieces(const std::vector<std::string> &pieces,
+                                bool goesOn) {
   std::string out, bytes;
   for (const std::string &piece : pieces) {
     if (int byte = fallbackByte(piece); byte >= 0) {
@@ -168,31 +213,33 @@ static std::string decodePieces(const std::vector<std::string> &pieces) {
     if (out.empty() && rest.starts_with(kSpace))
       rest.remove_prefix(kSpace.size());
     std::string text(rest);
-    replaceAll(text, kSpace, " ");
+    replaceAll(text, kSpace, " ", /*goesOn=*/false);
     out += text;
   }
-  return out + repairUtf8(bytes);
+  return out + repairUtf8(bytes, goesOn);
 }
 
 /// As SentencePiece-backed tokenizers of transformers do.
-static std::string
-decodeSentencePiece(const std::vector<DecodedToken> &tokens) {
+static std::string decodeSentencePiece(Decoding &decoding) {
+  decoding.dropLastBegun();
   std::string out;
   std::vector<std::string> waiting;
   bool afterSpecial = false;
-  for (const DecodedToken &token : tokens) {
+  for (const DecodedToken &token : decoding.tokens) {
     if (!token.special) {
       waiting.push_back(token.text);
     } else {
       if (!afterSpecial)
         out += ' ';
-      out += decodePieces(waiting) + token.text;
+      out += decodePieces(waiting, /*goesOn=*/false) + token.text;
       waiting.clear();
     }
     afterSpecial = token.special;
   }
-  out += decodePieces(waiting);
-  strip(out);
+  // Behind a special token a blank may still come before the others.
+  if (!decoding.isBegun || out.empty())
+    out += decodePieces(waiting, decoding.isBegun);
+  strip(out); // blanks at the end are certain only once something follows
   return out;
 }
 
@@ -212,59 +259,49 @@ std::string vlmc::rt::text::checkDecoders(const Tables &tables) {
 }
 
 static void decodeStage(const Tables &tables, const vlm_text_stage &stage,
-                        std::vector<DecodedToken> &tokens) {
+                        Decoding &decoding) {
   auto content = tables.string(stage.content);
-  auto each = [&](auto change) {
-    for (DecodedToken &token : tokens)
-      change(token.text);
-  };
   switch (stage.kind) {
   case VLM_TEXT_DECODE_BYTE_LEVEL:
-    tokens = {{decodeByteLevel(tokens), false}};
-    return;
+    return decoding.become(decodeByteLevel(decoding));
   case VLM_TEXT_DECODE_JOIN_SPACES:
-    tokens = {{join(tokens, " "), false}};
-    return;
+    return decoding.become(join(decoding.tokens, " "));
   case VLM_TEXT_DECODE_REPLACE:
-    return each([&](std::string &text) {
-      replaceAll(text, tables.string(stage.pattern), content);
+    return decoding.each([&](std::string &text, bool goesOn) {
+      replaceAll(text, tables.string(stage.pattern), content, goesOn);
     });
   case VLM_TEXT_DECODE_STRIP:
-    return each(strip);
+    return decoding.each([](std::string &text, bool) { strip(text); });
   case VLM_TEXT_DECODE_CLEAN_UP:
-    tokens = {{join(tokens, ""), false}};
-    return each([](std::string &text) { cleanUp(text, /*shortens=*/false); });
+    decoding.become(join(decoding.tokens, ""));
+    return decoding.each([](std::string &text, bool goesOn) {
+      cleanUp(text, /*shortens=*/false, goesOn);
+    });
   case VLM_TEXT_DECODE_BYTE_FALLBACK:
-    return decodeByteFallback(tokens);
+    return decodeByteFallback(decoding);
   case VLM_TEXT_DECODE_FUSE:
-    tokens = {{join(tokens, ""), false}};
-    return;
+    return decoding.become(join(decoding.tokens, ""));
   case VLM_TEXT_DECODE_METASPACE:
-    return decodeMetaspace(tokens, content,
+    return decodeMetaspace(decoding, content,
                            stage.flags & VLM_TEXT_FLAG_DROP_FIRST);
   case VLM_TEXT_DECODE_STRIP_CHAR:
-    return each(
-        [&](std::string &text) { stripChar(text, content, stage.number); });
+    // As many at the end of a beginning may come to stand at the end of all.
+    return decoding.each([&](std::string &text, bool) {
+      stripChar(text, content, stage.number);
+    });
   case VLM_TEXT_DECODE_SENTENCEPIECE:
-    tokens = {{decodeSentencePiece(tokens), false}};
-    return;
+    return decoding.become(decodeSentencePiece(decoding));
   case VLM_TEXT_DECODE_WORD_PIECE:
-    return decodeWordPiece(tokens, content, stage.flags & VLM_TEXT_FLAG_CLEAN);
+    return decodeWordPiece(decoding, content,
+                           stage.flags & VLM_TEXT_FLAG_CLEAN);
   }
 }
 
-bool vlmc::rt::text::isFallbackByte(const Tables &tables,
-                                    std::string_view token) {
-  for (const vlm_text_stage &stage : tables.decoders)
-    if (stage.kind == VLM_TEXT_DECODE_BYTE_FALLBACK ||
-        stage.kind == VLM_TEXT_DECODE_SENTENCEPIECE)
-      return fallbackByte(token) >= 0;
-  return false;
-}
-
 std::string vlmc::rt::text::decodeTokens(const Tables &tables,
-                                         std::vector<DecodedToken> tokens) {
+                                         std::vector<DecodedToken> tokens,
+                                         bool isBegun) {
+  Decoding decoding{std::move(tokens), isBegun};
   for (const vlm_text_stage &stage : tables.decoders)
-    decodeStage(tables, stage, tokens);
-  return join(tokens, "");
+    decodeStage(tables, stage, decoding);
+  return join(decoding.tokens, "");
 }

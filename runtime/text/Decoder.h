@@ -24,12 +24,10 @@ struct DecodedToken {
 /// Returns "" or the problem.
 std::string checkDecoders(const Tables &tables);
 
-/// Whether a token is one byte of a character to one of the steps.
-bool isFallbackByte(const Tables &tables, std::string_view token);
-
-/// The text of some tokens, well-formed.
-std::string decodeTokens(const Tables &tables,
-                         std::vector<DecodedToken> tokens);
+/// The text of some tokens, well-formed; of tokens behind which others may come
+/// (`isBegun`) as much as is certain whatever they are.
+std::string decodeTokens(const Tables &tables, std::vector<DecodedToken> tokens,
+                         bool isBegun);
 
 } // namespace vlmc::rt::text
 

@@ -1,7 +1,6 @@
 //===- TextApi.cpp - The C interface of words -----------------------------===//
 #include "runtime/abi/vlm_abi.h"
 #include "runtime/core/StatusInternal.h"
-#include "runtime/text/Decoder.h"
 #include "runtime/text/TokenizerHandle.h"
 
 #include <algorithm>
@@ -110,10 +109,9 @@ void vlm_ids_destroy(vlm_ids_t *ids) {
   *ids = {nullptr, 0, 0};
 }
 
-vlm_status_t *vlm_tokenizer_decode(const vlm_tokenizer_t *tokenizer,
-                                   const int32_t *ids, size_t count,
-                                   int skip_special, char **out_text,
-                                   size_t *out_bytes) {
+static vlm_status_t *decode(const vlm_tokenizer_t *tokenizer,
+                            const int32_t *ids, size_t count, int skip_special,
+                            bool isBegun, char **out_text, size_t *out_bytes) {
   if (!tokenizer)
     return missing("tokenizer");
   if (!ids && count)
@@ -122,8 +120,8 @@ vlm_status_t *vlm_tokenizer_decode(const vlm_tokenizer_t *tokenizer,
     return missing("out_text");
   return guarded("decoding ids", [&]() -> vlm_status_t * {
     std::string text;
-    if (vlm_status_t *bad =
-            tokenizer->tokenizer->decode(ids, count, skip_special != 0, text))
+    if (vlm_status_t *bad = tokenizer->tokenizer->decode(
+            ids, count, skip_special != 0, isBegun, text))
       return bad;
     auto *memory = static_cast<char *>(take(text.size() + 1));
     std::memcpy(memory, text.c_str(), text.size() + 1);
@@ -132,6 +130,22 @@ vlm_status_t *vlm_tokenizer_decode(const vlm_tokenizer_t *tokenizer,
       *out_bytes = text.size();
     return nullptr;
   });
+}
+
+vlm_status_t *vlm_tokenizer_decode(const vlm_tokenizer_t *tokenizer,
+                                   const int32_t *ids, size_t count,
+                                   int skip_special, char **out_text,
+                                   size_t *out_bytes) {
+  return decode(tokenizer, ids, count, skip_special, /*isBegun=*/false,
+                out_text, out_bytes);
+}
+
+vlm_status_t *vlm_tokenizer_decode_begun(const vlm_tokenizer_t *tokenizer,
+                                         const int32_t *ids, size_t count,
+                                         int skip_special, char **out_text,
+                                         size_t *out_bytes) {
+  return decode(tokenizer, ids, count, skip_special, /*isBegun=*/true, out_text,
+                out_bytes);
 }
 
 void vlm_string_destroy(char *text) { std::free(text); }
@@ -150,15 +164,6 @@ size_t vlm_tokenizer_max_tokens(const vlm_tokenizer_t *tokenizer) {
 
 size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *tokenizer) {
   return tokenizer->tokenizer->tables().idCount();
-}
-
-int vlm_tokenizer_is_byte(const vlm_tokenizer_t *tokenizer, int32_t id) {
-  const Tables &tables = tokenizer->tokenizer->tables();
-  return id >= 0 && size_t(id) < tables.idCount() &&
-                 tables.hasToken(uint32_t(id)) &&
-                 isFallbackByte(tables, tables.token(uint32_t(id)))
-             ? 1
-             : 0;
 }
 
 /// A text of the tables as the interface gives it.

@@ -174,7 +174,8 @@ vlm_status_t *Tokenizer::encode(std::string_view bytes, bool special,
 }
 
 vlm_status_t *Tokenizer::decode(const int32_t *ids, size_t count,
-                                bool skipSpecial, std::string &text) const {
+                                bool skipSpecial, bool isBegun,
+                                std::string &text) const {
   std::vector<DecodedToken> tokens;
   for (size_t i = 0; i < count; ++i) {
     if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= data.idCount())
@@ -190,6 +191,6 @@ vlm_status_t *Tokenizer::decode(const int32_t *ids, size_t count,
       tokens.push_back({std::string(data.token(id)), false});
     }
   }
-  text = decodeTokens(data, std::move(tokens));
+  text = decodeTokens(data, std::move(tokens), isBegun);
   return nullptr;
 }

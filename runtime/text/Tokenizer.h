@@ -33,8 +33,10 @@ public:
   vlm_status_t *encode(std::string_view bytes, bool special, size_t maxTokens,
                        std::vector<int32_t> &ids, bool &truncated) const;
 
+  /// The text of ids; of ids behind which others may come (`isBegun`) as much
+  /// as is certain.
   vlm_status_t *decode(const int32_t *ids, size_t count, bool skipSpecial,
-                       std::string &text) const;
+                       bool isBegun, std::string &text) const;
 
   const vlm_text_header &header() const { return data.header(); }
   const Tables &tables() const { return data; }

@@ -28,12 +28,16 @@ static size_t measure(std::string_view bytes, size_t at, bool &whole) {
   return count;
 }
 
-std::string vlmc::rt::text::repairUtf8(std::string_view bytes) {
+std::string vlmc::rt::text::repairUtf8(std::string_view bytes, bool goesOn) {
   std::string out;
   out.reserve(bytes.size());
   for (size_t at = 0; at < bytes.size();) {
     bool whole;
     size_t count = measure(bytes, at, whole);
+    auto lead = static_cast<uint8_t>(bytes[at]);
+    bool mayBegin = lead >= 0xC2 && lead <= 0xF4 && at + count == bytes.size();
+    if (goesOn && !whole && mayBegin)
+      break;
     if (whole)
       out.append(bytes.substr(at, count));
     else

@@ -19,8 +19,9 @@ namespace vlmc::rt::text {
 
 /// The text with each ill-formed part replaced by U+FFFD, one for each maximal
 /// beginning of a character, as Python's errors="replace" and Rust's
-/// from_utf8_lossy do.
-std::string repairUtf8(std::string_view bytes);
+/// from_utf8_lossy do. Of text that goes on, the beginning of a character at
+/// its end is left out.
+std::string repairUtf8(std::string_view bytes, bool goesOn = false);
 
 /// Bytes of the character that begins with `lead`.
 inline size_t charBytes(char lead) {

@@ -289,7 +289,6 @@ void vlm_string_destroy(char *text) { std::free(text); }
 int32_t vlm_tokenizer_pad_id(const vlm_tokenizer_t *) { return -1; }
 int vlm_tokenizer_pads_left(const vlm_tokenizer_t *) { return 0; }
 size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *) { return 128; }
-int vlm_tokenizer_is_byte(const vlm_tokenizer_t *, int32_t) { return 0; }
 int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *, int64_t,
                                      int64_t width) {
   return width;
@@ -326,4 +325,11 @@ vlm_status_t *vlm_tokenizer_decode(const vlm_tokenizer_t *, const int32_t *ids,
   *outText = text;
   *outBytes = count;
   return nullptr;
+}
+vlm_status_t *vlm_tokenizer_decode_begun(const vlm_tokenizer_t *tokenizer,
+                                         const int32_t *ids, size_t count,
+                                         int special, char **outText,
+                                         size_t *outBytes) {
+  return vlm_tokenizer_decode(tokenizer, ids, count, special, outText,
+                              outBytes);
 }

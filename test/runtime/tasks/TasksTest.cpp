@@ -95,6 +95,11 @@ vlm_status_t *vlm_tokenizer_decode(const vlm_tokenizer_t *, const int32_t *,
                                    size_t, int, char **, size_t *) {
   return unused();
 }
+vlm_status_t *vlm_tokenizer_decode_begun(const vlm_tokenizer_t *,
+                                         const int32_t *, size_t, int, char **,
+                                         size_t *) {
+  return unused();
+}
 vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *, const char *,
                                           size_t, const int64_t *, size_t, int,
                                           vlm_ids_t *) {
@@ -106,7 +111,6 @@ vlm_status_t *vlm_tokenizer_of_picture_words(const vlm_model_t *,
 }
 void vlm_string_destroy(char *text) { std::free(text); }
 size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *) { return 0; }
-int vlm_tokenizer_is_byte(const vlm_tokenizer_t *, int32_t) { return 0; }
 int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *, int64_t,
                                      int64_t) {
   return 0;

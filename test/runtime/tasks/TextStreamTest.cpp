@@ -6,11 +6,12 @@
 using namespace vlmc::rt;
 
 /// A stream over tokens that are bytes; characters that are not complete decode
-/// to U+FFFD, byte by byte.
+/// to U+FFFD, byte by byte, once nothing follows.
 static std::vector<std::string> pieces(const std::string &bytes,
                                        std::vector<std::string> stops = {},
                                        bool *stopped = nullptr) {
-  auto decode = [](const std::vector<int32_t> &ids, std::string &text) {
+  auto decode = [](const std::vector<int32_t> &ids, bool isBegun,
+                   std::string &text) {
     std::string all(ids.begin(), ids.end());
     for (size_t at = 0; at < all.size();) {
       auto lead = static_cast<unsigned char>(all[at]);
@@ -19,6 +20,8 @@ static std::vector<std::string> pieces(const std::string &bytes,
         text += all.substr(at, count);
       } else if (lead < 0x80) {
         text += all[at];
+      } else if (isBegun) {
+        break;
       } else {
         text += "\xEF\xBF\xBD";
         count = 1;
@@ -31,9 +34,8 @@ static std::vector<std::string> pieces(const std::string &bytes,
   std::vector<std::string> out;
   std::string piece;
   for (char byte : bytes) {
-    EXPECT_EQ(
-        stream.add(int32_t(static_cast<unsigned char>(byte)), false, piece),
-        nullptr);
+    EXPECT_EQ(stream.add(int32_t(static_cast<unsigned char>(byte)), piece),
+              nullptr);
     if (!piece.empty())
       out.push_back(piece);
     if (stream.stopped())
@@ -75,18 +77,28 @@ TEST(TextStream, StopsAreNoPartOfTheText) {
   EXPECT_EQ(pieces("\xC3\xA9x", {"\xC3\xA9x"}), Pieces());
 }
 
-TEST(TextStream, BytesWaitForTheirNeighbours) {
-  auto decode = [](const std::vector<int32_t> &ids, std::string &text) {
-    // A run of bytes is text only where it is complete.
-    text = ids.size() == 1 ? "a" : ids.size() == 2 ? "??" : "\xC3\xA9z";
+TEST(TextStream, WhatMayChangeWaits) {
+  auto decode = [](const std::vector<int32_t> &ids, bool isBegun,
+                   std::string &text) {
+    // A blank before a stop goes.
+    text =
+        ids.size() == 1 ? (isBegun ? "a" : "a ") : (isBegun ? "a.b" : "a.b ");
     return static_cast<vlm_status_t *>(nullptr);
   };
-  TextStream stream(decode, {});
-  std::string piece = "x";
-  EXPECT_EQ(stream.add(1, true, piece), nullptr);
-  EXPECT_EQ(piece, "");
-  EXPECT_EQ(stream.add(2, true, piece), nullptr);
-  EXPECT_EQ(piece, "");
-  EXPECT_EQ(stream.add(3, false, piece), nullptr);
-  EXPECT_EQ(piece, "\xC3\xA9z");
+  for (size_t count : {1, 2}) {
+    TextStream stream(decode, {"b "});
+    std::string piece = "x", all;
+    EXPECT_EQ(stream.add(1, piece), nullptr);
+    EXPECT_EQ(piece, "a");
+    all = piece;
+    if (count == 2) {
+      EXPECT_EQ(stream.add(2, piece), nullptr);
+      EXPECT_EQ(piece, "."); // what is certain may begin a stop
+      all += piece;
+    }
+    EXPECT_EQ(stream.finish(piece), nullptr);
+    all += piece;
+    EXPECT_EQ(stream.stopped(), count == 2);
+    EXPECT_EQ(all, count == 1 ? "a " : "a.");
+  }
 }
