@@ -89,6 +89,7 @@ Type vlmc::getExactType(RecipeAttr recipe) {
   case RecipeKind::ScaleRows:
   case RecipeKind::InverseRoot:
   case RecipeKind::RowSquares:
+  case RecipeKind::Count:
     return f32;
   }
   llvm_unreachable("every kind is listed");

@@ -324,6 +324,8 @@ private:
       return math::TanhOp::create(e.b, e.loc, x);
     case Kind::Mish:
       return e.fmul(x, math::TanhOp::create(e.b, e.loc, math::Log1pOp::create(e.b, e.loc, math::ExpOp::create(e.b, e.loc, x))));
+    case Kind::HardTanh:
+      return arith::MinimumFOp::create(e.b, e.loc, larger(x, wide(-1)), wide(1));
     }
     llvm_unreachable("every activation is listed");
   }

@@ -132,6 +132,8 @@ Value cpu::emitActivation(Emitter &e, vlm::ActivationKind kind, Value x) {
     return emitTanh(e, x);
   case vlm::ActivationKind::Mish:
     return emitMish(e, x);
+  case vlm::ActivationKind::HardTanh:
+    return e.fmin(e.fconstant(type, 1.0), e.fmax(e.fconstant(type, -1.0), x));
   }
   llvm_unreachable("every activation is listed");
 }

@@ -417,6 +417,11 @@ void Evaluator::evaluate(RecipeAttr recipe, const Box &box) const {
     return evaluateLinear(recipe, box);
   case RecipeKind::RowSquares:
     return evaluateRowSquares(recipe, box);
+  case RecipeKind::Count:
+    for (int64_t i = 0; i < box.size[0] * box.size[1]; ++i)
+      box.out[i * box.strides[1]] =
+          static_cast<float>(recipe.getParams()[0] + box.begin[1] + i);
+    return;
   case RecipeKind::Pack:
     llvm_unreachable("checkRecipe rejects a pack that is not the last step");
   }

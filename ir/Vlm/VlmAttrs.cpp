@@ -96,6 +96,10 @@ RecipeAttr RecipeAttr::takeRows(ArrayRef<int64_t> rows, RecipeAttr input) {
   return makeRecipe(RecipeKind::TakeRows, RankedTensorType::get(shape, input.getType().getElementType()), {input}, rows);
 }
 
+RecipeAttr RecipeAttr::count(int64_t first, int64_t number, MLIRContext *context) {
+  return makeRecipe(RecipeKind::Count, RankedTensorType::get({1, number}, Float32Type::get(context)), {}, {first});
+}
+
 RecipeAttr RecipeAttr::pack(StringRef layout, RecipeAttr input) {
   RankedTensorType type = input.getType();
   auto packed = RankedTensorType::get(type.getShape(), type.getElementType(), LayoutAttr::get(type.getContext(), layout));
@@ -223,6 +227,14 @@ LogicalResult RecipeAttr::verify(EmitError emitError, RecipeKind kind, RankedTen
   if (kind == RecipeKind::Read) {
     if (!name || name.getValue().empty() || !inputs.empty())
       return emitError() << "read needs the name of a tensor and has no inputs";
+    return success();
+  }
+  if (kind == RecipeKind::Count) {
+    // All numbers are exact in f32.
+    constexpr int64_t most = 1 << 24;
+    if (!inputs.empty() || params.size() != 1 || type.getRank() != 2 || type.getDimSize(0) != 1 || !type.getElementType().isF32() ||
+        params[0] < -most || params[0] > most - type.getDimSize(1))
+      return emitError() << "count makes [1, N] in f32 from a first number, within 2^24 of 0, but makes " << type;
     return success();
   }
   if (kind == RecipeKind::Concat)

@@ -39,7 +39,8 @@ def Vlm_ActivationKind : Vlm_Enum<"ActivationKind", "an activation function", [
   I32EnumAttrCase<"Identity", 0, "identity">, I32EnumAttrCase<"Relu", 1, "relu">, I32EnumAttrCase<"Relu2", 2, "relu2">,
   I32EnumAttrCase<"Relu6", 3, "relu6">, I32EnumAttrCase<"LeakyRelu", 4, "leaky_relu">, I32EnumAttrCase<"QuickGelu", 5, "quick_gelu">,
   I32EnumAttrCase<"Gelu", 6, "gelu">, I32EnumAttrCase<"GeluTanh", 7, "gelu_tanh">, I32EnumAttrCase<"Silu", 8, "silu">,
-  I32EnumAttrCase<"Sigmoid", 9, "sigmoid">, I32EnumAttrCase<"Tanh", 10, "tanh">, I32EnumAttrCase<"Mish", 11, "mish">]>;
+  I32EnumAttrCase<"Sigmoid", 9, "sigmoid">, I32EnumAttrCase<"Tanh", 10, "tanh">, I32EnumAttrCase<"Mish", 11, "mish">,
+  I32EnumAttrCase<"HardTanh", 12, "hard_tanh">]>;
 def Vlm_ActivationKindAttr : EnumAttr<Vlm_Dialect, Vlm_ActivationKind, "activation_kind"> { let assemblyFormat = "$value"; }
 
 def Vlm_TokenIndexKind : Vlm_Enum<"TokenIndexKind", "which token of a sequence is meant", [
@@ -57,7 +58,8 @@ def Vlm_RecipeKind : Vlm_Enum<"RecipeKind", "a step of a weight recipe", [
   I32EnumAttrCase<"Reshape", 6, "reshape">, I32EnumAttrCase<"Convert", 7, "convert">, I32EnumAttrCase<"Pack", 8, "pack">,
   I32EnumAttrCase<"Add", 9, "add">, I32EnumAttrCase<"Linear", 10, "linear">,
   I32EnumAttrCase<"ScaleRows", 11, "scale_rows">, I32EnumAttrCase<"InverseRoot", 12, "inverse_root">,
-  I32EnumAttrCase<"RowSquares", 13, "row_squares">, I32EnumAttrCase<"TakeRows", 14, "take_rows">]>;
+  I32EnumAttrCase<"RowSquares", 13, "row_squares">, I32EnumAttrCase<"TakeRows", 14, "take_rows">,
+  I32EnumAttrCase<"Count", 15, "count">]>;
 
 //===-- Attributes -----------------------------------------------------------------------------------------------------------------===//
 
@@ -74,6 +76,7 @@ def Vlm_RecipeAttr : Vlm_Attr<"Recipe", "recipe"> {
       epsilon)`; f32. Together they fold a batch norm into a convolution.
     - `take_rows rows (a)`: the rows along the first axis of `a` that `params` name, in that order, each as often as it is named
     - `row_squares (a)`: the sum of squares of each row `[N]` of `a` `[N, K]`, summed in f64; f32
+    - `count first`: the numbers `params[0]`, `params[0]` + 1 and so on, one row `[1, N]` of f32, from no tensor at all
     - `pack "LAYOUT" (a)`: laid out as the named layout says; the type keeps the logical shape and carries `#vlm.layout`
     Example: `#vlm.recipe<concat [0] (#vlm.recipe<read "q.weight" : tensor<64x64xf32>>, #vlm.recipe<read "k.weight" : tensor<64x64xf32>>) : tensor<128x64xf32>>`
   }];
@@ -96,6 +99,7 @@ def Vlm_RecipeAttr : Vlm_Attr<"Recipe", "recipe"> {
     static RecipeAttr inverseRoot(double epsilon, RecipeAttr input);
     static RecipeAttr rowSquares(RecipeAttr input);
     static RecipeAttr takeRows(::llvm::ArrayRef<int64_t> rows, RecipeAttr input);
+    static RecipeAttr count(int64_t first, int64_t number, ::mlir::MLIRContext *context);
     static RecipeAttr pack(::llvm::StringRef layout, RecipeAttr input);
   }];
 }

@@ -247,7 +247,7 @@ def Vlm_ActivationOp : Vlm_TensorOp<"activation", [AllTypesMatch<["input", "resu
   let summary = "an activation function, element by element";
   let description = [{
     - `gelu` is `x/2 (1 + erf(x/sqrt 2))`; `gelu_tanh` its tanh form; `quick_gelu` is `x sigmoid(1.702 x)`; `relu2` the square of relu; `leaky_relu`
-      has slope 0.01; `mish` is `x tanh(log(1 + exp x))`.
+      has slope 0.01; `mish` is `x tanh(log(1 + exp x))`; `hard_tanh` is x, but -1 or 1 beyond these.
     - Shapes: `input`, `result` alike.
     - Source: ACT2FN of transformers.activations.
     ```mlir

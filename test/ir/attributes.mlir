@@ -25,6 +25,8 @@ vlm.weight @scale_rows : tensor<4x6xf32> = #vlm.recipe<scale_rows (#vlm.recipe<r
 vlm.weight @row_squares : tensor<4xf32> = #vlm.recipe<row_squares (#vlm.recipe<read "a" : tensor<4x6xf32>>) : tensor<4xf32>>
 // CHECK: @take_rows {{.*}} = <take_rows [3, 0, 0] (
 vlm.weight @take_rows : tensor<3x6xf32> = #vlm.recipe<take_rows [3, 0, 0] (#vlm.recipe<read "a" : tensor<4x6xf32>>) : tensor<3x6xf32>>
+// CHECK: @count {{.*}} = <scale -5.000000e-01 (#vlm.recipe<count [-4] : tensor<1x9xf32>>)
+vlm.weight @count : tensor<1x9xf32> = #vlm.recipe<scale -0.5 (#vlm.recipe<count [-4] : tensor<1x9xf32>>) : tensor<1x9xf32>>
 // CHECK: @pack : tensor<4x6xf32, #vlm.layout<"f32.panel16">> = <pack "f32.panel16" (
 vlm.weight @pack : tensor<4x6xf32, #vlm.layout<"f32.panel16">> =
     #vlm.recipe<pack "f32.panel16" (#vlm.recipe<read "a" : tensor<4x6xf32>>) : tensor<4x6xf32, #vlm.layout<"f32.panel16">>>

@@ -104,6 +104,16 @@ vlm.weight @w : tensor<4xf32> =
 
 // -----
 
+// expected-error@+1 {{count makes [1, N] in f32 from a first number, within 2^24 of 0, but makes 'tensor<2x9xf32>'}}
+vlm.weight @w : tensor<2x9xf32> = #vlm.recipe<count [-4] : tensor<2x9xf32>>
+
+// -----
+
+// expected-error@+1 {{count makes [1, N] in f32 from a first number, within 2^24 of 0, but makes 'tensor<1x9xf32>'}}
+vlm.weight @w : tensor<1x9xf32> = #vlm.recipe<count [16777208] : tensor<1x9xf32>>
+
+// -----
+
 // expected-error@+1 {{pack gives its input's shape with the layout it names, but gives 'tensor<4xf32>' from 'tensor<4xf32>'}}
 vlm.weight @w : tensor<4xf32> = #vlm.recipe<pack "f32.vector" (#vlm.recipe<read "a" : tensor<4xf32>>) : tensor<4xf32>>
 

@@ -511,6 +511,8 @@ private:
       return std::tanh(x);
     case Kind::Mish:
       return x * std::tanh(std::log1p(std::exp(x)));
+    case Kind::HardTanh:
+      return std::clamp(x, -1.0, 1.0);
     }
     return NAN;
   }

@@ -301,7 +301,7 @@ TEST_P(Conformance, GemmDeepProductsInBlocks) {
 TEST_P(Conformance, GemmNormPrologueActivationAndResidual) {
   for (const char *activation :
        {"relu", "relu2", "relu6", "leaky_relu", "quick_gelu", "gelu",
-        "gelu_tanh", "silu", "sigmoid", "tanh", "mish"}) {
+        "gelu_tanh", "silu", "sigmoid", "tanh", "mish", "hard_tanh"}) {
     SCOPED_TRACE(activation);
     std::string x = type({0, 0, 36}), v = type({36}), w = type({44, 36}),
                 b = type({44}), y = type({0, 0, 44});

@@ -156,6 +156,12 @@ static Dense evaluateWhole(RecipeAttr recipe, const WeightSource &source) {
   }
   if (recipe.getKind() == RecipeKind::Concat)
     return evaluateJoin(recipe, source);
+  if (recipe.getKind() == RecipeKind::Count) {
+    for (size_t i = 0; i < result.values.size(); ++i)
+      result.values[i] =
+          static_cast<float>(recipe.getParams()[0] + static_cast<int64_t>(i));
+    return result;
+  }
   Dense input = evaluateWhole(recipe.getInputs()[0], source);
   Dense other;
   if (recipe.getKind() == RecipeKind::Add ||
@@ -370,6 +376,14 @@ TEST_F(RecipeTest, EveryStep) {
       RecipeAttr::transpose({1, 0}, RecipeAttr::takeRows({1, 3, 3}, a)), source);
   expectEqual(RecipeAttr::slice(0, 1, 3, RecipeAttr::takeRows({0, 4, 2, 1}, a)),
               source);
+  RecipeAttr count = RecipeAttr::count(-3, 7, a.getContext());
+  expectEqual(count, source);
+  expectEqual(RecipeAttr::slice(1, 2, 6, count), source);
+  expectEqual(RecipeAttr::concat(0, {RecipeAttr::scale(-0.25, count),
+                                     RecipeAttr::scale(0, count)}),
+              source);
+  expectEqual(RecipeAttr::transpose({1, 0}, count), source);
+  expectEqual(RecipeAttr::reshape({7}, count), source);
   expectEqual(RecipeAttr::linear({b, a}), source);
   expectEqual(RecipeAttr::linear({e, a, read("d", {5})}), source);
   expectEqual(RecipeAttr::slice(2, 1, 4, RecipeAttr::linear({e, a})), source);
