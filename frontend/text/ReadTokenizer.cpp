@@ -10,6 +10,7 @@
 #include "frontend/text/Components.h"
 #include "frontend/text/DecoderBpe.h"
 #include "frontend/text/EndOfWordBpe.h"
+#include "frontend/text/PieceModels.h"
 #include "frontend/text/Prompts.h"
 #include "frontend/text/SentencePieceFile.h"
 #include "frontend/text/SpaceBpe.h"
@@ -34,6 +35,8 @@ enum class Pipeline {
   EndOfWordBpe,
   LowerSpaceBpe,
   MetaspaceBpe,
+  ScoredBpe,
+  ScoredWords,
   SpaceBpe,
   WordBpe,
   WordPiece
@@ -61,14 +64,14 @@ private:
   bool open(File &file, const char *name);
   bool openAll();
   Pipeline choosePipeline();
-  Pipeline findSentencePiece();
+  Pipeline withFile(Pipeline wanted);
   void startStages(Pipeline pipeline, SpecialTokens &special);
   void finishStages(Pipeline pipeline, const SpecialTokens &special);
   bool hasModelFile() const;
   void readModel(Pipeline pipeline);
   void readWordPieces();
   bool tellsOfEnds(Pipeline pipeline) const;
-  void addEnds(const SpecialTokens &special);
+  void addEnds(const SpecialTokens &special, bool begins);
   void addPlaceholder();
   void readStages(Pipeline pipeline);
   void takeCharsmap();
@@ -89,6 +92,7 @@ private:
   File tokenizer, config, map, added, model;
   TokenizerDescription out;
   std::vector<AddedToken> pieces; // that tokenizer.model adds
+  bool addsPrefix = false;        // as it says
 };
 
 } // namespace
@@ -156,9 +160,7 @@ Pipeline Reader::choosePipeline() {
 #define TOKENIZER_CLASS(NAME, PIPELINE)                                        \
   if (name == NAME && (tokenizer.json ||                                       \
                        Pipeline::PIPELINE != Pipeline::AsInFile))              \
-    return Pipeline::PIPELINE == Pipeline::CaptionSentencePiece                \
-               ? findSentencePiece()                                           \
-               : Pipeline::PIPELINE;                                           \
+    return withFile(Pipeline::PIPELINE);                                       \
   if (Pipeline::PIPELINE != Pipeline::AsInFile)                                \
     known += (known.empty() ? "" : ", ") + std::string(NAME);
 #include "frontend/families/TokenizerClasses.def"
@@ -178,17 +180,25 @@ Pipeline Reader::choosePipeline() {
   return Pipeline::AsInFile;
 }
 
-/// The class needs spiece.model; without it, tokenizer.json is better than
-/// nothing.
-Pipeline Reader::findSentencePiece() {
+/// A class whose vocabulary is in a SentencePiece file. One of them needs it,
+/// and without it tokenizer.json is better than nothing; for the others
+/// tokenizer.json, which was made of it, comes first.
+Pipeline Reader::withFile(Pipeline wanted) {
+  const bool needsIt = wanted == Pipeline::CaptionSentencePiece;
+  if (!needsIt && wanted != Pipeline::ScoredBpe &&
+      wanted != Pipeline::ScoredWords)
+    return wanted;
+  if (!needsIt && tokenizer.json)
+    return Pipeline::AsInFile;
+  const std::string file =
+      path(wanted == Pipeline::ScoredBpe ? "tokenizer.model" : "spiece.model");
   std::error_code ignored;
-  if (std::filesystem::exists(path("spiece.model"), ignored))
-    return Pipeline::CaptionSentencePiece;
+  if (std::filesystem::exists(file, ignored))
+    return wanted;
   if (!tokenizer.json)
-    fail(path("spiece.model") + ": expected this file, since there is no "
-                                "tokenizer.json, found none; complete the "
-                                "folder");
-  out.warnings.push_back(path("spiece.model") +
+    fail(file + ": expected this file, since there is no tokenizer.json, found "
+                "none; complete the folder");
+  out.warnings.push_back(file +
                          ": not there; tokenizer.json is used as it stands");
   return Pipeline::AsInFile;
 }
@@ -206,25 +216,29 @@ bool Reader::hasModelFile() const {
 bool Reader::tellsOfEnds(Pipeline pipeline) const {
   bool setsItself = pipeline == Pipeline::CaptionSentencePiece ||
                     pipeline == Pipeline::EndOfWordBpe ||
+                    pipeline == Pipeline::ScoredBpe ||
+                    pipeline == Pipeline::ScoredWords ||
                     pipeline == Pipeline::WordPiece;
   return !setsItself && !tokenizer.json && config.fields &&
          (config.fields->has("add_bos_token") ||
           config.fields->has("add_eos_token"));
 }
 
-/// What surrounds a text as the configuration says.
-void Reader::addEnds(const SpecialTokens &special) {
-  auto end = [&](const char *flag, const char *role) {
+/// What surrounds a text as the configuration says; `begins`: if it does not say
+/// so of the begin token.
+void Reader::addEnds(const SpecialTokens &special, bool begins) {
+  auto end = [&](const char *flag, const char *role, bool usual) {
     auto content = special.content(role);
-    if (!config.fields || !content || !config.fields->boolean(flag, false))
+    bool isWanted = config.fields ? config.fields->boolean(flag, usual) : usual;
+    if (!content || !isWanted)
       return;
     if (auto id = findToken(out, *content))
       out.post.push_back({VLM_TEXT_PIECE_TOKEN, *id});
   };
   out.post.clear();
-  end("add_bos_token", "bos_token");
+  end("add_bos_token", "bos_token", begins);
   out.post.push_back({VLM_TEXT_PIECE_TEXT, 0});
-  end("add_eos_token", "eos_token");
+  end("add_eos_token", "eos_token", false);
 }
 
 void Reader::readWordPieces() {
@@ -243,6 +257,17 @@ void Reader::readModel(Pipeline pipeline) {
   if (pipeline == Pipeline::MetaspaceBpe && hasModelFile()) {
     if (auto problem =
             readSentencePieceBpe(path("tokenizer.model"), out.model, pieces))
+      fail(problem->message);
+    return;
+  }
+  if (pipeline == Pipeline::ScoredBpe || pipeline == Pipeline::ScoredWords) {
+    auto problem =
+        pipeline == Pipeline::ScoredBpe
+            ? readScoredBpe(path("tokenizer.model"), out.model, pieces,
+                            addsPrefix)
+            : readSentencePieceScores(path("spiece.model"),
+                                      gapTokens(config.get()), out, pieces);
+    if (problem)
       fail(problem->message);
     return;
   }
@@ -467,6 +492,13 @@ void Reader::startStages(Pipeline pipeline, SpecialTokens &special) {
     return startCaptionSentencePiece(out, special, config.get());
   case Pipeline::EndOfWordBpe:
     return startEndOfWordBpe(out, special);
+  case Pipeline::ScoredBpe:
+    for (const AddedToken &piece : pieces)
+      if (!piece.special)
+        special.extra.push_back({piece, /*isString=*/false});
+    return startScoredBpe(out, special, addsPrefix);
+  case Pipeline::ScoredWords:
+    return startScoredWords(out, special, config.get(), pieces);
   case Pipeline::WordPiece:
     return startWordPiece(out, special, config.get());
   case Pipeline::LowerSpaceBpe:
@@ -501,6 +533,10 @@ void Reader::finishStages(Pipeline pipeline, const SpecialTokens &special) {
   case Pipeline::EndOfWordBpe:
     finishEndOfWordBpe(out, special);
     return warnOfOtherStages();
+  case Pipeline::ScoredBpe:
+    return addEnds(special, /*begins=*/true);
+  case Pipeline::ScoredWords:
+    return finishScoredWords(out);
   case Pipeline::WordPiece:
     finishWordPiece(out, special);
     return warnOfOtherStages();
@@ -532,13 +568,14 @@ Result<TokenizerTables> Reader::read() {
   finishStages(pipeline, special);
   addPlaceholder();
   if (isModelFile || tellsOfEnds(pipeline))
-    addEnds(special);
+    addEnds(special, /*begins=*/false);
   readSides();
   readLimits(special);
   readCleanUp();
   out.prompt = readPrompts({folder, config.get(), model.get()}, special,
                            out.warnings, fault);
-  if (!tokenizer.json && out.modelKind == VLM_TEXT_MODEL_BPE && !isModelFile)
+  if (!tokenizer.json && out.modelKind == VLM_TEXT_MODEL_BPE && !isModelFile &&
+      pipeline != Pipeline::ScoredBpe)
     checkAllMade();
   if (!fault.empty())
     return Failure{fault};

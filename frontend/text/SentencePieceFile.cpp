@@ -3,12 +3,14 @@
 
 #include "frontend/support/MappedFile.h"
 #include "frontend/text/Fields.h"
+#include "frontend/text/UnigramJson.h"
 #include "frontend/text/sentencepiece_model.pb.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <tuple>
 
 using namespace vlmc;
 using namespace vlmc::text;
@@ -143,6 +145,38 @@ vlmc::text::readSentencePieceFile(const std::string &path,
   return readPieces(model, path, tokenizer);
 }
 
+/// Pieces that are cut out of a text before all others.
+static void addFixedPieces(const ModelProto &model,
+                           std::vector<AddedToken> &added) {
+  for (const Piece &piece : model.pieces())
+    if (piece.type() == Piece::CONTROL || piece.type() == Piece::USER_DEFINED)
+      added.push_back({piece.piece(), false, false, false, /*normalized=*/false,
+                       piece.type() == Piece::CONTROL});
+}
+
+std::optional<Failure> vlmc::text::readSentencePieceScores(
+    const std::string &path, const std::vector<std::string> &behind,
+    TokenizerDescription &tokenizer, std::vector<AddedToken> &added) {
+  ModelProto model;
+  if (auto fault = readModelFile(path, TrainerSpec::UNIGRAM, model))
+    return fault;
+  constexpr uint32_t unknown = 2; // whatever the file says
+  std::vector<std::pair<std::string, double>> tokens;
+  for (const Piece &piece : model.pieces())
+    tokens.emplace_back(piece.piece(), static_cast<double>(piece.score()));
+  if (tokens.size() <= unknown)
+    return Failure{path + ": expected at least " + std::to_string(unknown + 1) +
+                   " pieces, of which number " + std::to_string(unknown) +
+                   " stands for unknown characters, found " +
+                   std::to_string(tokens.size()) + "; fetch the file again"};
+  for (const std::string &token : behind)
+    tokens.emplace_back(token, 0);
+  takeUnigram(tokens, unknown, tokenizer);
+  addFixedPieces(model, added);
+  return readCharsmap(model.normalizer_spec().precompiled_charsmap(),
+                      path + ": precompiled_charsmap", tokenizer.unigram);
+}
+
 /// All ways to make a piece of two others, the shortest first one first: this
 /// is the order of merges that transformers derives from ids.
 static void addMerges(const std::string &piece, BpeDescription &bpe) {
@@ -155,24 +189,68 @@ static void addMerges(const std::string &piece, BpeDescription &bpe) {
   }
 }
 
+/// The ids of the pieces.
+static std::optional<Failure> readVocabulary(const ModelProto &model,
+                                             const std::string &path,
+                                             BpeDescription &bpe) {
+  for (int i = 0; i < model.pieces_size(); ++i)
+    if (const std::string &piece = model.pieces(i).piece();
+        !bpe.vocabulary.emplace(piece, static_cast<uint32_t>(i)).second)
+      return Failure{path + ": piece " + std::to_string(i) +
+                     ": expected a text of its own, found '" + piece +
+                     "' a second time; fetch the file again"};
+  return std::nullopt;
+}
+
 std::optional<Failure>
 vlmc::text::readSentencePieceBpe(const std::string &path, BpeDescription &bpe,
                                  std::vector<AddedToken> &added) {
   ModelProto model;
   if (auto fault = readModelFile(path, TrainerSpec::BPE, model))
     return fault;
-  for (int i = 0; i < model.pieces_size(); ++i) {
-    const Piece &piece = model.pieces(i);
-    if (!bpe.vocabulary.emplace(piece.piece(), static_cast<uint32_t>(i)).second)
-      return Failure{path + ": piece " + std::to_string(i) +
-                     ": expected a text of its own, found '" + piece.piece() +
-                     "' a second time; fetch the file again"};
-    bool isControl = piece.type() == Piece::CONTROL;
-    if (isControl || piece.type() == Piece::USER_DEFINED)
-      added.push_back({piece.piece(), false, false, false, /*normalized=*/false,
-                       isControl});
-  }
+  if (auto fault = readVocabulary(model, path, bpe))
+    return fault;
+  addFixedPieces(model, added);
   for (const Piece &piece : model.pieces())
     addMerges(piece.piece(), bpe);
+  return std::nullopt;
+}
+
+std::optional<Failure> vlmc::text::readScoredBpe(const std::string &path,
+                                                 BpeDescription &bpe,
+                                                 std::vector<AddedToken> &added,
+                                                 bool &addsPrefix) {
+  ModelProto model;
+  if (auto fault = readModelFile(path, TrainerSpec::BPE, model))
+    return fault;
+  const NormalizerSpec &normalizer = model.normalizer_spec();
+  for (auto [isOther, name, expected] :
+       {std::tuple(normalizer.remove_extra_whitespaces(),
+                   "remove_extra_whitespaces", "false"),
+        std::tuple(!normalizer.escape_whitespaces(), "escape_whitespaces",
+                   "true"),
+        std::tuple(!normalizer.precompiled_charsmap().empty(),
+                   "precompiled_charsmap", "none")})
+    if (isOther)
+      return Failure{path + ": " + name + ": expected " + expected +
+                     ", found another; save the tokenizer with transformers, "
+                     "which writes tokenizer.json"};
+  if (auto fault = readVocabulary(model, path, bpe))
+    return fault;
+  addFixedPieces(model, added);
+  addsPrefix = normalizer.add_dummy_prefix();
+  bpe.flags = VLM_TEXT_MODEL_FUSE_UNK | (model.trainer_spec().byte_fallback()
+                                             ? VLM_TEXT_MODEL_BYTE_FALLBACK
+                                             : 0U);
+  std::vector<const Piece *> order;
+  for (const Piece &piece : model.pieces()) {
+    if (piece.type() == Piece::NORMAL)
+      order.push_back(&piece);
+    if (piece.type() == Piece::UNKNOWN)
+      bpe.unkToken = piece.piece();
+  }
+  std::ranges::stable_sort(order, std::greater(), &Piece::score);
+  for (const Piece *piece : order)
+    addMerges(piece->piece(), bpe);
   return std::nullopt;
 }

@@ -18,16 +18,32 @@ bool vlmc::text::isUnigram(const Fields &root) {
          model["type"] == "Unigram";
 }
 
+void vlmc::text::takeUnigram(
+    const std::vector<std::pair<std::string, double>> &tokens, uint32_t unknown,
+    TokenizerDescription &tokenizer) {
+  tokenizer.modelKind = VLM_TEXT_MODEL_UNIGRAM;
+  tokenizer.model.flags |= VLM_TEXT_MODEL_FUSE_UNK;
+  double least = std::numeric_limits<double>::infinity();
+  for (const auto &[token, score] : tokens) {
+    least = std::min(least, score);
+    // Of two equal tokens the last one counts, as in `tokenizers`.
+    tokenizer.model.vocabulary[token] =
+        static_cast<uint32_t>(tokenizer.unigram.scores.size());
+    // The empty token is in no text.
+    tokenizer.unigram.scores.push_back(
+        token.empty() ? std::numeric_limits<double>::quiet_NaN() : score);
+  }
+  tokenizer.unigram.unknownScore = least - unknownPenalty;
+  tokenizer.model.unkToken = tokens[unknown].first;
+}
+
 void vlmc::text::readUnigram(const Fields &root,
                              TokenizerDescription &tokenizer) {
   Fields model = root.inside("model");
-  tokenizer.modelKind = VLM_TEXT_MODEL_UNIGRAM;
   tokenizer.model.flags =
-      VLM_TEXT_MODEL_FUSE_UNK |
-      (model.boolean("byte_fallback", false) ? VLM_TEXT_MODEL_BYTE_FALLBACK
-                                             : 0U);
+      model.boolean("byte_fallback", false) ? VLM_TEXT_MODEL_BYTE_FALLBACK : 0U;
   const Json &vocabulary = model.array("vocab");
-  double least = std::numeric_limits<double>::infinity();
+  std::vector<std::pair<std::string, double>> tokens;
   for (uint32_t id = 0; id < vocabulary.size(); ++id) {
     const Json &entry = vocabulary[id];
     bool good = entry.is_array() && entry.size() == 2 && entry[0].is_string() &&
@@ -35,18 +51,10 @@ void vlmc::text::readUnigram(const Fields &root,
     if (!good)
       return model.fail("vocab[" + std::to_string(id) + "]",
                         "expected [token, score], found " + describe(entry));
-    auto token = entry[0].get<std::string>();
-    double score = entry[1].get<double>();
-    least = std::min(least, score);
-    // Of two equal tokens the last one counts, as in `tokenizers`.
-    tokenizer.model.vocabulary[token] = id;
-    // The empty token is in no text.
-    tokenizer.unigram.scores.push_back(
-        token.empty() ? std::numeric_limits<double>::quiet_NaN() : score);
+    tokens.emplace_back(entry[0].get<std::string>(), entry[1].get<double>());
   }
   if (vocabulary.empty())
     return model.fail("vocab", "expected at least one token, found none");
-  tokenizer.unigram.unknownScore = least - unknownPenalty;
   if (!model.find("unk_id"))
     return model.failUnsupported(
         "unk_id", "expected the id of the unknown token, found none");
@@ -54,5 +62,5 @@ void vlmc::text::readUnigram(const Fields &root,
   if (unknown >= vocabulary.size())
     return model.fail("unk_id", "expected an id of the vocabulary, found " +
                                     std::to_string(unknown));
-  tokenizer.model.unkToken = vocabulary[unknown][0].get<std::string>();
+  takeUnigram(tokens, unknown, tokenizer);
 }

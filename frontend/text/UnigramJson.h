@@ -10,6 +10,11 @@ namespace vlmc::text {
 /// Whether the section `model` is a unigram one.
 bool isUnigram(const Fields &root);
 
+/// Fills in the model with tokens by id and their scores; `unknown` is the id
+/// of the token of unknown characters.
+void takeUnigram(const std::vector<std::pair<std::string, double>> &tokens,
+                 uint32_t unknown, TokenizerDescription &tokenizer);
+
 /// Fills in the model; a fault is left in `root`'s fault.
 void readUnigram(const Fields &root, TokenizerDescription &tokenizer);
 

@@ -108,7 +108,8 @@ enum {
       9, /* the character content: so many at the begin as number's low half
             says, at the end as its high half */
   VLM_TEXT_DECODE_SENTENCEPIECE =
-      10, /* to one token, as SentencePiece with special tokens between */
+      10, /* to one token, as SentencePiece with special tokens between; number:
+             VLM_TEXT_BLANKS_* */
   VLM_TEXT_DECODE_WORD_PIECE =
       11 /* content is taken off the begin of a token, a blank put before one
             that does not begin with it; flags: CLEAN, no blanks before
@@ -133,6 +134,11 @@ enum {
   VLM_TEXT_PREPEND_NEVER = 0,
   VLM_TEXT_PREPEND_FIRST = 1, /* where the whole text begins */
   VLM_TEXT_PREPEND_ALWAYS = 2
+};
+enum {
+  VLM_TEXT_BLANKS_GO = 0, /* those at the begin, and at the end */
+  VLM_TEXT_BLANKS_ONE_GOES = 1, /* the first one at the begin */
+  VLM_TEXT_BLANKS_STAY = 2
 };
 enum {
   VLM_TEXT_BEHAVIOR_REMOVED = 0,

@@ -68,6 +68,10 @@ static bool beginsWithWord(std::string_view text, size_t at) {
   return at != text.size() && hasFlag(nextChar(text, at), CharRustWord);
 }
 
+bool TokenFinder::isBlank(char32_t c) const {
+  return isPython ? isPythonSpace(c) : hasFlag(c, CharRustSpace);
+}
+
 /// Widens a match by the white space that its token strips; false if the token
 /// may not stand there.
 bool TokenFinder::accept(std::string_view text, size_t last,
@@ -80,7 +84,7 @@ bool TokenFinder::accept(std::string_view text, size_t last,
     size_t begin = match.begin;
     while (begin > 0) {
       size_t start = previousChar(text, begin), at = start;
-      if (!hasFlag(nextChar(text, at), CharRustSpace))
+      if (!isBlank(nextChar(text, at)))
         break;
       begin = start;
     }
@@ -88,7 +92,7 @@ bool TokenFinder::accept(std::string_view text, size_t last,
   }
   if (flags & VLM_TEXT_ADDED_RSTRIP)
     for (size_t at = match.end; at < text.size();) {
-      if (!hasFlag(nextChar(text, at), CharRustSpace))
+      if (!isBlank(nextChar(text, at)))
         break;
       match.end = at;
     }

@@ -21,6 +21,8 @@ namespace vlmc::rt::text {
 class TokenFinder {
 public:
   TokenFinder();
+  /// White space is what Python takes for it, and not Rust.
+  void stripAsPython() { isPython = true; }
   /// False if the text was added before.
   bool add(std::string_view text, uint32_t id, uint32_t flags);
 
@@ -65,10 +67,12 @@ private:
   int32_t child(int32_t node, char byte) const;
   Match next(std::string_view text, size_t from) const;
   bool accept(std::string_view text, size_t last, Match &match) const;
+  bool isBlank(char32_t c) const;
 
   std::vector<Node> nodes; // a trie; the root is 0
   std::vector<Token> tokens;
   bool starts[256] = {}; // bytes that a token begins with
+  bool isPython = false;
 };
 
 } // namespace vlmc::rt::text

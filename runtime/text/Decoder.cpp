@@ -31,6 +31,7 @@ struct Decoding {
   /// Whether others may come behind them, and whether the last one is only the
   /// beginning of one then. Steps leave out what may still become another text.
   bool isBegun = false, isLastBegun = false;
+  bool skipsSpecial = false; ///< no special token is among them or comes
 
   /// Leaves out a token of which only the beginning is known.
   void dropLastBegun() {
@@ -197,30 +198,53 @@ static void decodeWordPiece(Decoding &decoding, std::string_view prefix,
 
 static constexpr std::string_view kSpace = "\xE2\x96\x81"; // U+2581
 
-/// Tokens between special ones, as SentencePieceProcessor::Decode.
+/// Bytes as SentencePiece reads them: U+FFFD for each that is in no character.
+static std::string readBytes(std::string_view bytes, bool goesOn) {
+  std::string out;
+  while (!bytes.empty()) {
+    // The first character that is whole, or what is none.
+    size_t count = std::min(charBytes(bytes.front()), bytes.size());
+    std::string one = repairUtf8(bytes.substr(0, count));
+    if (one == bytes.substr(0, count)) {
+      out += one;
+    } else {
+      if (goesOn && repairUtf8(bytes, /*goesOn=*/true).empty())
+        break;
+      out += "\xEF\xBF\xBD";
+      count = 1;
+    }
+    bytes.remove_prefix(count);
+  }
+  return out;
+}
+
+/// Tokens between special ones, as SentencePieceProcessor::Decode. Of the
+/// blanks before the first word all go, or one, or none.
 static std::string decodePieces(const std::vector<std::string> &pieces,
-                                bool goesOn) {
+                                uint32_t blanks, bool goesOn) {
   std::string out, bytes;
+  bool mayDrop = blanks != VLM_TEXT_BLANKS_STAY;
   for (const std::string &piece : pieces) {
     if (int byte = fallbackByte(piece); byte >= 0) {
       bytes.push_back(static_cast<char>(byte));
       continue;
     }
-    out += repairUtf8(bytes);
+    out += readBytes(bytes, /*goesOn=*/false);
     bytes.clear();
     std::string_view rest = piece;
-    // Nothing has been said yet: the blank before the first word goes.
-    if (out.empty() && rest.starts_with(kSpace))
+    if (mayDrop && out.empty() && rest.starts_with(kSpace)) {
       rest.remove_prefix(kSpace.size());
+      mayDrop = blanks == VLM_TEXT_BLANKS_GO;
+    }
     std::string text(rest);
     replaceAll(text, kSpace, " ", /*goesOn=*/false);
     out += text;
   }
-  return out + repairUtf8(bytes, goesOn);
+  return out + readBytes(bytes, goesOn);
 }
 
 /// As SentencePiece-backed tokenizers of transformers do.
-static std::string decodeSentencePiece(Decoding &decoding) {
+static std::string decodeSentencePiece(Decoding &decoding, uint32_t blanks) {
   decoding.dropLastBegun();
   std::string out;
   std::vector<std::string> waiting;
@@ -231,15 +255,20 @@ static std::string decodeSentencePiece(Decoding &decoding) {
     } else {
       if (!afterSpecial)
         out += ' ';
-      out += decodePieces(waiting, /*goesOn=*/false) + token.text;
+      out += decodePieces(waiting, blanks, /*goesOn=*/false) + token.text;
       waiting.clear();
     }
     afterSpecial = token.special;
   }
-  // Behind a special token a blank may still come before the others.
-  if (!decoding.isBegun || out.empty())
-    out += decodePieces(waiting, decoding.isBegun);
-  strip(out); // blanks at the end are certain only once something follows
+  const bool isFirst = waiting.size() == decoding.tokens.size();
+  // A blank comes before them, if it stays, once a special token is behind.
+  const bool isBlankSure =
+      decoding.skipsSpecial || (isFirst && blanks == VLM_TEXT_BLANKS_GO);
+  if (!decoding.isBegun || isBlankSure)
+    out += decodePieces(waiting, blanks, decoding.isBegun);
+  // Blanks at the end are certain only once something follows.
+  if (blanks == VLM_TEXT_BLANKS_GO)
+    strip(out);
   return out;
 }
 
@@ -290,7 +319,7 @@ static void decodeStage(const Tables &tables, const vlm_text_stage &stage,
       stripChar(text, content, stage.number);
     });
   case VLM_TEXT_DECODE_SENTENCEPIECE:
-    return decoding.become(decodeSentencePiece(decoding));
+    return decoding.become(decodeSentencePiece(decoding, stage.number));
   case VLM_TEXT_DECODE_WORD_PIECE:
     return decodeWordPiece(decoding, content,
                            stage.flags & VLM_TEXT_FLAG_CLEAN);
@@ -299,8 +328,8 @@ static void decodeStage(const Tables &tables, const vlm_text_stage &stage,
 
 std::string vlmc::rt::text::decodeTokens(const Tables &tables,
                                          std::vector<DecodedToken> tokens,
-                                         bool isBegun) {
-  Decoding decoding{std::move(tokens), isBegun};
+                                         bool isBegun, bool skipsSpecial) {
+  Decoding decoding{std::move(tokens), isBegun, false, skipsSpecial};
   for (const vlm_text_stage &stage : tables.decoders)
     decodeStage(tables, stage, decoding);
   return join(decoding.tokens, "");

@@ -25,9 +25,10 @@ struct DecodedToken {
 std::string checkDecoders(const Tables &tables);
 
 /// The text of some tokens, well-formed; of tokens behind which others may come
-/// (`isBegun`) as much as is certain whatever they are.
+/// (`isBegun`) as much as is certain whatever they are. `skipsSpecial`: none of
+/// them is special.
 std::string decodeTokens(const Tables &tables, std::vector<DecodedToken> tokens,
-                         bool isBegun);
+                         bool isBegun, bool skipsSpecial);
 
 } // namespace vlmc::rt::text
 

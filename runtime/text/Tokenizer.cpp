@@ -54,6 +54,9 @@ vlm_status_t *Tokenizer::makeStages() {
 }
 
 vlm_status_t *Tokenizer::makeAdded() {
+  // Tokenizers over SentencePiece's own library are written in Python.
+  if (data.decoders.front().kind == VLM_TEXT_DECODE_SENTENCEPIECE)
+    plain.stripAsPython();
   std::set<std::string_view> special;
   for (const vlm_text_added &token : data.added)
     if (token.flags & VLM_TEXT_ADDED_SPECIAL)
@@ -191,6 +194,6 @@ vlm_status_t *Tokenizer::decode(const int32_t *ids, size_t count,
       tokens.push_back({std::string(data.token(id)), false});
     }
   }
-  text = decodeTokens(data, std::move(tokens), isBegun);
+  text = decodeTokens(data, std::move(tokens), isBegun, skipSpecial);
   return nullptr;
 }

@@ -15,6 +15,7 @@ PARTS = [
     "pixels",
     "tokens",
     "siglip",
+    "pieces",
     "llava",
     "blip2",
     "flamingo",
@@ -36,6 +37,11 @@ def main():
     root.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         if args.only not in (None, part):
+            continue
+        if part == "pieces":
+            import piece_tokens
+
+            piece_tokens.make_all(Path(args.out) / "pieces")
             continue
         if part == "siglip":
             import siglip_models

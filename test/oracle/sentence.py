@@ -71,6 +71,36 @@ def forget_training(path):
     Path(path).write_bytes(model.SerializeToString(deterministic=True))
 
 
+def train_pairs(path, lines, size, prefix):
+    """Learns byte pairs with bytes for what is not among them, and changes no blank."""
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2 as pb
+
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_prefix=str(Path(path).with_suffix("")),
+        vocab_size=size,
+        hard_vocab_limit=False,
+        model_type="bpe",
+        num_threads=1,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        add_dummy_prefix=prefix,
+        character_coverage=0.98,
+        max_sentence_length=100000,
+        minloglevel=2,
+    )
+    Path(path).with_suffix(".vocab").unlink()
+    model = pb.ModelProto.FromString(Path(path).read_bytes())
+    model.trainer_spec.CopyFrom(
+        pb.TrainerSpec(
+            model_type=pb.TrainerSpec.BPE, vocab_size=len(model.pieces), byte_fallback=True
+        )
+    )
+    Path(path).write_bytes(model.SerializeToString(deterministic=True))
+
+
 def spiece_size(path):
     import sentencepiece
 

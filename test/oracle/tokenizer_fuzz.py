@@ -19,7 +19,9 @@ import common  # noqa: F401  (first: pins the arithmetic)
 import numpy as np
 from clip_text import SCRIPTS
 from llava_files import BLANK, QWEN2, added, begin_template
+from piece_tokenizer import PieceTokenizer
 from safetensors.numpy import load_file
+from sentence import spiece_size, train_pairs, train_spiece
 from siglip_cases import LINES
 from tokenizers import (
     Regex,
@@ -339,9 +341,48 @@ def word_pieces_as_in_file(folder):
     }
 
 
+def scored_words(folder, **config):
+    """A SentencePiece model alone, with its own charsmap and symbols."""
+    train_spiece(folder / "spiece.model", CORPUS * 2, 700, normalizer="nmt_nfkc",
+                 user_defined_symbols=["<one>", "ab!"])  # fmt: skip
+    return None, {"tokenizer_class": "T5Tokenizer", **config}
+
+
+def scored_words_few(folder):
+    return scored_words(folder, extra_ids=7, padding_side="left")
+
+
+def scored_words_listed(folder):
+    names = [f"<extra_id_{i}>" for i in range(100)]
+    return scored_words(folder, extra_ids=100, additional_special_tokens=[*names, "<two>"], eos_token="</s>",
+                        pad_token="<pad>", unk_token="<unk>", clean_up_tokenization_spaces=True)  # fmt: skip
+
+
+def scored_bpe(folder, prefix=True, **config):
+    """Byte pairs of SentencePiece as tokenizer.model; the class is not of transformers."""
+    train_pairs(folder / "tokenizer.model", CORPUS * 2, 900, prefix)
+    names = ["<unk>", "<s>", "</s>"]
+    tokens = {str(i): added_config(n) for i, n in enumerate(names)}
+    size = spiece_size(folder / "tokenizer.model")
+    names = ["<|im_start|>", "<image>", "<one>"]
+    tokens |= {str(size + i): added_config(n) for i, n in enumerate(names)}
+    for token in tokens.values():
+        token.update(normalized=False, special=True)
+        token.pop("__type")
+    tokens[str(size + 3)] = tokens[str(size)] | {"content": "<left>", "lstrip": True}
+    tokens[str(size + 4)] = tokens[str(size)] | {"content": "<right>", "rstrip": True}
+    return None, {"tokenizer_class": "InternLM2Tokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
+                  "pad_token": "</s>", "additional_special_tokens": [*names, "<left>", "<right>"],
+                  "added_tokens_decoder": tokens, **config}  # fmt: skip
+
+
+def scored_bpe_ends(folder):
+    return scored_bpe(folder, prefix=False, add_bos_token=False, add_eos_token=True)
+
+
 KINDS = {f.__name__.replace("_", "-"): f for f in (
     llama3, qwen2, gpt2, opt, gpt2_json, llama_prepend, llama_metaspace, llama_ends, unigram,
-    unigram_bytes, bert, bert_cased, bert_vocab, word_pieces_as_in_file)}  # fmt: skip
+    unigram_bytes, scored_words, scored_words_few, scored_words_listed, scored_bpe, scored_bpe_ends, bert, bert_cased, bert_vocab, word_pieces_as_in_file)}  # fmt: skip
 
 
 # ---- Both sides ------------------------------------------------------------
@@ -360,7 +401,10 @@ def write_kind(kind, folder):
 def expected(folder, texts):
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    if (folder / "tokenizer.model").exists():
+        tokenizer = PieceTokenizer(folder)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
     tokenizer.model_max_length = 10**9
     ids = tokenizer(texts).input_ids
     plain = tokenizer(texts, add_special_tokens=False).input_ids

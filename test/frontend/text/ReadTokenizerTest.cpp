@@ -59,8 +59,8 @@ TEST(ReadTokenizer, MissingFiles) {
       readMessage(empty),
       "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
       "knows (BertTokenizer, CLIPTokenizer, GemmaTokenizer, GPT2Tokenizer, "
-      "LlamaTokenizer, "
-      "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer) in "
+      "InternLM2Tokenizer, LlamaTokenizer, "
+      "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer, T5Tokenizer) in "
       "tokenizer_config.json, found neither");
   Folder config;
   config.write("config.json", R"({"model_type": "clip"})");
@@ -70,14 +70,14 @@ TEST(ReadTokenizer, MissingFiles) {
   EXPECT_EQ(readMessage(config), "DIR/merges.txt: expected this file, since "
                                  "there is no tokenizer.json, found none");
   Folder other;
-  other.write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer"})");
+  other.write("tokenizer_config.json", R"({"tokenizer_class": "XLNetTokenizer"})");
   EXPECT_EQ(
       readMessage(other),
       "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
       "knows (BertTokenizer, CLIPTokenizer, GemmaTokenizer, GPT2Tokenizer, "
-      "LlamaTokenizer, "
-      "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer) in "
-      "tokenizer_config.json, found the class T5Tokenizer");
+      "InternLM2Tokenizer, LlamaTokenizer, "
+      "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer, T5Tokenizer) in "
+      "tokenizer_config.json, found the class XLNetTokenizer");
 }
 
 TEST(ReadTokenizer, FaultyJson) {

@@ -117,6 +117,7 @@ TEST_P(Golden, EveryTextHasTransformersIds) {
 INSTANTIATE_TEST_SUITE_P(
     All, Golden,
     testing::Values(Family{"clip", {"trained", "bytes", "vocab-files"}},
+                    Family{"pieces", {"scored-words", "scored-bpe"}},
                     Family{"siglip",
                            {"spiece-nmt", "spiece-bytes", "gemma", "siglip2"}}),
     [](const auto &info) { return std::string(info.param.name); });
