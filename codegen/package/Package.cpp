@@ -174,6 +174,8 @@ static GenerationTable makeGeneration(const spec::Generation &generation) {
     table.attended = VLM_ABI_ATTEND_ALL;
   if (generation.attended() == spec::Generation::GROUP)
     table.attended = VLM_ABI_ATTEND_GROUP;
+  if (generation.attended() == spec::Generation::AHEAD)
+    table.attended = VLM_ABI_ATTEND_ALL | VLM_ABI_ATTEND_AHEAD;
   if (generation.attended_until_end())
     table.attended |= VLM_ABI_ATTEND_UNTIL_END;
   table.grid = makeGrid(generation.grid());

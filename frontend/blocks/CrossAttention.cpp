@@ -114,6 +114,13 @@ void CrossAttentionBuilder::addArguments() {
     shown = column("shown", "N");
     builder.fill(1);
   }
+  if (cross.alike()) {
+    auto type =
+        mlir::RankedTensorType::get({1, dynamic}, builder.types().getI32Type());
+    alike = builder.argument("alike", type, {"", "N"});
+    builder.range(-1, 0);
+    builder.fill(-1);
+  }
   cache =
       builder.argument("feature_cache",
                        builder.cacheType(cross.layers_size(), cross.kv_heads(),
@@ -139,6 +146,11 @@ Value CrossAttentionBuilder::attend(int64_t number, const std::string &layer,
     key =
         builder.rmsNorm(key, attention + ".key_norm", cross.norm_epsilon(), 0);
   }
+  // A query of zeros finds all keys alike.
+  if (alike)
+    query = builder.mergeTokens(
+        query, builder.zeros({1, cross.heads() * cross.head_size()}), alike,
+        attention + ".alike");
   tokens.cache = builder.cacheLayer(cache, number);
   tokens.querySequence = sequence;
   Value mixed = builder.cachedAttention(

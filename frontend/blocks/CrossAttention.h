@@ -49,7 +49,7 @@ private:
   GraphBuilder &builder;
   const spec::CrossAttention &cross;
   std::string name;
-  mlir::Value features, cache, shown;
+  mlir::Value features, cache, shown, alike;
   GraphBuilder::CachedTokens tokens;
 };
 

@@ -16,7 +16,8 @@
 // Taps: `inputs_embeds`,
 // and `hidden_states` behind the last norm (and what leads to the head's size),
 // both [1, N, D]. Source: LlamaModel, MistralModel, Qwen2Model, Qwen3Model and,
-// for learned positions, LayerNorm and post-norm, OPTModel in transformers.
+// for learned positions, LayerNorm and post-norm, OPTModel, for slopes by
+// distance MptModel, for a parallel residual GPTNeoXModel in transformers.
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/CrossAttention.h"
@@ -51,6 +52,11 @@ static void checkSizes(const Message &decoder, const FaultSink &fault) {
     fault("kv_heads", "expected a divisor of heads " +
                           std::to_string(decoder.heads()) + ", found " +
                           std::to_string(decoder.kv_heads()));
+}
+
+/// Whether queries and keys are turned by their positions.
+static bool hasRotary(const Message &decoder) {
+  return !decoder.has_position_offset() && decoder.distance_slopes().empty();
 }
 
 /// The features of a token before the first and behind the last layer.
@@ -100,7 +106,9 @@ static void checkScales(const Message &decoder, const FaultSink &fault) {
        {std::pair("embedding_scale", decoder.embedding_scale()),
         std::pair("attention_scale", decoder.attention_scale()),
         std::pair("attention_softcap", decoder.attention_softcap()),
-        std::pair("logit_softcap", decoder.logit_softcap())})
+        std::pair("logit_softcap", decoder.logit_softcap()),
+        std::pair("logit_scale", decoder.logit_scale()),
+        std::pair("query_clip", decoder.query_clip())})
     if (!(value == 0 || (value >= 1e-6 && value <= 1e6)))
       fault(field, "expected 0, for none, or 1e-6 to 1e6, found " +
                        std::to_string(value));
@@ -136,6 +144,33 @@ static void checkMask(const Message &decoder, const FaultSink &fault) {
                             ", with an id outside of them");
 }
 
+/// How a layer is put together.
+static void checkLayer(const Message &decoder, const FaultSink &fault) {
+  if (decoder.query_norm() && decoder.head_norm())
+    fault("query_norm", "expected one of query_norm and head_norm");
+  if (decoder.unbiased_norm() && !decoder.layer_norm())
+    fault("unbiased_norm", "expected layer_norm beside it, found none");
+  if (decoder.parallel_residual() &&
+      (decoder.post_norm() || decoder.branch_norm()))
+    fault("parallel_residual",
+          "expected neither post_norm nor branch_norm beside it");
+  const int64_t slopes = decoder.distance_slopes_size();
+  if (slopes && slopes != decoder.heads())
+    fault("distance_slopes", "expected one for each of the " +
+                                 std::to_string(decoder.heads()) +
+                                 " heads, found " + std::to_string(slopes));
+  if (slopes && (decoder.has_position_offset() || decoder.sees_prompt()))
+    fault("distance_slopes",
+          "expected neither position_offset nor sees_prompt beside them");
+  // Numbers of places are exact in f32.
+  if (slopes)
+    checkRange(fault, "max_tokens", decoder.max_tokens(), 1, 1 << 23);
+  for (double slope : decoder.distance_slopes())
+    if (!(slope >= 0 && slope <= 1e6))
+      fault("distance_slopes",
+            "expected 0 to 1e6, found " + std::to_string(slope));
+}
+
 static bool hasComponent(const spec::ModelSpec &model, const std::string &name,
                          spec::Component::KindCase kind) {
   return std::ranges::any_of(model.components(), [&](const auto &component) {
@@ -155,7 +190,7 @@ static void check(const spec::ModelSpec &model,
           "expected 0 to 1, found " + std::to_string(decoder.norm_epsilon()));
   for (int64_t layer : decoder.window_layers())
     checkRange(fault, "window_layers", layer, 0, decoder.layers() - 1);
-  if (!decoder.has_position_offset())
+  if (hasRotary(decoder))
     checkRotary(decoder.rotary(), decoder.head_size(), fault);
   checkRange(fault, "position_offset", decoder.position_offset(), 0, 1 << 20);
   checkRange(fault, "embedding_size", decoder.embedding_size(), 0, 1 << 20);
@@ -180,6 +215,7 @@ static void check(const spec::ModelSpec &model,
   checkFeatures(model, decoder, fault);
   checkScales(decoder, fault);
   checkNorms(decoder, fault);
+  checkLayer(decoder, fault);
   checkMask(decoder, fault);
   if (!decoder.has_cross_attention())
     return;
@@ -191,7 +227,7 @@ static void check(const spec::ModelSpec &model,
 
 static void addNorm(WeightList &weights, const std::string &name,
                     const Message &decoder, const WeightDim &features) {
-  if (decoder.layer_norm())
+  if (decoder.layer_norm() && !decoder.unbiased_norm())
     weights.addNorm(name, features);
   else
     weights.add(name + ".weight", {features});
@@ -223,6 +259,9 @@ static void listLayerWeights(const std::string &layer, const Message &decoder,
   } else if (decoder.head_norm()) {
     for (const char *part : {"query_norm", "key_norm"})
       addNorm(weights, attention + part, decoder, head);
+  } else if (decoder.query_norm()) {
+    addNorm(weights, attention + "query_norm", decoder, queries);
+    addNorm(weights, attention + "key_norm", decoder, keys);
   }
   if (!decoder.no_pre_norm())
     addNorm(weights, layer + "norm2", decoder, hidden);
@@ -310,7 +349,8 @@ private:
   Value longRows(Value shortTable);
   Value norm(Value value, const std::string &weight) {
     return decoder.layer_norm()
-               ? builder.layerNorm(value, weight, decoder.norm_epsilon())
+               ? builder.layerNorm(value, weight, decoder.norm_epsilon(),
+                                   !decoder.unbiased_norm())
                : builder.rmsNorm(value, weight, decoder.norm_epsilon(),
                                  decoder.norm_offset());
   }
@@ -387,9 +427,19 @@ Value DecoderBuilder::buildAttention(const std::string &layer, int64_t number,
                                      Value value) {
   const std::string attention = layer + ".attention";
   const bool bias = decoder.query_bias();
-  Value query = builder.linear(value, attention + ".query", bias);
-  Value key = builder.linear(value, attention + ".key", bias);
-  Value values = builder.linear(value, attention + ".value", bias);
+  auto project = [&](const char *part) {
+    Value made = builder.linear(value, attention + part, bias);
+    return decoder.query_clip() == 0
+               ? made
+               : builder.clamp(made, decoder.query_clip(), attention + part);
+  };
+  Value query = project(".query");
+  Value key = project(".key");
+  Value values = project(".value");
+  if (decoder.query_norm()) {
+    query = norm(query, attention + ".query_norm");
+    key = norm(key, attention + ".key_norm");
+  }
   if (decoder.head_norm()) {
     query = headNorm(query, attention + ".query_norm");
     key = headNorm(key, attention + ".key_norm");
@@ -443,6 +493,11 @@ Value DecoderBuilder::buildLayer(const std::string &layer, int64_t number,
   };
   Value mixed = branch(buildAttention(layer, number, before(".norm1")),
                        ".attention.norm");
+  if (decoder.parallel_residual()) {
+    Value inner = buildMlp(layer, before(".norm2"));
+    inner = builder.add(inner, mixed, layer + ".branches");
+    return builder.add(inner, value, layer + ".residual");
+  }
   value = builder.add(mixed, value, layer + ".attention.residual");
   behind(".norm1");
   Value inner = branch(buildMlp(layer, before(".norm2")), ".mlp.norm");
@@ -462,10 +517,18 @@ Value DecoderBuilder::longRows(Value shortTable) {
   return builder.mergeTokens(shortTable, given, row, name + ".rotary.long");
 }
 
-/// Learned positions are a table; rotary ones work on queries and keys.
+/// Learned positions are a table; rotary ones work on queries and keys, slopes
+/// on scores.
 Value DecoderBuilder::addPositions(Value value) {
   if (decoder.embedding_size())
     value = builder.linear(value, name + ".project_in", /*bias=*/false);
+  if (!decoder.distance_slopes().empty()) {
+    tokens.distanceBias = builder.slopedBias(
+        std::vector<double>(decoder.distance_slopes().begin(),
+                            decoder.distance_slopes().end()),
+        decoder.max_tokens(), name + ".distance_bias");
+    return value;
+  }
   if (!decoder.has_position_offset()) {
     table =
         builder.ropeTable(tokens.position, rotaryFrequencies(decoder.rotary()),
@@ -487,7 +550,7 @@ void DecoderBuilder::build() {
     symbols.push_back({"M", 0, 0, maxBatch});
   else if (!decoder.features().empty())
     symbols.push_back({"M", 1, std::min<int64_t>(576, most), maxBatch});
-  if (!decoder.has_position_offset() && dependsOnLength(decoder.rotary()))
+  if (hasRotary(decoder) && dependsOnLength(decoder.rotary()))
     symbols.push_back({"L", 1, 1, maxBatch});
   builder.beginEntry("decode", symbols);
   Value value = buildEmbeddings();
@@ -513,6 +576,8 @@ void DecoderBuilder::build() {
   value = builder.linear(
       value, vocabulary(decoder.tied_head() ? "tokens" : "head"),
       /*bias=*/Value(), name + (decoder.tied_head() ? ".tokens" : ".head"));
+  if (decoder.logit_scale() != 0)
+    value = builder.scale(value, decoder.logit_scale(), name + ".head.scale");
   if (decoder.logit_softcap() != 0)
     value = builder.softcap(value, decoder.logit_softcap(), name + ".softcap");
   if (!decoder.masked_ids().empty())

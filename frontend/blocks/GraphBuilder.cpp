@@ -202,6 +202,28 @@ Value GraphBuilder::distanceBias(const std::string &name,
                                     rows, recipeOf(bound, bound.info.shape))));
 }
 
+Value GraphBuilder::slopedBias(ArrayRef<double> slopes, int64_t tokens,
+                               const std::string &name) {
+  vlm::RecipeAttr places =
+      vlm::RecipeAttr::count(1 - tokens, 2 * tokens - 1, builder.getContext());
+  SmallVector<vlm::RecipeAttr> rows;
+  for (double slope : slopes)
+    rows.push_back(vlm::RecipeAttr::scale(slope, places));
+  return madeWeight(name, vlm::RecipeAttr::concat(0, rows));
+}
+
+Value GraphBuilder::zeros(ArrayRef<int64_t> shape) {
+  int64_t count = 1;
+  std::string name = "zeros";
+  for (int64_t size : shape) {
+    count *= size;
+    name += "." + std::to_string(size);
+  }
+  vlm::RecipeAttr made = vlm::RecipeAttr::scale(
+      0, vlm::RecipeAttr::count(0, count, builder.getContext()));
+  return madeWeight(name, vlm::RecipeAttr::reshape(shape, made));
+}
+
 Value GraphBuilder::optionalBias(const std::string &name, bool bias) {
   return bias ? weight(name + ".bias") : Value();
 }
@@ -350,11 +372,12 @@ Value GraphBuilder::averagePool(Value input, int64_t side, int64_t size,
 }
 
 Value GraphBuilder::layerNorm(Value input, const std::string &name,
-                              double epsilon) {
+                              double epsilon, bool bias) {
+  Value factors = weight(name + ".weight");
   return create<vlm::LayerNormOp>(
-      name, input.getType(), input, weight(name + ".weight"),
-      weight(name + ".bias"), builder.getF64FloatAttr(epsilon),
-      builder.getI64IntegerAttr(0));
+      name, input.getType(), input, factors,
+      bias ? weight(name + ".bias") : zeros(shapeOf(factors)),
+      builder.getF64FloatAttr(epsilon), builder.getI64IntegerAttr(0));
 }
 
 Value GraphBuilder::headLayerNorm(Value input, const std::string &name,
@@ -421,6 +444,12 @@ Value GraphBuilder::scale(Value input, double factor,
 Value GraphBuilder::softcap(Value input, double cap, const std::string &label) {
   Value inner = scale(input, 1 / cap, label + ".inner");
   return scale(activation(inner, spec::TANH, label + ".tanh"), cap, label);
+}
+
+Value GraphBuilder::clamp(Value input, double limit, const std::string &label) {
+  Value inner = scale(input, 1 / limit, label + ".inner");
+  return scale(activation(inner, spec::HARD_TANH, label + ".hard_tanh"), limit,
+               label);
 }
 
 Value GraphBuilder::pixelUnshuffle(Value input, int64_t size, bool transposed,
@@ -533,6 +562,8 @@ static vlm::ActivationKind toKind(spec::Activation kind) {
     return vlm::ActivationKind::Tanh;
   case spec::MISH:
     return vlm::ActivationKind::Mish;
+  case spec::HARD_TANH:
+    return vlm::ActivationKind::HardTanh;
   default:
     return vlm::ActivationKind::Identity;
   }

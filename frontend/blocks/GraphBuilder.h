@@ -71,6 +71,8 @@ public:
   /// What a weight is made of, and a weight under a name of its own.
   vlm::RecipeAttr storedWeight(const std::string &name);
   mlir::Value madeWeight(const std::string &name, vlm::RecipeAttr recipe);
+  /// A weight of zeros.
+  mlir::Value zeros(llvm::ArrayRef<int64_t> shape);
   /// The weight [P, D] as the tokens [1, P, D] of all sequences.
   mlir::Value sharedTokens(const std::string &name);
   /// The weight's rows from `begin` on.
@@ -81,6 +83,10 @@ public:
   /// rows of a table [rows, heads], for distances from -E to E.
   mlir::Value distanceBias(const std::string &name,
                            llvm::ArrayRef<int64_t> rows);
+  /// The same, where it falls for each head by a slope for each place between,
+  /// for sequences of up to `tokens`.
+  mlir::Value slopedBias(llvm::ArrayRef<double> slopes, int64_t tokens,
+                         const std::string &name);
   mlir::Value linear(mlir::Value input, const std::string &name,
                      bool bias = true);
   mlir::Value linear(mlir::Value input, mlir::Value matrix, mlir::Value bias,
@@ -109,7 +115,7 @@ public:
   mlir::Value averagePool(mlir::Value input, int64_t side, int64_t size,
                           const std::string &label);
   mlir::Value layerNorm(mlir::Value input, const std::string &name,
-                        double epsilon);
+                        double epsilon, bool bias = true);
   /// Groups of features are normed, with weights for all of them.
   mlir::Value headLayerNorm(mlir::Value input, const std::string &name,
                             int64_t group, double epsilon);
@@ -169,6 +175,8 @@ public:
   mlir::Value scale(mlir::Value input, double factor, const std::string &label);
   /// cap * tanh(input / cap).
   mlir::Value softcap(mlir::Value input, double cap, const std::string &label);
+  /// The numbers from -limit to limit that are nearest to those of `input`.
+  mlir::Value clamp(mlir::Value input, double limit, const std::string &label);
   /// Squares of size x size tokens of a square grid as one token each.
   mlir::Value pixelUnshuffle(mlir::Value input, int64_t size, bool transposed,
                              const std::string &label);

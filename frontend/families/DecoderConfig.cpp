@@ -213,11 +213,9 @@ static void readLongRope(ConfigSection &section,
   rotary.set_attention_scale(given > 0 ? given : usual);
 }
 
-/// rope_parameters of version 5, rope_scaling of version 4.
-static void readRotary(ConfigSection &decoder, const Json &values,
-                       int64_t headSize, int64_t maxTokens,
-                       const std::string &file, const std::string &path,
-                       ConfigLog &log, spec::RotaryEmbedding &rotary) {
+void readRotary(ConfigSection &decoder, int64_t headSize, int64_t maxTokens,
+                const std::string &file, const std::string &path,
+                ConfigLog &log, spec::RotaryEmbedding &rotary) {
   double theta = decoder.number("rope_theta", 10000, 1e-6, 1e12);
   const Json *given = decoder.object("rope_parameters");
   const Json *scaling = decoder.object("rope_scaling");
@@ -380,8 +378,8 @@ DecoderFacts readDecoder(const Json &config, const std::string &file,
   readSizes(section, decoder);
   if (found->isScaled)
     readScales(section, values, *found, decoder);
-  readRotary(section, values, decoder.head_size(), decoder.max_tokens(), file,
-             path, log, *decoder.mutable_rotary());
+  readRotary(section, decoder.head_size(), decoder.max_tokens(), file, path,
+             log, *decoder.mutable_rotary());
   // `dynamic` is made for sequences that are so many times as long.
   if (decoder.rotary().kind() == spec::RotaryEmbedding::DYNAMIC)
     decoder.set_max_tokens(std::min(

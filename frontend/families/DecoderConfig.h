@@ -25,6 +25,12 @@ struct DecoderFacts {
 /// eos_token_id, one or a list, and pad_token_id.
 void readTokens(ConfigSection &section, DecoderFacts &facts);
 
+/// Reads rope_parameters of version 5 or rope_scaling of version 4, and the
+/// keys beside them, of a decoder's section.
+void readRotary(ConfigSection &decoder, int64_t headSize, int64_t maxTokens,
+                const std::string &file, const std::string &path,
+                ConfigLog &log, spec::RotaryEmbedding &rotary);
+
 /// Reads the config of a llama, mistral, qwen2 or qwen3 decoder; keys that it
 /// lacks have the defaults of the class that its model_type names.
 /// `tied` is what the model around it says of tied embeddings.

@@ -12,12 +12,17 @@
 //    "text_config": {"model_type": "llama", ...}}
 //
 // `vision_config` has the keys of open_clip's `vision_cfg`, `text_config` is
-// that of the language model, with the tokens that were added counted in.
+// that of the language model, with the tokens that were added counted in: a
+// Llama or what is built like it, MPT or GPT-NeoX. There may be also what the
+// package's classes are made with: `only_attend_immediate_media`, and
+// `perceiver_config` with the arguments of its PerceiverResampler.
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/families/DecoderConfig.h"
 #include "frontend/families/DualEncoder.h"
 #include "frontend/families/Family.h"
+#include "frontend/families/MptConfig.h"
+#include "frontend/families/NeoxConfig.h"
 
 namespace vlmc {
 
@@ -25,9 +30,8 @@ namespace vlmc {
 // Sizes
 //===----------------------------------------------------------------------===//
 
-/// What the perceiver and the cross-attention of the package are made with.
-static constexpr int64_t heads = 8, headSize = 64, latents = 64, depth = 6;
-static constexpr int64_t mlpFactor = 4;
+/// What the cross-attention of the package is made with.
+static constexpr int64_t heads = 8, headSize = 64, mlpFactor = 4;
 static constexpr double epsilon = 1e-5;
 
 /// The features are the patches behind the last block, unnormed.
@@ -62,17 +66,24 @@ static void readTower(const Json *given, const std::string &file,
   vision.set_drop_class_token(true);
 }
 
-static void setResampler(int64_t width, spec::PerceiverResampler &resampler) {
+/// The arguments of PerceiverResampler, with its defaults.
+static void readResampler(const Json *given, const std::string &file,
+                          int64_t width, ConfigLog &log,
+                          spec::PerceiverResampler &resampler) {
+  static const Json none = Json::object();
+  ConfigSection section(given ? *given : none, file, "perceiver_config", log);
   resampler.set_tower("vision");
   resampler.set_hidden_size(width);
-  resampler.set_latents(latents);
-  resampler.set_layers(depth);
-  resampler.set_heads(heads);
-  resampler.set_kv_heads(heads);
-  resampler.set_head_size(headSize);
-  resampler.set_intermediate_size(mlpFactor * width);
+  resampler.set_latents(section.integer("num_latents", 64, 1, maxFeatures));
+  resampler.set_layers(section.integer("depth", 6, 1, 4096));
+  resampler.set_heads(section.integer("heads", 8, 1, maxFeatures));
+  resampler.set_kv_heads(resampler.heads());
+  resampler.set_head_size(section.integer("dim_head", 64, 1, 4096));
+  resampler.set_intermediate_size(
+      width * section.integer("ff_mult", mlpFactor, 1, 1024));
   resampler.set_activation(spec::GELU);
   resampler.set_norm_epsilon(epsilon);
+  section.finish();
 }
 
 /// Layers number `every` - 1, 2 * `every` - 1 and so on are conditioned.
@@ -149,15 +160,76 @@ static void addResamplerNames(spec::ModelSpec &model) {
   addRule(model, ours + "mlp.down", theirs + "1.3");
 }
 
+namespace {
+/// A language model of transformers or of its own code.
+struct LanguageModel {
+  std::vector<const char *> types; ///< model_type; none: all others
+  const char *body;                ///< its prefix in the package's state
+  std::vector<std::string> heads;
+  const char *layers; ///< the list of layers there
+  DecoderFacts (*read)(const Json &config, const std::string &file,
+                       const std::string &path, ConfigLog &log,
+                       spec::Decoder &decoder);
+  void (*addRules)(spec::ModelSpec &model,
+                   const std::vector<std::string> &bodies,
+                   const std::vector<std::string> &heads,
+                   const std::vector<std::string> &layers);
+};
+} // namespace
+
+static DecoderFacts readUntied(const Json &config, const std::string &file,
+                               const std::string &path, ConfigLog &log,
+                               spec::Decoder &decoder) {
+  return readDecoder(config, file, path, /*tied=*/false, log, decoder);
+}
+
+static void addUsualRules(spec::ModelSpec &model,
+                          const std::vector<std::string> &bodies,
+                          const std::vector<std::string> &heads,
+                          const std::vector<std::string> &layers) {
+  addDecoderRules(model, bodies, heads, layers);
+}
+
+static const LanguageModel &findLanguageModel(const Json *config) {
+  static const std::vector<LanguageModel> models = {
+      {{"gpt_neox"},
+       "gpt_neox.",
+       {"lang_encoder.embed_out", "lang_encoder.lm_head"},
+       "gpt_neox.layers.{}.",
+       readNeox,
+       addNeoxRules},
+      {{"mpt", "mosaic_gpt"},
+       "transformer.",
+       {"lang_encoder.lm_head"},
+       "transformer.blocks.{}.",
+       readMpt,
+       addMptRules},
+      {{},
+       "model.",
+       {"lang_encoder.lm_head"},
+       "model.layers.{}.",
+       readUntied,
+       addUsualRules}};
+  for (const LanguageModel &model : models)
+    for (const char *type : model.types)
+      if (config && config->contains("model_type") &&
+          (*config)["model_type"] == type)
+        return model;
+  return models.back();
+}
+
 /// The package's class reaches a layer in several ways; a file has one of them
 /// or all.
-static void addCrossNames(spec::ModelSpec &model,
+static void addCrossNames(spec::ModelSpec &model, const LanguageModel &language,
                           const spec::CrossAttention &cross) {
+  const std::string layers =
+      std::string("lang_encoder.") + language.layers + "gated_cross_attn_layer";
   for (int i = 0; i < cross.layers_size(); ++i) {
     const std::string number = std::to_string(cross.layers(i));
+    std::string beside = layers;
+    beside.replace(beside.find("{}"), 2, number);
     const std::vector<std::string> theirs = {
-        "lang_encoder.gated_cross_attn_layers." + number + ".",
-        "lang_encoder.model.layers." + number + ".gated_cross_attn_layer."};
+        "lang_encoder.gated_cross_attn_layers." + number + ".", beside + "."};
     const std::string ours = "text.cross_layers." + std::to_string(i) + ".";
     for (auto [canonical, name] :
          {std::pair("norm1", "attn.norm"),
@@ -173,25 +245,24 @@ static void addCrossNames(spec::ModelSpec &model,
     addPart(model, ours + "attention.key", fused, 0, 2);
     addPart(model, ours + "attention.value", fused, 1, 2);
   }
+  model.add_ignored_tensors(layers);
 }
 
-static void addNames(spec::ModelSpec &model, const spec::Decoder &decoder) {
+static void addNames(spec::ModelSpec &model, const LanguageModel &language,
+                     const spec::Decoder &decoder) {
+  const std::string prefix = "lang_encoder.";
   addTowerNames(model);
   addResamplerNames(model);
-  addCrossNames(model, decoder.cross_attention());
-  const std::vector<std::string> layers = {
-      "lang_encoder.old_decoder_blocks.{}.",
-      "lang_encoder.model.layers.{}.decoder_layer.",
-      "lang_encoder.model.layers.{}."};
-  addDecoderRules(model, {"lang_encoder.model."}, {"lang_encoder.lm_head"},
-                  layers);
-  // The other ways to what is read by one.
-  for (const char *alias :
-       {"lang_encoder.model.layers.{}.decoder_layer",
-        "lang_encoder.model.layers.{}.gated_cross_attn_layer"})
-    model.add_ignored_tensors(alias);
+  addCrossNames(model, language, decoder.cross_attention());
+  const std::string layer = prefix + language.layers;
+  language.addRules(
+      model, {prefix + language.body}, language.heads,
+      {prefix + "old_decoder_blocks.{}.", layer + "decoder_layer.", layer});
+  // The other way to what is read by one.
+  model.add_ignored_tensors(layer + "decoder_layer");
   if (decoder.tied_head())
-    model.add_ignored_tensors("lang_encoder.lm_head");
+    for (const std::string &head : language.heads)
+      model.add_ignored_tensors(head);
 }
 
 //===----------------------------------------------------------------------===//
@@ -212,15 +283,16 @@ static spec::ModelSpec readOpenFlamingo(const CheckpointConfig &config,
   const int64_t width = tower.blocks().hidden_size();
   spec::Component *resampler = model.add_components();
   resampler->set_name("resampler");
-  setResampler(width, *resampler->mutable_perceiver_resampler());
+  readResampler(top.object("perceiver_config"), config.file, width, log,
+                *resampler->mutable_perceiver_resampler());
 
   spec::Component *text = model.add_components();
   text->set_name("text");
   spec::Decoder &decoder = *text->mutable_decoder();
   const Json *words = top.object("text_config");
-  DecoderFacts facts =
-      readDecoder(words ? *words : Json::object(), config.file, "text_config",
-                  /*tied=*/false, log, decoder);
+  const LanguageModel &language = findLanguageModel(words);
+  DecoderFacts facts = language.read(words ? *words : Json::object(),
+                                     config.file, "text_config", log, decoder);
   decoder.set_features("resampler");
   int64_t every = top.integer("cross_attn_every_n_layers", 1, 1, 4096);
   if (log.errors.empty() && every > decoder.layers())
@@ -237,9 +309,13 @@ static spec::ModelSpec readOpenFlamingo(const CheckpointConfig &config,
       top.optionalInteger("eoc_token_id", 0, maxId).value_or(32000));
   if (facts.padToken && *facts.padToken >= 0)
     generation.set_pad_token_id(*facts.padToken);
-  generation.set_attended(spec::Generation::LATEST);
+  // Otherwise tokens before the first picture attend to all of them alike.
+  const bool isLatest = top.flag("only_attend_immediate_media", true);
+  generation.set_attended(isLatest ? spec::Generation::LATEST
+                                   : spec::Generation::AHEAD);
+  decoder.mutable_cross_attention()->set_alike(!isLatest);
   top.finish();
-  addNames(model, decoder);
+  addNames(model, language, decoder);
   model.mutable_text()->set_max_tokens(decoder.max_tokens());
   if (log.errors.empty()) {
     ImageProcessorClass known{{"CLIPImageProcessor"}, ImageProcessing()};
@@ -250,10 +326,19 @@ static spec::ModelSpec readOpenFlamingo(const CheckpointConfig &config,
   return model;
 }
 
+/// Keys of the language model are told by the names that transformers has for
+/// those of all of them.
 static std::string configKey(std::string_view component,
                              std::string_view field) {
   if (component == "text")
     return field == "feature_size" ? "vision_config.width" : decoderKey(field);
+  if (component == "resampler")
+    for (auto [ours, theirs] :
+         {std::pair("latents", "num_latents"), std::pair("layers", "depth"),
+          std::pair("heads", "heads"), std::pair("head_size", "dim_head"),
+          std::pair("intermediate_size", "ff_mult")})
+      if (field == ours)
+        return std::string("perceiver_config.") + theirs;
   return "vision_config." +
          std::string(field == "hidden_size" ? "width" : field);
 }

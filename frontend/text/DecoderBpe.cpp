@@ -49,6 +49,14 @@ void vlmc::text::startByteBpe(TokenizerDescription &tokenizer,
   tokenizer.model.unkToken.reset();
 }
 
+void vlmc::text::startComposedByteBpe(TokenizerDescription &tokenizer,
+                                      SpecialTokens &special,
+                                      const Fields *config) {
+  startByteBpe(tokenizer, special, config);
+  special.setDefault("pad_token", "<|padding|>");
+  tokenizer.normalizers = {{VLM_TEXT_NORMALIZE_NFC, 0, 0, "", ""}};
+}
+
 void vlmc::text::startWordBpe(TokenizerDescription &tokenizer,
                               SpecialTokens &special, const Fields *config) {
   for (const char *role : {"unk_token", "eos_token", "pad_token"})

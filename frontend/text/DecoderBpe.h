@@ -1,9 +1,9 @@
 //===- DecoderBpe.h - Byte pairs as language models have them ---*- C++ -*-===//
 //
-// The pipelines that transformers 5 builds for the tokenizers of Llama, Qwen2
-// and GPT-2: of tokenizer.json they take vocabulary, merges, special tokens and
-// post-processor, the rest is fixed. Source: transformers,
-// models/*/tokenization_*.py of llama, qwen2 and gpt2.
+// The pipelines that transformers 5 builds for the tokenizers of Llama, Qwen2,
+// GPT-2 and GPT-NeoX: of tokenizer.json they take vocabulary, merges, special
+// tokens and, but for the last, post-processor, the rest is fixed. Source:
+// transformers, models/*/tokenization_*.py of llama, qwen2, gpt2 and gpt_neox.
 //
 //===----------------------------------------------------------------------===//
 #ifndef VLMC_FRONTEND_TEXT_DECODERBPE_H
@@ -22,6 +22,10 @@ void startMetaspaceBpe(TokenizerDescription &tokenizer, SpecialTokens &special,
 /// Words of bytes.
 void startByteBpe(TokenizerDescription &tokenizer, SpecialTokens &special,
                   const Fields *config);
+
+/// The same of texts in normal form C.
+void startComposedByteBpe(TokenizerDescription &tokenizer,
+                          SpecialTokens &special, const Fields *config);
 
 /// Words of bytes in normal form C.
 void startWordBpe(TokenizerDescription &tokenizer, SpecialTokens &special,

@@ -258,8 +258,15 @@ enum { VLM_ABI_TEXT_PAD_TO_MAX = 1, VLM_ABI_TEXT_UNMASKED = 2, VLM_ABI_TEXT_OWN_
 
 /* Which pictures before it a token attends to, by layers of their own: the last one, or all; and none behind end_tokens[0] until the next one. The
  * rows of a picture stand one behind the other in `feature_cache`, in the order of the pictures. Or those whose placeholders adjoin, the last ones; of
- * their rows those of tiles that are there. Then tokens before the first picture see all rows of the whole prompt, and the input `shown` is 0 there. */
-enum { VLM_ABI_ATTEND_LATEST = 1, VLM_ABI_ATTEND_ALL = 2, VLM_ABI_ATTEND_UNTIL_END = 4, VLM_ABI_ATTEND_GROUP = 8 };
+ * their rows those of tiles that are there. Then, and with VLM_ABI_ATTEND_AHEAD, tokens before the first picture see all rows of the whole prompt, and
+ * the input `shown` is 0 there. */
+enum {
+  VLM_ABI_ATTEND_LATEST = 1,
+  VLM_ABI_ATTEND_ALL = 2,
+  VLM_ABI_ATTEND_UNTIL_END = 4,
+  VLM_ABI_ATTEND_GROUP = 8,
+  VLM_ABI_ATTEND_AHEAD = 16
+};
 
 /* Rotary positions whose frequencies depend on how long a sequence is. The library has those of sequences of up to `limit` tokens; a longer one's
  * cosines and sines are the rows of the entry's input `rotary` that `rotary_row` names, computed by the runtime. */

@@ -187,6 +187,7 @@ void Decoder::tellRanges(const Slice &slice) {
       first.push_back(int32_t(range.first));
       last.push_back(isOver ? 0 : int32_t(range.last));
       shown.push_back(range.isShown);
+      alike.push_back(range.isShown ? -1 : 0);
     }
     if (facts->attended & VLM_ABI_ATTEND_UNTIL_END && facts->n_end_tokens)
       isOver = isOver || whole[i] == facts->end_tokens[0];
@@ -214,6 +215,8 @@ void Decoder::addFeatures(std::vector<vlm_tensor_t> &in, int64_t *tokens) {
   in.push_back(denseTensor("last_feature", VLM_I32, last.data(), 2, tokens));
   if (entry.hasInput("shown"))
     in.push_back(denseTensor("shown", VLM_I32, shown.data(), 2, tokens));
+  if (entry.hasInput("alike"))
+    in.push_back(denseTensor("alike", VLM_I32, alike.data(), 2, tokens));
   in.push_back(pictureInput);
   in.back().data = pictureCache.get();
 }
@@ -260,7 +263,7 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
   features.clear();
   rotary.clear();
   for (std::vector<int32_t> *column :
-       {&featureSequence, &featurePosition, &first, &last, &shown})
+       {&featureSequence, &featurePosition, &first, &last, &shown, &alike})
     column->clear();
   for (Slice &slice : slices) {
     auto count = int64_t(slice.ids.size());

@@ -114,7 +114,8 @@ private:
   // What the run is given, kept so that a step takes no memory.
   std::vector<int64_t> ids;
   std::vector<int32_t> sequence, position, featureRow, rows;
-  std::vector<int32_t> featureSequence, featurePosition, first, last, shown;
+  std::vector<int32_t> featureSequence, featurePosition, first, last, shown,
+      alike;
   Floats features, results;
   LongRotary rotary;
 };

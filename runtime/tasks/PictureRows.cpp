@@ -11,8 +11,8 @@ int64_t countBefore(std::span<const Picture> pictures, int64_t token) {
 }
 
 bool PictureRows::seesAhead(Pictures pictures) const {
-  return attended & VLM_ABI_ATTEND_GROUP && !pictures.empty() &&
-         pictures[0].begin > 0;
+  return attended & (VLM_ABI_ATTEND_GROUP | VLM_ABI_ATTEND_AHEAD) &&
+         !pictures.empty() && pictures[0].begin > 0;
 }
 
 int64_t PictureRows::known(Pictures pictures, int64_t token) const {
@@ -26,7 +26,9 @@ int64_t PictureRows::shown(const Picture &picture) const {
 }
 
 int64_t PictureRows::hidden(Pictures pictures, const Picture &picture) const {
-  return seesAhead(pictures) ? perPicture - picture.shown : 0;
+  return attended & VLM_ABI_ATTEND_GROUP && seesAhead(pictures)
+             ? perPicture - picture.shown
+             : 0;
 }
 
 int64_t PictureRows::count(Pictures pictures, int64_t number) const {

@@ -198,7 +198,7 @@ std::optional<Fault> GenerateTask::readPrompts() {
     Outcome<SeenRows> seen =
         facts.attended & VLM_ABI_ATTEND_GROUP
             ? readSeenTiles(tensors, row, columns, tower)
-            : readSeenRows(tensors, row, columns, rowsPerPicture);
+            : readSeenRows(facts, tensors, row, columns, rowsPerPicture);
     if (!seen)
       return seen.takeFault();
     prompts[row].seen = std::move(*seen);
@@ -293,6 +293,12 @@ std::optional<Fault> GenerateTask::addSeen(Run &run, TensorMap &inputs) {
   if (facts.attended & VLM_ABI_ATTEND_GROUP)
     inputs["shown"] =
         HostTensor::of(VLM_I32, {1, count}, run.seen.shown.data());
+  if (facts.attended & VLM_ABI_ATTEND_AHEAD) {
+    std::vector<int32_t> alike;
+    for (int32_t shown : run.seen.shown)
+      alike.push_back(shown ? -1 : 0);
+    inputs["alike"] = HostTensor::of(VLM_I32, {1, count}, alike.data());
+  }
   return std::nullopt;
 }
 

@@ -113,7 +113,8 @@ void addSeenPictures(const vlm_abi_generation &facts,
     pixels->second = spread(pixels->second, pictures, most);
 }
 
-Outcome<SeenRows> readSeenRows(const TensorMap &tensors, size_t number,
+Outcome<SeenRows> readSeenRows(const vlm_abi_generation &facts,
+                               const TensorMap &tensors, size_t number,
                                const std::vector<int64_t> &columns,
                                int64_t rowsPerPicture) {
   const std::vector<int64_t> &ids = tensors.at("input_ids").shape;
@@ -144,6 +145,11 @@ Outcome<SeenRows> readSeenRows(const TensorMap &tensors, size_t number,
                    std::to_string(number) + " that leaves some out");
     rows.first[i] = int32_t((first - seen) * rowsPerPicture);
     rows.last[i] = int32_t((last - seen) * rowsPerPicture);
+    if (first == end && facts.attended & VLM_ABI_ATTEND_AHEAD) {
+      rows.shown[i] = 0;
+      rows.first[i] = 0;
+      rows.last[i] = int32_t(pictures * rowsPerPicture);
+    }
   }
   return rows;
 }

@@ -5,7 +5,8 @@
 // transformers has it, and back to the rows of features.
 //
 //   addSeenPictures(facts, {2}, tensors);   // one prompt with two pictures
-//   Outcome<SeenRows> rows = readSeenRows(tensors, 0, columns, rowsPerPicture);
+//   Outcome<SeenRows> rows =
+//       readSeenRows(facts, tensors, 0, columns, rowsPerPicture);
 //
 //===----------------------------------------------------------------------===//
 #ifndef VLMC_TOOLS_VLMC_SEENPICTURES_H
@@ -36,9 +37,11 @@ struct SeenRows {
   }
 };
 
-/// Reads row `number` of image_attention_mask at `columns`. Errors: a mask that
-/// is not of the ids' shape, or of pictures that are no range.
-Outcome<SeenRows> readSeenRows(const TensorMap &tensors, size_t number,
+/// Reads row `number` of image_attention_mask at `columns`; tokens that see no
+/// picture see all, where the model has it so. Errors: a mask that is not of the
+/// ids' shape, or of pictures that are no range.
+Outcome<SeenRows> readSeenRows(const vlm_abi_generation &facts,
+                               const TensorMap &tensors, size_t number,
                                const std::vector<int64_t> &columns,
                                int64_t rowsPerPicture);
 

@@ -249,3 +249,82 @@ TEST_F(CrossAttention, TellsFaultsOfLayers) {
   EXPECT_EQ(errors[0], "model spec: component 'text': features: expected what "
                        "the cross-attention attends to, found none");
 }
+
+TEST_F(CrossAttention, HasTheKindsOfLayers) {
+  decoder().set_layer_norm(true);
+  decoder().set_unbiased_norm(true);
+  decoder().set_query_norm(true);
+  decoder().set_query_clip(2.5);
+  decoder().set_parallel_residual(true);
+  decoder().set_plain_mlp(true);
+  decoder().set_logit_scale(0.25);
+  for (double slope : {0.5, 0.25})
+    decoder().add_distance_slopes(slope);
+  ASSERT_TRUE(build()) << errors[0];
+  EXPECT_EQ(opsOf("decode", "text.layers.0."),
+            (std::vector<std::string>{"layer_norm norm1",
+                                      "linear attention.query",
+                                      "scale attention.query.inner",
+                                      "activation attention.query.hard_tanh",
+                                      "scale attention.query",
+                                      "linear attention.key",
+                                      "scale attention.key.inner",
+                                      "activation attention.key.hard_tanh",
+                                      "scale attention.key",
+                                      "linear attention.value",
+                                      "scale attention.value.inner",
+                                      "activation attention.value.hard_tanh",
+                                      "scale attention.value",
+                                      "layer_norm attention.query_norm",
+                                      "layer_norm attention.key_norm",
+                                      "cached_attention attention",
+                                      "linear attention.output",
+                                      "layer_norm norm2",
+                                      "linear mlp.up",
+                                      "activation mlp.activation",
+                                      "linear mlp.down",
+                                      "add branches",
+                                      "add residual"}));
+  EXPECT_EQ(count<vlm::RopeOp>(), 0);
+  EXPECT_FALSE(hasWeight("text.layers.0.norm1.bias"));
+  EXPECT_EQ(
+      recipeOf("text.distance_bias"),
+      "#vlm.recipe<concat [0] (#vlm.recipe<scale 5.000000e-01 "
+      "(#vlm.recipe<count [-49] : tensor<1x99xf32>>) : tensor<1x99xf32>>, "
+      "#vlm.recipe<scale 2.500000e-01 (#vlm.recipe<count [-49] : "
+      "tensor<1x99xf32>>) : tensor<1x99xf32>>) : tensor<2x99xf32>>");
+}
+
+TEST_F(CrossAttention, FindsFeaturesAlike) {
+  decoder().mutable_cross_attention()->set_alike(true);
+  ASSERT_TRUE(build()) << errors[0];
+  std::vector<std::string> ops = opsOf("decode", "text.cross_layers.1.");
+  EXPECT_NE(std::ranges::find(ops, "merge_tokens attention.alike"), ops.end());
+}
+
+TEST_F(CrossAttention, TellsFaultsOfFormsOfLayers) {
+  decoder().set_query_norm(true);
+  decoder().set_head_norm(true);
+  decoder().set_unbiased_norm(true);
+  decoder().set_parallel_residual(true);
+  decoder().set_branch_norm(true);
+  decoder().add_distance_slopes(-1);
+  decoder().set_position_offset(2);
+  decoder().set_query_clip(-1);
+  EXPECT_FALSE(build());
+  const std::string where = "model spec: component 'text': ";
+  EXPECT_EQ(
+      errors,
+      (std::vector<std::string>{
+          where + "query_clip: expected 0, for none, or 1e-6 to 1e6, found "
+                  "-1.000000",
+          where + "query_norm: expected one of query_norm and head_norm",
+          where + "unbiased_norm: expected layer_norm beside it, found none",
+          where + "parallel_residual: expected neither post_norm nor "
+                  "branch_norm beside it",
+          where + "distance_slopes: expected one for each of the 2 heads, "
+                  "found 1",
+          where + "distance_slopes: expected neither position_offset nor "
+                  "sees_prompt beside them",
+          where + "distance_slopes: expected 0 to 1e6, found -1.000000"}));
+}
