@@ -20,6 +20,7 @@ namespace vlmc {
 
 static constexpr llvm::StringLiteral passName = "pack-weights";
 static constexpr llvm::StringLiteral panel16 = "panel16";
+static constexpr llvm::StringLiteral winograd16 = "winograd16";
 static constexpr llvm::StringLiteral paddedVector = "vector";
 static constexpr llvm::StringLiteral rows = "rows";
 
@@ -44,6 +45,8 @@ static FailureOr<StringRef> formOf(KernelOp kernel, BlockArgument argument) {
   StringRef form;
   for (OpOperand &use : argument.getUses()) {
     StringRef here = formOf(use);
+    if (kernel.getStrategy() == "winograd" && here == panel16)
+      here = winograd16;
     if (!form.empty() && form != here)
       return kernel.emitOpError()
              << "argument " << argument.getArgNumber()

@@ -158,6 +158,7 @@ def TilePass : Vlm_Pass<"vlm-tile"> {
   let summary = "Choose each kernel's strategy, tile sizes and working memory";
   let description = [{
     Before: `vlm.kernel @k(...) attributes {anchor = gemm}`   After: `strategy = "gemm"`, `tiles = {mr, np, kc, mc, temps, scratch}`
+    A convolution of 3 x 3 in steps of 1 with f32 weights becomes `winograd`, by 16 multiply-adds in place of 36.
     Sizes of temporaries and scratch are in bytes over d0, d1, ... (the kernel's dynamic operand dims in order). A kernel that already asks for
     `strategy = "reference"` keeps it. For GPUs (`arch` cuda) the strategies are gemm, attention, cached_attention, rows, moments and elements, a
     thread for each element; tiles are the generators' own business there (codegen/cuda), and there is no working memory.
@@ -165,6 +166,7 @@ def TilePass : Vlm_Pass<"vlm-tile"> {
   let options = [
     Option<"arch", "arch", "std::string", /*default=*/"\"x86_64\"", "Architecture of the target.">,
     Option<"strategy", "strategy", "std::string", /*default=*/"\"auto\"", "auto, or reference for every kernel.">,
+    Option<"weights", "weights", "std::string", /*default=*/"\"auto\"", "How matrices are to be stored, as --vlm-pack-weights takes it.">,
     Option<"tileRows", "tile-rows", "int64_t", /*default=*/"6", "Rows of the f32 GEMM micro-kernel.">,
     Option<"tilePanels", "tile-panels", "int64_t", /*default=*/"1", "Packed panels of 16 columns that the micro-kernel reads side by side.">,
     Option<"l2Bytes", "l2-bytes", "int64_t", /*default=*/"524288", "Bytes of a core's second-level cache.">,
@@ -176,7 +178,7 @@ def PackWeightsPass : Vlm_Pass<"vlm-pack-weights"> {
   let description = [{
     Before: `vlm.weight @w : tensor<96x64xf32> = R`
     After:  `vlm.weight @w : tensor<96x64xf32, #vlm.layout<"f32.panel16">> = pack "f32.panel16" (R)`, the same type at `get_weight`, kernel argument and call.
-    Weights of products in gemm kernels: `panel16` (the trailing dimensions of a patch embedding's weight count as one, K); vectors read feature
+    Weights of convolutions in winograd kernels: `winograd16`. Weights of products in gemm kernels: `panel16` (the trailing dimensions of a patch embedding's weight count as one, K); vectors read feature
     by feature: `vector`; everything else, and everything that kernels of strategy `reference` read: `rows`. A table of embeddings that is a
     product's weight as well is read from its panels. A weight that is read in two layouts becomes two weights, and a remark tells the bytes.
     What is stored in panels, and tables of embeddings, is bf16 or f16 where the checkpoint stores every value of it so, or where `weights` asks

@@ -48,6 +48,7 @@ void vlmc::buildPlannedPipeline(OpPassManager &pm,
   pm.addPass(createVerifyKernelsPass());
   pm.addPass(createTilePass({.arch = options.arch,
                              .strategy = reference ? "reference" : "auto",
+                             .weights = options.weights,
                              .tileRows = options.tileRows,
                              .tilePanels = options.tilePanels,
                              .l2Bytes = options.l2Bytes}));

@@ -98,6 +98,8 @@ private:
              << "'; there are auto and reference";
     switch (kernel.getAnchor()) {
     case vlm::AnchorKind::Gemm:
+      if (vlm::Conv2dOp conv = findTransformable(kernel))
+        return planWinograd(kernel, conv);
       return planGemm(kernel);
     case vlm::AnchorKind::Attention:
       return planAttention(kernel);
@@ -213,6 +215,62 @@ private:
     plan.temps.push_back(
         (dims.rows(anchor->getResult(0)) + Size(tileRows - 1)) * Size(4 * k));
     plan.scratch = Size(widenedPanelBytes(weight, tilePanels, kc));
+    return plan;
+  }
+
+  /// The convolution that fewer multiplications do: of 3 x 3 in steps of 1,
+  /// with f32 weights, over so many pixels that its weights, which grow by 16 /
+  /// 9, are not most of what is read.
+  vlm::Conv2dOp findTransformable(vlm::KernelOp kernel) {
+    constexpr int64_t fewest = 32; // tiles of 2 x 2 pixels
+    for (auto conv : kernel.getBody().front().getOps<vlm::Conv2dOp>()) {
+      ArrayRef<int64_t> weight = conv.getWeight().getType().getShape();
+      auto [down, across] = conv.getResultSize();
+      int64_t tiles =
+          llvm::divideCeil(down, 2) * llvm::divideCeil(across, 2);
+      if (weight[1] == 3 && weight[2] == 3 && conv.getStride() == 1 &&
+          !conv.readsPlanes() && isa<BlockArgument>(conv.getInput()) &&
+          tiles >= fewest && readsF32(kernel, conv.getWeight()))
+        return conv;
+    }
+    return {};
+  }
+
+  /// Whether the weights that a kernel's calls pass are stored in f32.
+  bool readsF32(vlm::KernelOp kernel, Value argument) {
+    auto operand = dyn_cast<BlockArgument>(argument);
+    if (!operand || (weights != "auto" && weights != "f32"))
+      return false;
+    WeightTable table(getOperation());
+    bool isWide = true;
+    getOperation().walk([&](vlm::CallOp call) {
+      if (call.getCallee() != kernel.getSymName())
+        return;
+      auto weight = table.find(call.getInputs()[operand.getArgNumber()]);
+      isWide &= weight && getExactType(weight.getRecipe()).isF32();
+    });
+    return isWide;
+  }
+
+  /// Blocks of about 48 tiles: their sums at all 16 places are the scratch, and
+  /// behind them the two rows of pixels of a panel. The transformed tiles are a
+  /// temporary of whole panels.
+  Plan planWinograd(vlm::KernelOp kernel, vlm::Conv2dOp conv) {
+    auto [down, across] = conv.getResultSize();
+    int64_t tiles = llvm::divideCeil(down, 2) * llvm::divideCeil(across, 2);
+    int64_t channels = conv.getWeight().getType().getDimSize(3);
+    int64_t block = std::max<int64_t>(1, 48 / tileRows);
+    int64_t sums = tileRows * tilePanels * panelColumns;
+    Plan plan;
+    plan.strategy = "winograd";
+    plan.tiles = {{"mr", tileRows}, {"np", tilePanels}, {"block", block}};
+    Size all = KernelDims(kernel).dim(conv.getResult(), 0) * Size(tiles);
+    plan.temps.push_back((all + Size(tileRows - 1)) * Size(4 * 16 * channels));
+    plan.scratch = Size(4 * (16 * block + 4) * sums);
+    reportPassed(kernel, "tile")
+        << remark::add("convolution of kernel '{0}' takes 16 multiply-adds in "
+                       "place of 36, on {1} tiles of a picture",
+                       kernel.getSymName(), tiles);
     return plan;
   }
 

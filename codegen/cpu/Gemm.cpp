@@ -227,51 +227,11 @@ private:
 
   void emitMultiply(Value args, Value begin, Value end) {
     KernelFrame frame(e, kernel, args);
-    Value whole = ensureEpilogue(/*edge=*/false);
-    Value edge = n % panelColumns ? ensureEpilogue(/*edge=*/true) : whole;
+    Value whole = ensureEpilogue(e, kernel, anchor, prefix, /*edge=*/false);
+    Value edge = n % panelColumns ? ensureEpilogue(e, kernel, anchor, prefix, /*edge=*/true) : whole;
     e.call(ensureMultiply(e, prefix, {mr, np, storage}),
            {args, begin, end, frame.temporary(0), frame.operand(anchor->getOperand(1)), frame.result(0), frame.scratch,
             rowsOf(frame.dims), e.constant(n), e.constant(k), e.constant(kc), e.constant(mc), whole, edge});
-  }
-
-  /// How many lanes of vector `c` of a panel count.
-  int64_t validLanes(bool edge, int64_t c) const {
-    return edge ? std::clamp<int64_t>(n % panelColumns - c * e.lanes(), 0, e.lanes()) : e.lanes();
-  }
-
-  /// (args, rows, row, column, columns, sums, result): bias, activation,
-  /// residual and the like on the sums of a tile, which are in the first-level
-  /// cache. It is a function of its own and a loop, since it is short beside the
-  /// product and long as code.
-  Value ensureEpilogue(bool edge) {
-    std::string name = (prefix + kernel.getSymName() + (edge ? "_epilogue_edge" : "_epilogue")).str();
-    e.ensure(name, epilogueArguments(e), [&](ValueRange a) { emitEpilogue(a, edge); });
-    return e.address(name, epilogueArguments(e));
-  }
-
-  void emitEpilogue(ValueRange a, bool edge) {
-    KernelFrame frame(e, kernel, a[0]);
-    RowEmitter emitter(e, frame);
-    Value row = a[2], column = a[3], columns = a[4], source, at;
-    Value bias = anchor->getNumOperands() > 2 ? e.at(frame.operand(anchor->getOperand(2)), column) : Value();
-    int64_t c = 0;
-    emitter.setAnchor(anchor->getResult(0), [&](Value) -> Row {
-      return [&](Value, Type, int64_t) {
-        Value sum = e.load(e.vector, e.at(e.at(source, at), c * e.lanes()));
-        return bias ? e.fadd(sum, e.load(e.vector, e.at(e.at(bias, at), c * e.lanes()))) : sum;
-      };
-    });
-    e.loop(e.constant(0), a[1], 1, [&](Value i) {
-      source = e.at(a[5], e.mul(i, columns));
-      Value out = e.at(a[6], e.mul(i, n));
-      Row finished = emitter.prepare(kernel.getYielded()[0], e.add(row, i));
-      e.loop(e.constant(0), columns, panelColumns, [&](Value panel) {
-        at = panel;
-        for (c = 0; c < panelColumns / e.lanes(); ++c)
-          if (int64_t valid = validLanes(edge, c))
-            e.storeMasked(finished(e.add(e.add(column, at), c * e.lanes()), e.vector, valid), e.at(e.at(out, at), c * e.lanes()), valid);
-      });
-    });
   }
 };
 

@@ -16,6 +16,9 @@ namespace vlmc::cpu {
 
 /// Matrix products: rows are packed with the prologue applied, then multiplied tile by tile with the epilogue in registers.
 void generateGemm(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+/// Convolutions of 3 x 3 in fewer multiplications: tiles of the picture are
+/// transformed, multiplied, and transformed back.
+void generateWinograd(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
 /// Attention with a whole row of scores in cache.
 void generateAttention(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
 /// Attention over a cache, and what is appended to it.
@@ -85,6 +88,11 @@ std::string ensureMultiply(Emitter &e, llvm::StringRef prefix,
                            const ProductShape &shape);
 /// (args, rows, row, column, columns, sums, result)
 llvm::SmallVector<Type> epilogueArguments(Emitter &e);
+/// A product's epilogue as a function of these arguments: what the kernel does
+/// to the result of `anchor`, on `rows` rows of sums from `row` on, `columns` of
+/// them from `column` on. `edge`: of the last panel, which has fewer than 16.
+Value ensureEpilogue(Emitter &e, vlm::KernelOp kernel, mlir::Operation *anchor,
+                     llvm::StringRef prefix, bool edge);
 
 /// The rows of a product in panels with room for `mr` each. Where rows that are
 /// left would be cut into powers of two, which read the weights once more for

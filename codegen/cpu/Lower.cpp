@@ -64,6 +64,8 @@ static LogicalResult generate(Emitter &e, vlm::KernelOp kernel, StringRef prefix
     return generateReference(e, kernel, prefix, code);
   if (strategy == "gemm")
     generateGemm(e, kernel, prefix, code);
+  else if (strategy == "winograd")
+    generateWinograd(e, kernel, prefix, code);
   else if (strategy == "attention")
     generateAttention(e, kernel, prefix, code);
   else if (strategy == "cached_attention")
@@ -78,7 +80,7 @@ static LogicalResult generate(Emitter &e, vlm::KernelOp kernel, StringRef prefix
     generateContrast(e, kernel, prefix, code);
   else
     return kernel.emitOpError() << "has strategy '" << strategy
-                                << "', which no generator makes; there are gemm, attention, cached_attention, rope_table, rows, token_index, contrast and reference";
+                                << "', which no generator makes; there are gemm, winograd, attention, cached_attention, rope_table, rows, token_index, contrast and reference";
   return success();
 }
 

@@ -459,10 +459,6 @@ private:
 
 } // namespace
 
-SmallVector<Type> cpu::epilogueArguments(Emitter &e) {
-  return {e.ptr, e.i64, e.i64, e.i64, e.i64, e.ptr, e.ptr};
-}
-
 std::string cpu::ensureMultiply(Emitter &e, StringRef prefix,
                                 const ProductShape &shape) {
   std::string name = (prefix + "multiply_panel" + Twine(shape.mr) + "x" +

@@ -528,6 +528,10 @@ static bool isPanels(const StoredForm &form) {
   return StringRef(form.layout).ends_with(".panel16");
 }
 
+static bool isWinograd(const StoredForm &form) {
+  return form.layout == "f32.winograd16";
+}
+
 Error checkRecipe(StringRef weight, RecipeAttr recipe,
                   const WeightSource &source) {
   RecipeAttr unpacked = getUnpacked(recipe);
@@ -539,6 +543,11 @@ Error checkRecipe(StringRef weight, RecipeAttr recipe,
   if (isPanels(form) && unpacked.getType().getRank() < 2)
     return internalError("weight '" + weight + "': layout " + form.layout +
                          " needs [N, K], found " +
+                         describe(unpacked.getType()));
+  ArrayRef<int64_t> shape = unpacked.getType().getShape();
+  if (isWinograd(form) && (shape.size() != 4 || shape[1] != 3 || shape[2] != 3))
+    return internalError("weight '" + weight + "': layout " + form.layout +
+                         " needs [N, 3, 3, C], found " +
                          describe(unpacked.getType()));
   return checkStep(weight, unpacked, source);
 }
@@ -569,6 +578,9 @@ StoredForm getStoredForm(RecipeAttr recipe) {
                     2};
     else
       form.shape = {panels, k, panelWidth};
+  } else if (order == "winograd16") {
+    form.shape = {static_cast<int64_t>(divideCeil(shape[0], panelWidth)), 16,
+                  shape.back(), panelWidth};
   } else if (order == "vector") {
     form.shape = {static_cast<int64_t>(alignTo(product(shape), panelWidth))};
   } else {
@@ -652,6 +664,59 @@ static Error evaluatePanels(RecipeAttr recipe, const Evaluator &evaluator,
   return Error::success();
 }
 
+/// G w G^T of a 3 x 3 window whose values are `stride` apart, to places that
+/// are `outStride` apart.
+static void transformWindow(const float *window, int64_t stride, float *out,
+                            int64_t outStride) {
+  auto spread = [](double a, double b, double c) {
+    return std::array<double, 4>{a, (a + b + c) / 2, (a - b + c) / 2, c};
+  };
+  std::array<std::array<double, 4>, 3> rows;
+  for (int64_t y = 0; y < 3; ++y) {
+    const float *row = window + y * 3 * stride;
+    rows[y] = spread(row[0], row[stride], row[2 * stride]);
+  }
+  for (int64_t x = 0; x < 4; ++x) {
+    std::array<double, 4> column = spread(rows[0][x], rows[1][x], rows[2][x]);
+    for (int64_t y = 0; y < 4; ++y)
+      out[(y * 4 + x) * outStride] = static_cast<float>(column[y]);
+  }
+}
+
+/// One panel of 16 windows after the other, in pieces of at least one.
+static Error evaluateWinograd(RecipeAttr recipe, const Evaluator &evaluator,
+                              const StoredForm &form, PieceSink sink,
+                              uint64_t pieceBytes) {
+  ArrayRef<int64_t> shape = recipe.getType().getShape();
+  int64_t n = shape[0], channels = shape[3], k = 9 * channels;
+  RecipeAttr matrix = RecipeAttr::reshape({n, k}, recipe);
+  int64_t panelElements = product(ArrayRef(form.shape).drop_front());
+  int64_t panelBytes = panelElements * widthOf(form);
+  int64_t step =
+      std::max<int64_t>(1, static_cast<int64_t>(pieceBytes) / panelBytes);
+  std::vector<float> piece, plain;
+  for (int64_t first = 0; first < form.shape[0]; first += step) {
+    int64_t count = std::min(step, form.shape[0] - first);
+    piece.assign(count * panelElements, 0.0f);
+    for (int64_t panel = 0; panel < count; ++panel) {
+      int64_t row = (first + panel) * panelWidth;
+      int64_t rows = std::min(panelWidth, n - row);
+      plain.resize(rows * k);
+      evaluator.evaluate(matrix, {{row, 0}, {rows, k}, {k, 1}, plain.data()});
+      float *out = piece.data() + panel * panelElements;
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t c = 0; c < channels; ++c)
+          transformWindow(plain.data() + i * k + c, channels,
+                          out + c * panelWidth + i, channels * panelWidth);
+    }
+    ArrayRef<uint8_t> bytes(reinterpret_cast<const uint8_t *>(piece.data()),
+                            piece.size() * sizeof(float));
+    if (Error error = sink(first * panelBytes, bytes))
+      return error;
+  }
+  return Error::success();
+}
+
 Error evaluateRecipe(StringRef weight, RecipeAttr recipe,
                      const WeightSource &source, PieceSink sink,
                      uint64_t pieceBytes) {
@@ -662,6 +727,8 @@ Error evaluateRecipe(StringRef weight, RecipeAttr recipe,
   if (isPanels(form))
     return evaluatePanels(unpacked, evaluator, form, narrower, sink,
                           pieceBytes);
+  if (isWinograd(form))
+    return evaluateWinograd(unpacked, evaluator, form, sink, pieceBytes);
 
   int64_t elements = product(unpacked.getType().getShape());
   int64_t stored = form.bytes / widthOf(form);

@@ -35,6 +35,8 @@ struct StoredForm {
 /// `f32.rows`.
 /// - `f32.panel16`: [N, ...] seen as [N, K] gives [ceil(N/16), K, 16], zeros
 ///   past N
+/// - `f32.winograd16`: [N, 3, 3, C] gives [ceil(N/16), 16, C, 16], each window w
+///   as G w G^T, zeros past N
 /// - `f32.vector`: all elements in order, zeros up to a multiple of 16
 /// - `f32.rows`: as it is
 /// - `bf16.rows`, `f16.rows`, `f16.panel16`: the same of two bytes

@@ -317,10 +317,11 @@ void RecipeAttr::print(AsmPrinter &printer) const {
 //===-- Layouts, symbols --------------------------------------------------------------------------------------------------------------===//
 
 LogicalResult LayoutAttr::verify(EmitError emitError, StringRef name) {
-  constexpr StringLiteral known[] = {"f32.panel16", "f32.vector", "f32.rows", "bf16.panel16", "bf16.rows", "f16.panel16", "f16.rows"};
+  constexpr StringLiteral known[] = {"f32.panel16", "f32.vector", "f32.rows", "f32.winograd16",
+                                  "bf16.panel16", "bf16.rows", "f16.panel16", "f16.rows"};
   if (llvm::is_contained(known, name))
     return success();
-  return emitError() << "unknown layout \"" << name << "\"; there are f32.panel16, f32.vector and f32.rows, bf16.panel16, bf16.rows, f16.panel16 "
+  return emitError() << "unknown layout \"" << name << "\"; there are f32.panel16, f32.vector, f32.rows and f32.winograd16, bf16.panel16, bf16.rows, f16.panel16 "
                      << "and f16.rows";
 }
 

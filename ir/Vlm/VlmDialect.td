@@ -111,6 +111,7 @@ def Vlm_LayoutAttr : Vlm_Attr<"Layout", "layout"> {
     zeros to a multiple of 16; `rows`: plain row-major. There are `f32` of each, and `bf16` and `f16` of `panel16` and `rows`, which kernels
     widen as they read: the element type of the tensor stays f32, the type of the values. `bf16.panel16` keeps two neighbours along K together,
     [ceil(N/16)][ceil(K/2)][16][2], zero past K: each 32 bits are two values, and either is widened by one shift or mask.
+    `f32.winograd16`: W [N,3,3,C] of a convolution as [ceil(N/16)][16][C][16]: each 3x3 window G W G^T of 4x4 (Lavin and Gray, arXiv 1509.09308).
     Example: `tensor<768x768xf32, #vlm.layout<"f32.panel16">>`.
   }];
   let parameters = (ins StringRefParameter<>:$name);
@@ -119,7 +120,7 @@ def Vlm_LayoutAttr : Vlm_Attr<"Layout", "layout"> {
   let extraClassDeclaration = [{
     /// "f32", "bf16" or "f16": the type of what is stored.
     ::llvm::StringRef getStorage() const { return getName().split('.').first; }
-    /// "panel16", "vector" or "rows".
+    /// "panel16", "winograd16", "vector" or "rows".
     ::llvm::StringRef getForm() const { return getName().split('.').second; }
   }];
 }

@@ -251,7 +251,19 @@ LogicalResult DimAnalysis::visit(Operation *op) {
   return success();
 }
 
+/// Whether a convolution takes 16 products for each 2x2 of its results.
+static bool isTransformed(Conv2dOp conv) {
+  auto layout = dyn_cast_or_null<LayoutAttr>(conv.getWeight().getType().getEncoding());
+  return layout && layout.getForm() == "winograd16";
+}
+
 Size DimAnalysis::countFlops(Operation *op) const {
+  if (auto conv = dyn_cast<Conv2dOp>(op); conv && isTransformed(conv)) {
+    auto [down, across] = conv.getResultSize();
+    ArrayRef<int64_t> weight = conv.getWeight().getType().getShape();
+    int64_t tiles = ((down + 1) / 2) * ((across + 1) / 2);
+    return getDims(conv.getResult())[0] * Size(2 * 16 * tiles * weight[0] * weight[3]);
+  }
   if (isa<LinearOp, PatchEmbedOp, Conv2dOp>(op)) { // all: input, weight [N, ...]
     ArrayRef<int64_t> weight = cast<RankedTensorType>(op->getOperand(1).getType()).getShape();
     int64_t terms = 2;

@@ -124,7 +124,7 @@ vlm.weight @w : tensor<5xf32> = #vlm.recipe<read "a" : tensor<4xf32>>
 
 // -----
 
-// expected-error@+1 {{unknown layout "f32.panel99"; there are f32.panel16, f32.vector and f32.rows, bf16.panel16, bf16.rows, f16.panel16 and f16.rows}}
+// expected-error@+1 {{unknown layout "f32.panel99"; there are f32.panel16, f32.vector, f32.rows and f32.winograd16, bf16.panel16, bf16.rows, f16.panel16 and f16.rows}}
 "test.op"() {a = #vlm.layout<"f32.panel99">} : () -> ()
 
 // -----

@@ -152,6 +152,7 @@ ensure_venv() {
 halide_key() { venv_key "$halide_requirement"; }
 ptxas_key() { venv_key "$ptxas_requirement"; }
 lint_key() { venv_key "$ruff_requirement"; }
+peers_key() { venv_key "$(cat "$root/tools/bench/peers/requirements.txt")"; }
 oracle_key() { venv_key "$(cat "$root/test/oracle/requirements.txt")"; }
 
 # Only the wheel's C++ part is used, so its Python dependencies stay away.
@@ -160,6 +161,7 @@ ensure_halide() { ensure_venv halide "$(halide_key)" --no-deps "$halide_requirem
 have_ptxas() { command -v ptxas >/dev/null || [[ -x /usr/local/cuda/bin/ptxas ]]; }
 ensure_ptxas() { have_ptxas || ensure_venv cuda "$(ptxas_key)" --no-deps "$ptxas_requirement"; }
 ensure_lint() { ensure_venv lint "$(lint_key)" "$ruff_requirement"; }
+ensure_peers() { ensure_venv peers "$(peers_key)" -r "$root/tools/bench/peers/requirements.txt"; }
 ensure_oracle() { ensure_venv oracle "$(oracle_key)" -r "$root/test/oracle/requirements.txt"; }
 
 halide_root() {

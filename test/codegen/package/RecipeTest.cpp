@@ -250,6 +250,23 @@ static void appendStored(std::vector<uint8_t> &bytes, llvm::StringRef dtype,
     bytes.push_back(uint8_t(bits >> (8 * i)));
 }
 
+/// [N, 3, 3, C] as [ceil(N/16), 16, C, 16], by the matrix G of the paper.
+static std::vector<float> transformWindows(const Dense &weight) {
+  const double g[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
+  int64_t n = weight.shape[0], channels = weight.shape[3];
+  std::vector<float> out((n + 15) / 16 * 16 * 16 * channels);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t place = 0; place < 16; ++place) {
+        double sum = 0;
+        for (int64_t tap = 0; tap < 9; ++tap)
+          sum += g[place / 4][tap / 3] * g[place % 4][tap % 3] *
+                 double(weight.values[(i * 9 + tap) * channels + c]);
+        out[((i / 16 * 16 + place) * channels + c) * 16 + i % 16] = float(sum);
+      }
+  return out;
+}
+
 /// The stored form, element by element.
 static std::vector<uint8_t> storeWhole(RecipeAttr recipe,
                                        const WeightSource &source) {
@@ -273,6 +290,8 @@ static std::vector<uint8_t> storeWhole(RecipeAttr recipe,
         stored[panel + at] = dense.values[i * k + j];
       }
   }
+  if (order == "winograd16")
+    stored = transformWindows(dense);
   std::vector<uint8_t> bytes;
   for (float value : stored)
     appendStored(bytes, form.dtype, value);
@@ -416,6 +435,14 @@ TEST_F(RecipeTest, EveryLayout) {
   expectEqual(
       RecipeAttr::pack("f32.panel16", RecipeAttr::reshape({18, 147}, patch)),
       source);
+  // Halves and quarters of sums of small integers are exact in any order.
+  std::vector<float> small(18 * 9 * 5);
+  for (size_t i = 0; i < small.size(); ++i)
+    small[i] = float(i * 37 % 101) - 50;
+  source.add("conv", StoredType::F32, {18, 3, 3, 5}, small);
+  packed = RecipeAttr::pack("f32.winograd16", read("conv", {18, 3, 3, 5}));
+  expectEqual(packed, source);
+  EXPECT_EQ(getStoredForm(packed).shape, (std::vector<int64_t>{2, 16, 5, 16}));
 }
 
 /// What is stored in 16 bits keeps its bits, and is half as large.
