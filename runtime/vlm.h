@@ -246,6 +246,15 @@ VLM_API int64_t vlm_image_width(const vlm_image_t *image);
 VLM_API const uint8_t *vlm_image_rgb(const vlm_image_t *image);
 VLM_API void vlm_image_destroy(vlm_image_t *image);
 
+/* A video: frames of one size in their order, all of which the model sees. It goes where a prompt takes pictures, if the model reads videos; vlm_image_rgb()
+ * of it is NULL. The video takes the frames over, and their addresses become NULL.
+ * Errors: VLM_INVALID_ARGUMENT if there is no frame, or one of another size, or one that is a video; the frames are unchanged. */
+VLM_API vlm_status_t *vlm_image_create_video(vlm_image_t **frames, size_t count, vlm_image_t **out_video);
+/* 0: a picture. */
+VLM_API size_t vlm_image_frame_count(const vlm_image_t *image);
+/* Borrowed from the video; NULL if there is none of that number. */
+VLM_API const vlm_image_t *vlm_image_frame(const vlm_image_t *video, size_t number);
+
 /* The size of what vlm_model_preprocess writes for a picture of height x width: f32 [3, out_height, out_width].
  * Errors: VLM_UNSUPPORTED if the model takes no pictures; VLM_INVALID_ARGUMENT if a resized side would be 0. */
 VLM_API vlm_status_t *vlm_model_preprocess_size(const vlm_model_t *model, int64_t height, int64_t width, int64_t *out_height, int64_t *out_width);
@@ -262,7 +271,7 @@ VLM_API vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t hei
 struct vlm_ids_t;
 /* For a model that reads pictures between words: the rows of features that stand for a picture of height x width, in the order of its placeholders.
  * A row counts over the features [tiles, T, D] that `encode_image` gives for the picture's tiles. The rows are freed with vlm_ids_destroy().
- * Errors: as vlm_model_tile_count; VLM_UNSUPPORTED if the model does not; VLM_OUT_OF_MEMORY. */
+ * Errors: as vlm_model_tile_count; VLM_UNSUPPORTED if the model does not, or if it resamples the features of so large a picture; VLM_OUT_OF_MEMORY. */
 VLM_API vlm_status_t *vlm_model_picture_rows(const vlm_model_t *model, int64_t height, int64_t width, struct vlm_ids_t *out_rows);
 
 /* For a model that reads a picture as lines of patches, each a tile and a token, with a token that ends the line: how many lines, and of how many
@@ -313,6 +322,8 @@ VLM_API vlm_status_t *vlm_tokenizer_decode_begun(const vlm_tokenizer_t *tokenize
  * (0 where the checkpoint does not say). */
 VLM_API const char *vlm_tokenizer_picture_token(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
 VLM_API int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer, int64_t height, int64_t width);
+/* The text that stands for a video, "<video>"; NULL: none does, or that of a picture. */
+VLM_API const char *vlm_tokenizer_video_token(const vlm_tokenizer_t *tokenizer, size_t *out_bytes);
 /* Where the tokens of pictures stand: where the prompt has placeholders (0); in front of it, before its special tokens (1); or at its placeholders, in
  * front of it where it has none (2). */
 VLM_API int vlm_tokenizer_pictures_first(const vlm_tokenizer_t *tokenizer);
@@ -429,7 +440,7 @@ typedef struct vlm_request_t {
   size_t struct_bytes;              /* sizeof(vlm_request_t) */
   const char *text;                 /* `bytes` bytes of UTF-8, in which a placeholder stands for each picture */
   size_t bytes;
-  const vlm_image_t *const *images; /* in the order of the placeholders */
+  const vlm_image_t *const *images; /* in the order of the placeholders; videos in the order of theirs */
   size_t image_count;
   int special;                      /* as for vlm_tokenizer_encode */
   const vlm_generate_options_t *options; /* NULL: the defaults */

@@ -151,7 +151,12 @@ static constexpr AbiField imageFields[] = {
     FIELD(vlm_abi_image, n_grid),
     FIELD(vlm_abi_image, keeps_key),
     FIELD(vlm_abi_image, background),
-    FIELD(vlm_abi_image, reserved)};
+    FIELD(vlm_abi_image, group_background),
+    FIELD(vlm_abi_image, pans),
+    FIELD(vlm_abi_image, pan_crops),
+    FIELD(vlm_abi_image, pan_side),
+    FIELD(vlm_abi_image, reserved),
+    FIELD(vlm_abi_image, pan_ratio)};
 STRUCT(image, vlm_abi_image)
 
 static constexpr AbiField rotaryFields[] = {
@@ -198,7 +203,10 @@ static constexpr AbiField generationFields[] = {
     FIELD(vlm_abi_generation, start_token),
     FIELD(vlm_abi_generation, beams),
     FIELD(vlm_abi_generation, beam_end),
-    FIELD(vlm_abi_generation, length_penalty)};
+    FIELD(vlm_abi_generation, length_penalty),
+    FIELD(vlm_abi_generation, video_token),
+    FIELD(vlm_abi_generation, picture_flags),
+    FIELD(vlm_abi_generation, most_tiles)};
 STRUCT(generation, vlm_abi_generation)
 
 static constexpr AbiField modelFields[] = {
@@ -223,7 +231,8 @@ static constexpr AbiField modelFields[] = {
     FIELD(vlm_abi_model, text_reserved),
     FIELD(vlm_abi_model, generation),
     FIELD(vlm_abi_model, picture_words.offset),
-    FIELD(vlm_abi_model, picture_words.bytes)};
+    FIELD(vlm_abi_model, picture_words.bytes),
+    FIELD(vlm_abi_model, video)};
 STRUCT(model, vlm_abi_model)
 
 #undef FIELD

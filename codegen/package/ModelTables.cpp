@@ -4,6 +4,7 @@
 #include "codegen/package/Error.h"
 #include "codegen/package/Version.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/bit.h"
 #include "llvm/IR/DataLayout.h"
 #include "llvm/TargetParser/Triple.h"
 
@@ -300,6 +301,11 @@ static Constant *writeImage(AbiWriter &writer, const ImageTable &image) {
       .set("n_grid", image.grid.size() / 2)
       .set("keeps_key", image.keepsKey)
       .set("background", image.background)
+      .set("group_background", image.groupBackground)
+      .set("pans", image.pans)
+      .set("pan_crops", image.panCrops)
+      .set("pan_side", image.panSide)
+      .set("pan_ratio", llvm::bit_cast<uint64_t>(image.panRatio))
       .build();
 }
 
@@ -357,7 +363,10 @@ static Constant *writeGeneration(AbiWriter &writer,
       .set("max_length", generation.maxLength)
       .set("start_token", static_cast<uint64_t>(generation.startToken))
       .set("beams", generation.beams)
-      .set("beam_end", generation.beamEnd);
+      .set("beam_end", generation.beamEnd)
+      .set("video_token", static_cast<uint64_t>(generation.videoToken))
+      .set("picture_flags", generation.pictureFlags)
+      .set("most_tiles", generation.mostTiles);
   if (generation.lengthPenalty)
     row.set("length_penalty",
             writer.floats("length_penalty", {*generation.lengthPenalty}));
@@ -397,6 +406,9 @@ static Constant *writeModel(AbiWriter &writer, const ModelTables &tables,
   if (tables.image)
     row.set("image",
             writer.array("image", {writeImage(writer, *tables.image)}));
+  if (tables.video)
+    row.set("video",
+            writer.array("video", {writeImage(writer, *tables.video)}));
   if (tables.generation)
     row.set("generation",
             writer.array("generation",

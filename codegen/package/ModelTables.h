@@ -118,6 +118,11 @@ struct ImageTable {
   std::vector<int32_t> grid;           ///< n x 2
   bool keepsKey = false;
   int32_t background = 0;
+  int32_t groupBackground = 0;
+  bool pans = false;
+  uint32_t panCrops = 0;
+  uint32_t panSide = 0;
+  double panRatio = 0;
 };
 
 /// `vlm_abi_rotary`.
@@ -157,6 +162,9 @@ struct GenerationTable {
   uint32_t beams = 0;
   uint32_t beamEnd = VLM_ABI_BEAMS_UNLIKELY;
   std::optional<float> lengthPenalty;
+  int64_t videoToken = -1;
+  uint32_t pictureFlags = 0; ///< VLM_ABI_READS_VIDEOS ...
+  uint32_t mostTiles = 0;
 };
 
 /// `vlm_abi_model`.
@@ -167,7 +175,7 @@ struct ModelTables {
   bool reference = false;
   WeightsIdentity weights;
   FileRange tokenizer, pictureWords;
-  std::optional<ImageTable> image;
+  std::optional<ImageTable> image, video;
   uint32_t head = VLM_ABI_HEAD_SOFTMAX;
   uint32_t textMaxTokens = 0;
   uint32_t textFlags = 0; // VLM_ABI_TEXT_*

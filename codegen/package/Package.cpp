@@ -44,6 +44,15 @@ makeGrid(const google::protobuf::RepeatedPtrField<spec::Resolution> &grid) {
   return sides;
 }
 
+/// A colour of the means as 0x01RRGGBB, as transformers rounds it: down, of the
+/// values up to 255.
+static int32_t meanColour(const spec::ImageProcessing &image) {
+  int32_t colour = 1;
+  for (double mean : image.mean())
+    colour = colour << 8 | std::clamp(static_cast<int32_t>(mean * 255), 0, 255);
+  return colour;
+}
+
 static ImageTable makeImageTable(const spec::ImageProcessing &image,
                                  const PackageImage &code,
                                  const PackageInputs &inputs) {
@@ -87,13 +96,14 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
   result.torchvisionTable = inputs.torchvisionTable;
   result.grid = makeGrid(image.grid());
   result.keepsKey = image.keep_transparent_color();
-  if (image.pad_to_square()) {
-    result.background = 1;
-    // As transformers rounds it: down, of the values up to 255.
-    for (double mean : image.mean())
-      result.background = result.background << 8 |
-                          std::clamp(static_cast<int32_t>(mean * 255), 0, 255);
-  }
+  if (image.pad_to_square())
+    result.background = meanColour(image);
+  if (image.pad_groups())
+    result.groupBackground = meanColour(image);
+  result.pans = image.pans();
+  result.panCrops = static_cast<uint32_t>(image.pan_crops());
+  result.panSide = static_cast<uint32_t>(image.pan_side());
+  result.panRatio = image.pan_ratio();
   return result;
 }
 
@@ -189,6 +199,17 @@ static GenerationTable makeGeneration(const spec::Generation &generation) {
   table.beamEnd = static_cast<uint32_t>(generation.beam_end());
   if (generation.has_length_penalty())
     table.lengthPenalty = static_cast<float>(generation.length_penalty());
+  if (generation.has_video_token_id())
+    table.videoToken = generation.video_token_id();
+  for (auto [isOn, flag] :
+       {std::pair(generation.reads_videos(), +VLM_ABI_READS_VIDEOS),
+        std::pair(generation.pools_frames(), +VLM_ABI_POOLS_FRAMES),
+        std::pair(generation.groups_whole(), +VLM_ABI_GROUPS_WHOLE),
+        std::pair(generation.sees_pictures(), +VLM_ABI_SEES_PICTURES),
+        std::pair(generation.names_frames(), +VLM_ABI_NAMES_FRAMES)})
+    if (isOn)
+      table.pictureFlags |= static_cast<uint32_t>(flag);
+  table.mostTiles = static_cast<uint32_t>(generation.most_tiles());
   return table;
 }
 
@@ -301,6 +322,13 @@ static Error linkLibrary(const PackageInputs &inputs, const Architecture &arch,
   for (const PackageImage &image : inputs.images)
     if (image.arch == arch.name && inputs.spec->has_image()) {
       tables.image = makeImageTable(inputs.spec->image(), image, inputs);
+      if (inputs.spec->has_video()) {
+        tables.video = makeImageTable(inputs.spec->video(), image, inputs);
+        // transformers has no other arithmetic for frames.
+        tables.video->backend = VLM_ABI_BACKEND_TORCHVISION;
+        tables.video->pilTable = tables.video->torchvisionTable =
+            inputs.videoTable;
+      }
       append_range(request.objects, image.objects);
     }
   LLVMContext context;
@@ -337,6 +365,7 @@ static Error writeLibraries(const PackageInputs &inputs,
   for (const Architecture &arch : getArchitectures(inputs)) {
     tables.levels.clear();
     tables.image.reset();
+    tables.video.reset();
     for (const PackageLevel *level : arch.levels) {
       Expected<LevelTable> table =
           readPlan(level->planned, level->target->isa, level->kernels, weights);

@@ -60,6 +60,8 @@ struct PackageInputs {
   std::vector<PackageImage> images;  ///< one per architecture, or none
   /// The floats of all values, 3 x 256 each, where `images` is not
   std::vector<float> pilTable, torchvisionTable;
+  std::vector<float>
+      videoTable; ///< of a video's frames, if they have their own
   ///< empty
   bool reference = false;
   bool isStatic = false; ///< archives in place of shared libraries

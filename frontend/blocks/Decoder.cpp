@@ -114,6 +114,11 @@ static void checkScales(const Message &decoder, const FaultSink &fault) {
                        std::to_string(value));
   if (decoder.sees_prompt() && decoder.has_cross_attention())
     fault("sees_prompt", "expected false beside cross_attention");
+  if (decoder.sees_pictures() &&
+      (decoder.sees_prompt() || decoder.has_cross_attention() ||
+       decoder.features().empty()))
+    fault("sees_pictures", "expected false without features, and beside "
+                           "sees_prompt and cross_attention");
 }
 
 static void checkNorms(const Message &decoder, const FaultSink &fault) {
@@ -142,6 +147,23 @@ static void checkMask(const Message &decoder, const FaultSink &fault) {
                         "vocabulary of " +
                             std::to_string(ids) +
                             ", with an id outside of them");
+}
+
+/// Rotary positions of their own are for layers with a window, in sequences of
+/// any length.
+static void checkWindowRotary(const Message &decoder, const FaultSink &fault) {
+  if (!decoder.has_window_rotary())
+    return;
+  if (!hasRotary(decoder) || !decoder.window())
+    return fault("window_rotary",
+                 "expected none without a window and rotary positions");
+  checkRotary(decoder.window_rotary(), decoder.head_size(),
+              [&](std::string_view field, const std::string &message) {
+                fault("window_rotary: " + std::string(field), message);
+              });
+  if (dependsOnLength(decoder.window_rotary()))
+    fault("window_rotary",
+          "expected a kind that does not depend on the sequence's length");
 }
 
 /// How a layer is put together.
@@ -216,6 +238,7 @@ static void check(const spec::ModelSpec &model,
   checkScales(decoder, fault);
   checkNorms(decoder, fault);
   checkLayer(decoder, fault);
+  checkWindowRotary(decoder, fault);
   checkMask(decoder, fault);
   if (!decoder.has_cross_attention())
     return;
@@ -360,6 +383,10 @@ private:
                                        headNormEpsilon)
                : norm(value, weight);
   }
+  /// Cosines and sines of a layer.
+  Value tableOf(int64_t layer) const {
+    return windowTable && hasWindow(layer) ? windowTable : table;
+  }
   bool hasWindow(int64_t layer) const {
     return decoder.window_layers().empty() ||
            std::ranges::find(decoder.window_layers(), layer) !=
@@ -371,7 +398,7 @@ private:
   const std::string &name;
   CrossAttentionBuilder cross;
   GraphBuilder::CachedTokens tokens;
-  Value cache, table;
+  Value cache, table, windowTable;
 };
 } // namespace
 
@@ -404,7 +431,7 @@ Value DecoderBuilder::buildEmbeddings() {
   builder.range(0, INT32_MAX);
   tokens.position = column("position", "N");
   builder.range(0, decoder.max_tokens() - 1);
-  if (decoder.sees_prompt()) {
+  if (decoder.sees_prompt() || decoder.sees_pictures()) {
     tokens.first = column("first_seen", "N");
     builder.range(0, decoder.max_tokens());
     tokens.last = column("last_seen", "N");
@@ -446,9 +473,9 @@ Value DecoderBuilder::buildAttention(const std::string &layer, int64_t number,
   }
   if (table) {
     const bool interleaved = decoder.rotary().interleaved();
-    query = builder.rope(query, table, decoder.heads(), interleaved,
+    query = builder.rope(query, tableOf(number), decoder.heads(), interleaved,
                          attention + ".query");
-    key = builder.rope(key, table, decoder.kv_heads(), interleaved,
+    key = builder.rope(key, tableOf(number), decoder.kv_heads(), interleaved,
                        attention + ".key");
   }
   tokens.cache = builder.cacheLayer(cache, number);
@@ -535,6 +562,10 @@ Value DecoderBuilder::addPositions(Value value) {
                           rotaryScale(decoder.rotary()), name + ".rotary");
     if (dependsOnLength(decoder.rotary()))
       table = longRows(table);
+    if (decoder.has_window_rotary())
+      windowTable = builder.ropeTable(
+          tokens.position, rotaryFrequencies(decoder.window_rotary()),
+          rotaryScale(decoder.window_rotary()), name + ".rotary.window");
     return value;
   }
   Value positions = builder.embedding(tokens.position, name + ".positions",

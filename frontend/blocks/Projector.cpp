@@ -1,10 +1,10 @@
 //===- Projector.cpp - From a tower to a language model -------------------===//
 //
 // Entry `encode_image`: pixel_values [B, C, H, W] to image_features [B, T, D],
-// the tower's tokens through linear layers; with a newline that is row 0 and
-// the others follow. Source: LLaVA, arXiv:2304.08485
-// (one layer) and arXiv:2310.03744 (two); LlavaMultiModalProjector in
-// transformers.
+// the tower's tokens, or the means of squares of them, through linear layers;
+// with a newline that is row 0 and the others follow. Source: LLaVA,
+// arXiv:2304.08485 (one layer) and arXiv:2310.03744 (two);
+// LlavaMultiModalProjector and Gemma3MultiModalProjector in transformers.
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/Tower.h"
@@ -39,6 +39,14 @@ static void check(const spec::ModelSpec &model,
   const spec::Component *tower = findTower(model, projector.tower());
   if (tower && size > 1)
     checkSquares(*tower, size, fault);
+  checkRange(fault, "pool", projector.pool(), 0, 1024);
+  if (tower && projector.pool() &&
+      (size > 1 || projector.newline() || towerSide(*tower) < projector.pool()))
+    fault("pool", "expected 0 beside unshuffle or newline, or for a tower "
+                  "whose tokens are no square of as many along a side, found " +
+                      std::to_string(projector.pool()));
+  if (projector.rms_norm() && !projector.has_norm_epsilon())
+    fault("rms_norm", "expected norm_epsilon beside it, found none");
   checkRange(fault, "layers", projector.layers(), 0, 64);
   checkRange(fault, "output_size", projector.output_size(), 1, 1 << 20);
   if (projector.layers() == 0 &&
@@ -62,7 +70,9 @@ static std::string layerName(int64_t number) {
 static void listWeights(const spec::Component &component, WeightList &weights) {
   const Message &projector = component.projector();
   WeightDim in = {projector.input_size(), {"input_size"}};
-  if (projector.has_norm_epsilon())
+  if (projector.has_norm_epsilon() && projector.rms_norm())
+    weights.add("norm.weight", {in});
+  else if (projector.has_norm_epsilon())
     weights.addNorm("norm", in);
   for (int64_t i = 0; i < projector.layers(); ++i) {
     bool isLast = i + 1 == projector.layers();
@@ -89,7 +99,13 @@ static void build(const spec::ModelSpec &model,
     value = builder.pixelUnshuffle(value, projector.unshuffle(),
                                    projector.transposed_unshuffle(),
                                    component.name() + ".unshuffle");
-  if (projector.has_norm_epsilon())
+  if (projector.pool())
+    value = builder.averagePool(value, towerSide(tower), projector.pool(),
+                                component.name() + ".pool");
+  if (projector.has_norm_epsilon() && projector.rms_norm())
+    value = builder.rmsNorm(value, component.name() + ".norm",
+                            projector.norm_epsilon(), projector.norm_offset());
+  else if (projector.has_norm_epsilon())
     value = builder.layerNorm(value, component.name() + ".norm",
                               projector.norm_epsilon());
   for (int64_t i = 0; i < projector.layers(); ++i) {

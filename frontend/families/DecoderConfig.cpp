@@ -32,6 +32,9 @@ struct DecoderClass {
   /// And norms behind the branches too, caps of scores and logits, a scale of
   /// scores by a key, a window in every other layer.
   bool isCapped = false;
+  /// But without caps, and the window in all layers but each n-th, by a key;
+  /// layers with it have rotary positions of their own.
+  bool hasTwoRotaries = false;
 };
 } // namespace
 
@@ -108,6 +111,15 @@ static const std::vector<DecoderClass> &decoderClasses() {
                             {"final_logit_softcapping", 30}});
     gemma2.hasAttentionBias = gemma2.isScaled = gemma2.isCapped = true;
     list.push_back(gemma2);
+    // Its caps are of Gemma3ForCausalLM alone, which reads no pictures.
+    DecoderClass gemma3{"gemma3_text", gemma2.defaults};
+    gemma3.defaults.update(
+        {{"vocab_size", 262208}, {"max_position_embeddings", 131072}});
+    gemma3.defaults.erase("attn_logit_softcapping");
+    gemma3.defaults.erase("final_logit_softcapping");
+    gemma3.hasAttentionBias = gemma3.isScaled = gemma3.isCapped = true;
+    gemma3.headNorm = gemma3.hasTwoRotaries = true;
+    list.push_back(gemma3);
     DecoderClass persimmon{"persimmon",
                            with({{"vocab_size", 262144},
                                  {"intermediate_size", 16384},
@@ -324,8 +336,49 @@ static void readScales(ConfigSection &section, const Json &values,
                ? 0
                : section.number(key, 0, 1e-6, 1e6);
   };
+  if (found.hasTwoRotaries) {
+    section.ignore("attn_logit_softcapping");
+    section.ignore("final_logit_softcapping");
+    if (values.value("use_bidirectional_attention", Json(false)) == true)
+      section.error("use_bidirectional_attention",
+                    "expected false, found true; decoders whose tokens all see "
+                    "each other are not supported");
+    return;
+  }
   decoder.set_attention_softcap(cap("attn_logit_softcapping"));
   decoder.set_logit_softcap(cap("final_logit_softcapping"));
+}
+
+/// Rotary positions of layers without a window and of those with one: by kind
+/// of layer in rope_parameters of version 5; in version 4 rope_scaling is of
+/// the former alone.
+static void readTwoRotaries(ConfigSection &section, const Json &values,
+                            const std::string &file, const std::string &path,
+                            ConfigLog &log, spec::Decoder &decoder) {
+  const Json *given = section.object("rope_parameters");
+  const Json *scaling = section.object("rope_scaling");
+  struct Kind {
+    const char *name, *key;
+    double theta;
+    spec::RotaryEmbedding *rotary;
+  };
+  for (const Kind &kind :
+       {Kind{"full_attention", "rope_theta", 1e6, decoder.mutable_rotary()},
+        Kind{"sliding_attention", "rope_local_base_freq", 1e4,
+             decoder.mutable_window_rotary()}}) {
+    section.ignore(kind.key);
+    auto own = given ? given->find(kind.name) : Json::const_iterator();
+    const bool isGiven = given && own != given->end() && own->is_object();
+    Json parameters = isGiven ? *own : Json{{"rope_type", "default"}};
+    if (kind.rotary == decoder.mutable_rotary() && scaling)
+      parameters.update(*scaling);
+    Json flat = {{"rope_parameters", parameters}, {"rope_theta", kind.theta}};
+    if (values.contains(kind.key) && !values[kind.key].is_null())
+      flat["rope_theta"] = values[kind.key];
+    ConfigSection part(flat, file, path, log);
+    readRotary(part, decoder.head_size(), decoder.max_tokens(), file, path, log,
+               *kind.rotary);
+  }
 }
 
 /// Which layers have the window, by layer_types or by their number.
@@ -335,7 +388,15 @@ static void readWindow(ConfigSection &section, const Json &values,
   int64_t window =
       section.optionalInteger("sliding_window", 1, maxId).value_or(0);
   std::vector<std::string> types = section.strings("layer_types");
-  int64_t first = 0;
+  int64_t first = 0, pattern = 6;
+  if (decoderClass.hasTwoRotaries) {
+    section.ignore("_sliding_window_pattern");
+    pattern = section.optionalInteger("sliding_window_pattern", 1, maxId)
+                  .value_or(pattern);
+    if (!window)
+      section.error("sliding_window", "expected the tokens of a window, found "
+                                      "none; mend the file");
+  }
   if (decoderClass.hasWindowKeys) {
     first = section.optionalInteger("max_window_layers", 0, maxId).value_or(28);
     if (!section.optionalFlag("use_sliding_window").value_or(false))
@@ -343,6 +404,8 @@ static void readWindow(ConfigSection &section, const Json &values,
   }
   for (int64_t i = 0; i < decoder.layers() && window; ++i) {
     bool slides = i >= first && !(decoderClass.isCapped && i % 2 == 1);
+    if (decoderClass.hasTwoRotaries)
+      slides = (i + 1) % pattern != 0;
     if (static_cast<size_t>(i) < types.size())
       slides = types[static_cast<size_t>(i)] == "sliding_attention";
     if (slides)
@@ -350,6 +413,8 @@ static void readWindow(ConfigSection &section, const Json &values,
   }
   if (decoder.window_layers_size() > 0)
     decoder.set_window(window);
+  else
+    decoder.clear_window_rotary();
 }
 
 void readTokens(ConfigSection &section, DecoderFacts &facts) {
@@ -378,8 +443,11 @@ DecoderFacts readDecoder(const Json &config, const std::string &file,
   readSizes(section, decoder);
   if (found->isScaled)
     readScales(section, values, *found, decoder);
-  readRotary(section, decoder.head_size(), decoder.max_tokens(), file, path,
-             log, *decoder.mutable_rotary());
+  if (found->hasTwoRotaries)
+    readTwoRotaries(section, values, file, path, log, decoder);
+  else
+    readRotary(section, decoder.head_size(), decoder.max_tokens(), file, path,
+               log, *decoder.mutable_rotary());
   // `dynamic` is made for sequences that are so many times as long.
   if (decoder.rotary().kind() == spec::RotaryEmbedding::DYNAMIC)
     decoder.set_max_tokens(std::min(

@@ -171,4 +171,37 @@ void readTowerImage(const std::string &folder, const ImageProcessorClass &known,
   *model.mutable_image() = toSpec(*image);
 }
 
+void readTowerVideo(const std::string &folder, int64_t side, ConfigLog &log,
+                    spec::ModelSpec &model) {
+  ImageProcessorClass known;
+  known.isOfVideos = true;
+  known.defaults.doCenterCrop = false;
+  known.defaults.shortestEdge.reset();
+  known.defaults.height = known.defaults.width = 384;
+  // Those of pictures are told where pictures are read.
+  std::vector<std::string> warnings;
+  Result<ImageProcessing> video = readVideoProcessing(folder, known, warnings);
+  if (!video) {
+    log.errors.push_back(video.message());
+    return;
+  }
+  for (const std::string &warning : warnings)
+    if (warning.find("do_sample_frames") != warning.npos)
+      log.warnings.push_back(warning);
+  const bool isCropped = video->doCenterCrop;
+  const int64_t height =
+      isCropped ? video->cropHeight : video->height.value_or(0);
+  const int64_t width = isCropped ? video->cropWidth : video->width.value_or(0);
+  const bool fits =
+      height == side && width == side && (isCropped || video->doResize);
+  model.mutable_generation()->set_reads_videos(fits);
+  if (fits)
+    *model.mutable_video() = toSpec(*video);
+  else
+    log.warnings.push_back(folder + ": video processing: expected frames of " +
+                           std::to_string(side) + "x" + std::to_string(side) +
+                           " (vision_config.image_size), found others; videos "
+                           "are refused");
+}
+
 } // namespace vlmc

@@ -60,6 +60,13 @@ void addTowerRules(spec::ModelSpec &model, const std::string &tower);
 void readTowerImage(const std::string &folder, const ImageProcessorClass &known,
                     int64_t side, ConfigLog &log, spec::ModelSpec &model);
 
+/// Reads the processing of a video's frames in `folder`, by classes whose
+/// defaults are those of LlavaOnevisionVideoProcessor and
+/// InternVLVideoProcessor. Where frames do not come out with `side`, the model
+/// reads no videos, which is told.
+void readTowerVideo(const std::string &folder, int64_t side, ConfigLog &log,
+                    spec::ModelSpec &model);
+
 /// The key of config.json that a tower's field comes from.
 std::string towerKey(std::string_view component, std::string_view field);
 

@@ -39,6 +39,11 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
   result.set_patch_size(image.patchSize);
   result.set_stretch_tiles(image.stretchesTiles);
   result.set_fit_tiles(image.fitsTiles);
+  result.set_pad_groups(image.padsGroups);
+  result.set_pans(image.pans);
+  result.set_pan_crops(image.panCrops);
+  result.set_pan_side(image.panSide);
+  result.set_pan_ratio(image.panRatio);
   result.set_pad_to_square(image.padsToSquare);
   for (auto [height, width] : image.grid) {
     spec::Resolution *resolution = result.add_grid();
@@ -137,12 +142,36 @@ static std::optional<Failure> checkNumbers(const spec::ImageProcessing &image) {
   return std::nullopt;
 }
 
+/// Crops are at most as many as their number has room for, of some pixels.
+static std::optional<Failure> checkPans(const spec::ImageProcessing &image) {
+  if (image.pan_crops() < 0 || image.pan_crops() > 4096)
+    return wrong("pan_crops", "0 to 4096", std::to_string(image.pan_crops()));
+  if (!image.pan_crops())
+    return image.pans() ? wrong("pans", "false without pan_crops", "true")
+                        : std::optional<Failure>();
+  if (image.pan_side() < 1 || image.pan_side() > 65536)
+    return wrong("pan_side", "1 to 65536", std::to_string(image.pan_side()));
+  if (!(image.pan_ratio() >= 0 && image.pan_ratio() <= 1e9))
+    return wrong("pan_ratio", "0 to 1e9", std::to_string(image.pan_ratio()));
+  if (image.patch_size() || image.grid_size() > 0 || image.pad_to_square())
+    return wrong("pan_crops", "0 beside patches, a grid or pad_to_square",
+                 std::to_string(image.pan_crops()));
+  return std::nullopt;
+}
+
 /// Tiles are square, of the crop's side, and make up each resolution.
 static std::optional<Failure> checkGrid(const spec::ImageProcessing &image) {
   const bool isExact = image.stretch_tiles() || image.fit_tiles();
   int64_t tile = isExact                  ? image.height()
                  : image.do_center_crop() ? image.crop_height()
+                 : image.has_height()     ? image.height()
                                           : image.shortest_edge();
+  if (image.has_height() && !image.do_center_crop() && image.grid_size() &&
+      image.height() != image.width())
+    return wrong("width", "the height, as tiles are square",
+                 std::to_string(image.width()));
+  if (image.pad_groups() && (image.grid().empty() || image.mean_size() != 3))
+    return wrong("pad_groups", "false without a grid and a mean", "true");
   if (isExact && (image.do_center_crop() || image.height() != image.width()))
     return wrong(image.fit_tiles() ? "fit_tiles" : "stretch_tiles",
                  "false beside a crop or sides that differ", "true");
@@ -171,6 +200,8 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
     return *fault;
   if (auto fault = checkGrid(image))
     return *fault;
+  if (auto fault = checkPans(image))
+    return *fault;
   ImageProcessing result;
   for (const spec::Resolution &resolution : image.grid())
     result.grid.push_back({resolution.height(), resolution.width()});
@@ -181,6 +212,11 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
   result.patchSize = image.patch_size();
   result.stretchesTiles = image.stretch_tiles();
   result.fitsTiles = image.fit_tiles();
+  result.padsGroups = image.pad_groups();
+  result.pans = image.pans();
+  result.panCrops = image.pan_crops();
+  result.panSide = image.pan_side();
+  result.panRatio = image.pan_ratio();
   result.padsToSquare = image.pad_to_square();
   result.doResize = image.do_resize();
   result.shortestEdge.reset();

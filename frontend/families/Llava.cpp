@@ -218,8 +218,10 @@ static void readImage(const std::string &folder, ImageProcessorClass known,
     readTowerImage(folder, known, side, log, model);
     return;
   }
-  known.defaults.shortestEdge = side;
-  known.defaults.cropHeight = known.defaults.cropWidth = side;
+  if (known.defaults.doCenterCrop) {
+    known.defaults.shortestEdge = side;
+    known.defaults.cropHeight = known.defaults.cropWidth = side;
+  }
   readTowerImage(folder, known, side, log, model);
 }
 

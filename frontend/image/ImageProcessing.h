@@ -92,6 +92,18 @@ struct ImageProcessing {
   /// Or fitted into the one that enlarges them least, or shrinks them least.
   bool fitsTiles = false;
 
+  /// Pictures of a prompt with several are not cut, but become the middle of
+  /// squares as with `padsToSquare`.
+  bool padsGroups = false;
+
+  /// Long pictures are also shown in crops: at most so many, of at least so
+  /// many pixels, where the longer side is so many times the shorter one; 0:
+  /// never. `pans`: unless a request says otherwise.
+  bool pans = false;
+  int64_t panCrops = 0;
+  int64_t panSide = 0;
+  double panRatio = 0;
+
   /// What the checkpoint's processor class uses.
   ImageBackend backend = ImageBackend::Torchvision;
 
@@ -112,6 +124,8 @@ struct ImageProcessorClass {
   /// The class of `names` that pads pictures to squares where `do_pad` says so;
   /// "": none does.
   std::string padsAs = {};
+  /// Whether it is a class for videos, by whatever name.
+  bool isOfVideos = false;
   /// A key that counts in the place of `size` where it is given.
   std::string sizeAlias = {};
 };
@@ -125,6 +139,13 @@ struct ImageProcessorClass {
 /// Source: transformers 5.23, `ImageProcessingMixin.get_image_processor_dict`
 /// and `BaseImageProcessor._standardize_kwargs`.
 Result<ImageProcessing> readImageProcessing(const std::string &folder,
+                                            const ImageProcessorClass &known,
+                                            std::vector<std::string> &warnings);
+
+/// The same of a video's frames: `video_processor` of processor_config.json,
+/// else video_preprocessor_config.json, else preprocessor_config.json. All
+/// frames are taken: that others would be left out is told.
+Result<ImageProcessing> readVideoProcessing(const std::string &folder,
                                             const ImageProcessorClass &known,
                                             std::vector<std::string> &warnings);
 

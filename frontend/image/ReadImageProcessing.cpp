@@ -37,6 +37,8 @@ static constexpr std::string_view keysWithoutEffect[] = {
     "pad_size",
     "processor_class",
     "return_tensors",
+    "video_metadata",
+    "video_processor_type",
 };
 
 namespace {
@@ -85,6 +87,7 @@ public:
   void readPatches(ImageProcessing &image);
   void readPadding(const ImageProcessing &image);
   void readFittedTiles(ImageProcessing &image);
+  void readSampling();
   void reportOthers();
 
   std::string error;
@@ -347,6 +350,19 @@ void Reader::checkTiles(const ImageProcessing &image) {
                       "]; mend the file");
 }
 
+/// Which frames would be taken of a video: here they are given, all of them.
+void Reader::readSampling() {
+  for (const char *key :
+       {"do_sample_frames", "num_frames", "fps", "image_grid_pinpoints",
+        "do_pad", "crop_to_patches", "min_patches", "max_patches",
+        "image_processor_type", "video_processor_type", "min_frames",
+        "max_frames", "initial_shift", "video_sampling_rate"})
+    if (const Json *value = find(key);
+        value && std::string_view(key) == "do_sample_frames" && *value == true)
+      warnings.push_back(file + ": " + prefix + key +
+                         ": true, but all frames that are given are taken");
+}
+
 static bool dropSuffix(std::string &name, std::string_view suffix) {
   if (!name.ends_with(suffix))
     return false;
@@ -404,7 +420,8 @@ void Reader::reportOthers() {
 static ImageProcessing readObject(Reader &reader,
                                   const ImageProcessorClass &known) {
   ImageProcessing image = known.defaults;
-  reader.readType(known.names, image.backend);
+  if (!known.isOfVideos)
+    reader.readType(known.names, image.backend);
   reader.readFlag("do_resize", image.doResize);
   bool square = known.defaultToSquare;
   reader.readFlag("default_to_square", square);
@@ -441,19 +458,28 @@ static ImageProcessing readObject(Reader &reader,
   reader.readTriple("image_mean", /*isDivisor=*/false, image.mean);
   reader.readTriple("image_std", /*isDivisor=*/true, image.std);
   reader.readFlag("do_convert_rgb", image.doConvertRgb);
+  if (known.isOfVideos)
+    reader.readSampling();
   if (!known.padsAs.empty() && reader.type == known.padsAs)
     reader.readFlag("do_pad", image.padsToSquare);
   if (image.stretchesTiles)
     reader.readPatches(image);
   if (image.fitsTiles)
     reader.readFittedTiles(image);
+  // The class that joins words and pictures has its own values of these.
+  if (image.panCrops)
+    for (const char *key :
+         {"do_pan_and_scan", "pan_and_scan_min_crop_size",
+          "pan_and_scan_max_num_crops", "pan_and_scan_min_ratio_to_activate"})
+      reader.find(key);
   if (known.cutsTiles) {
     bool ignored = true; // rows of fewer tiles are filled up; nobody reads that
     reader.readFlag("do_pad", ignored);
     reader.readGrid(image.grid);
     reader.checkTiles(image);
   }
-  if (!image.padsToSquare && !image.fitsTiles && !known.cutsTiles)
+  if (!image.padsToSquare && !image.fitsTiles && !known.cutsTiles &&
+      !known.isOfVideos)
     reader.readPadding(image);
   reader.reportOthers();
   return image;
@@ -471,43 +497,84 @@ static Result<Json> readObjectFile(const std::filesystem::path &path) {
   return json;
 }
 
-Result<ImageProcessing>
-readImageProcessing(const std::string &folder, const ImageProcessorClass &known,
-                    std::vector<std::string> &warnings) {
+namespace {
+/// Where the settings of a processor are: a member of processor_config.json,
+/// else the first of some files.
+struct Places {
+  std::string member;
+  std::vector<std::string> files;
+};
+} // namespace
+
+/// Reads what is there; nothing: no file is.
+static Result<std::optional<ImageProcessing>>
+readPlaces(const std::string &folder, const Places &places,
+           const ImageProcessorClass &known,
+           std::vector<std::string> &warnings) {
   std::filesystem::path file =
       std::filesystem::path(folder) / "processor_config.json";
   Result<Json> json = readObjectFile(file);
   if (!json)
     return json.takeFailure();
   std::string prefix;
-  if (json->is_object() && json->contains("image_processor")) {
-    prefix = "image_processor.";
-    Json nested = (*json)["image_processor"];
+  if (json->is_object() && json->contains(places.member)) {
+    prefix = places.member + ".";
+    Json nested = (*json)[places.member];
     if (!nested.is_object())
-      return Failure{file.string() +
-                     ": image_processor: expected an object, found " +
-                     describe(nested) + "; mend the file"};
+      return Failure{file.string() + ": " + places.member +
+                     ": expected an object, found " + describe(nested) +
+                     "; mend the file"};
     json = Result<Json>(std::move(nested));
   } else {
-    file = std::filesystem::path(folder) / "preprocessor_config.json";
-    json = readObjectFile(file);
-    if (!json)
-      return json.takeFailure();
+    json = Result<Json>(Json());
+    for (const std::string &name : places.files) {
+      if (!json->is_null())
+        break;
+      file = std::filesystem::path(folder) / name;
+      json = readObjectFile(file);
+      if (!json)
+        return json.takeFailure();
+    }
   }
-  if (json->is_null()) {
-    warnings.push_back(
-        folder +
-        ": found neither preprocessor_config.json nor an "
-        "image_processor in processor_config.json, pictures are "
-        "processed by the defaults of " +
-        (known.names.empty() ? "the model family" : known.names.front()));
-    return known.defaults;
-  }
+  if (json->is_null())
+    return std::optional<ImageProcessing>();
   Reader reader(file.string(), prefix, *json, warnings);
   ImageProcessing image = readObject(reader, known);
   if (!reader.error.empty())
     return Failure{reader.error};
-  return image;
+  return std::optional(image);
+}
+
+Result<ImageProcessing>
+readImageProcessing(const std::string &folder, const ImageProcessorClass &known,
+                    std::vector<std::string> &warnings) {
+  auto image =
+      readPlaces(folder, {"image_processor", {"preprocessor_config.json"}},
+                 known, warnings);
+  if (!image)
+    return image.takeFailure();
+  if (*image)
+    return **image;
+  warnings.push_back(
+      folder +
+      ": found neither preprocessor_config.json nor an "
+      "image_processor in processor_config.json, pictures are "
+      "processed by the defaults of " +
+      (known.names.empty() ? "the model family" : known.names.front()));
+  return known.defaults;
+}
+
+Result<ImageProcessing>
+readVideoProcessing(const std::string &folder, const ImageProcessorClass &known,
+                    std::vector<std::string> &warnings) {
+  auto image = readPlaces(
+      folder,
+      {"video_processor",
+       {"video_preprocessor_config.json", "preprocessor_config.json"}},
+      known, warnings);
+  if (!image)
+    return image.takeFailure();
+  return image->value_or(known.defaults);
 }
 
 } // namespace vlmc

@@ -94,6 +94,12 @@ struct PromptDescription {
   /// With pictures first: what ends each of their lines, what is behind them,
   /// and what ends a prompt with pictures. These are its only special tokens.
   std::string pictureLine, pictureEnd, promptEnd;
+  std::string placeholder; ///< of a picture in prompts; "": pictureToken
+  std::string videoToken;  ///< "": prompts have no videos
+  std::string frameName;   ///< of a video's frames that are pictures; "": none
+  /// Before the whole of a picture that is also shown in crops, between it and
+  /// them, and between two of them.
+  std::string cropsBegin, cropsMiddle, cropsJoin;
 };
 
 struct TokenizerDescription {

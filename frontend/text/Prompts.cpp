@@ -234,6 +234,65 @@ static bool enclosesPictures(const Fields *model, const SpecialTokens &special,
   return true;
 }
 
+/// Whether pictures of the model may also be shown in crops, as
+/// Gemma3Processor of transformers writes them.
+static bool showsCrops(const Fields *model, const Fields *processor,
+                       const SpecialTokens &special, PromptDescription &out) {
+  std::string type =
+      model ? model->optionalString("model_type").value_or("") : "";
+  std::string around;
+  int64_t tokens = 0;
+#define PROMPT_SHOWS_CROPS(MODEL_TYPE, TOKENS, AROUND, FIRST, THEN, BETWEEN)   \
+  if (type == (MODEL_TYPE)) {                                                  \
+    tokens = (TOKENS);                                                         \
+    around = (AROUND);                                                         \
+    out.cropsBegin = (FIRST);                                                  \
+    out.cropsMiddle = (THEN);                                                  \
+    out.cropsJoin = (BETWEEN);                                                 \
+  }
+#include "frontend/families/TokenizerClasses.def"
+  if (!tokens)
+    return false;
+  std::string end;
+  out.pictureToken = "<image_soft_token>";
+  out.placeholder = "<start_of_image>";
+  end = "<end_of_image>";
+  for (const auto &[name, token] : special.named) {
+    if (name == "image_token")
+      out.pictureToken = token.token.content;
+    if (name == "boi_token")
+      out.placeholder = token.token.content;
+    if (name == "eoi_token")
+      end = token.token.content;
+  }
+  out.pictureFrame = around + out.placeholder;
+  out.pictureEnd = end + around;
+  out.pictureExtra = static_cast<int32_t>(
+      integer(processor, "image_seq_length", 1).value_or(tokens));
+  return true;
+}
+
+/// What stands for a video in prompts of the model.
+static void readVideos(const Fields *model, const Fields *processor,
+                       const SpecialTokens &special, PromptDescription &out) {
+  std::string type =
+      model ? model->optionalString("model_type").value_or("") : "";
+#define PROMPT_READS_VIDEOS(MODEL_TYPE, TOKEN, NAME)                           \
+  if (type == (MODEL_TYPE)) {                                                  \
+    out.videoToken = (TOKEN);                                                  \
+    out.frameName = (NAME);                                                    \
+  }
+#include "frontend/families/TokenizerClasses.def"
+  if (out.videoToken.empty())
+    return;
+  if (processor)
+    if (auto token = processor->optionalString("video_token"))
+      out.videoToken = *token;
+  for (const auto &[name, token] : special.named)
+    if (name == "video_token")
+      out.videoToken = token.token.content;
+}
+
 /// Whether pictures of the model stand between tokens that no file calls by a
 /// name.
 static bool wrapsPicturesWith(const Fields *model, PromptDescription &out) {
@@ -324,6 +383,9 @@ bool PromptReader::readQueries(const Fields *processor,
 void PromptReader::readPictures(const Fields *processor,
                                 const SpecialTokens &special,
                                 PromptDescription &out) {
+  if (showsCrops(files.model, processor, special, out))
+    return;
+  readVideos(files.model, processor, special, out);
   // Then the model tells how many tokens a picture has.
   if (wrapsPicturesWith(files.model, out))
     return;

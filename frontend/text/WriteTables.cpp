@@ -215,6 +215,12 @@ vlmc::text::writeTables(const TokenizerDescription &tokenizer) {
   header.picture_line = writer.string(prompt.pictureLine);
   header.picture_end = writer.string(prompt.pictureEnd);
   header.prompt_end = writer.string(prompt.promptEnd);
+  header.placeholder = writer.string(prompt.placeholder);
+  header.video_token = writer.string(prompt.videoToken);
+  header.crops_begin = writer.string(prompt.cropsBegin);
+  header.crops_middle = writer.string(prompt.cropsMiddle);
+  header.crops_join = writer.string(prompt.cropsJoin);
+  header.frame_name = writer.string(prompt.frameName);
   header.strings = writer.stringSection();
   return writer.finish(header);
 }

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { VLM_ABI_VERSION = 8, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
+enum { VLM_ABI_VERSION = 9, VLM_ABI_MAX_SYMBOLS = 4, VLM_ABI_MAX_RANK = 6 };
 
 /* Alignment in bytes of arena slots, per-thread scratch and packed weights. */
 enum { VLM_ABI_ALIGNMENT = 64 };
@@ -247,7 +247,12 @@ typedef struct vlm_abi_image {
   uint32_t n_grid;                    /* 0: they are not */
   uint32_t keeps_key;                 /* 1: pixels of a file's transparent colour stay as they are; 0: they become white */
   int32_t background;                 /* first of all pictures become the middle of a square of this colour, 0x01RRGGBB; 0: they do not */
+  int32_t group_background;           /* the same of pictures that are not cut as there are several in a prompt (VLM_ABI_GROUPS_WHOLE) */
+  uint32_t pans;                      /* 1: pictures that are long are also shown in crops, unless a request says otherwise */
+  uint32_t pan_crops;                 /* at most so many; 0: the processing knows no crops */
+  uint32_t pan_side;                  /* of at least so many pixels */
   uint32_t reserved;
+  uint64_t pan_ratio;                 /* the bits of the double from which on, the longer side by the shorter, a picture is long */
 } vlm_abi_image;
 
 enum { VLM_ABI_HEAD_SOFTMAX = 0, VLM_ABI_HEAD_SIGMOID = 1 };
@@ -306,6 +311,17 @@ typedef struct vlm_abi_rules {
 /* When a search by beams is over: when a better answer is unlikely, when there are as many answers as beams, or when a better one cannot be. */
 enum { VLM_ABI_BEAMS_UNLIKELY = 0, VLM_ABI_BEAMS_FULL = 1, VLM_ABI_BEAMS_IMPOSSIBLE = 2 };
 
+/* How a model that generates text takes pictures: it reads videos, frames of one size; each frame's features are resampled to half of their side,
+ * rounded up, and row 0 ends all of them; several pictures of one prompt are not cut into tiles; the tokens of a picture see each other, behind and
+ * before; a video's frames are pictures with "FrameN: " before each. */
+enum {
+  VLM_ABI_READS_VIDEOS = 1,
+  VLM_ABI_POOLS_FRAMES = 2,
+  VLM_ABI_GROUPS_WHOLE = 4,
+  VLM_ABI_SEES_PICTURES = 8,
+  VLM_ABI_NAMES_FRAMES = 16
+};
+
 /* What a model that generates text says of its tokens. */
 enum { VLM_ABI_MAX_END_TOKENS = 8 };
 typedef struct vlm_abi_generation {
@@ -326,6 +342,9 @@ typedef struct vlm_abi_generation {
   uint32_t beams;               /* of a search, where a request says nothing; 0: 1 */
   uint32_t beam_end;            /* VLM_ABI_BEAMS_*: when it is over */
   const float *length_penalty;  /* of its scores; NULL: 1 */
+  int64_t video_token;          /* the placeholder of a video's features; -1: videos have that of pictures */
+  uint32_t picture_flags;       /* VLM_ABI_READS_VIDEOS ... */
+  uint32_t most_tiles;          /* the map of a picture's tiles is resampled to the features of about so many where it has more; 0: any number */
 } vlm_abi_generation;
 
 typedef struct vlm_abi_model {
@@ -349,6 +368,7 @@ typedef struct vlm_abi_model {
   uint32_t text_reserved;
   const vlm_abi_generation *generation; /* NULL: the model generates no text */
   vlm_abi_range picture_words; /* tables of another tokenizer, for words that `encode_image` takes beside a picture */
+  const vlm_abi_image *video;  /* of a video's frames; NULL: as pictures */
 } vlm_abi_model;
 
 #ifdef __cplusplus
@@ -366,11 +386,11 @@ static_assert(sizeof(vlm_abi_entry) == 96, "codegen/package writes this layout")
 static_assert(sizeof(vlm_abi_code) == 24, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_device) == 24, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_level) == 40, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_image) == 104, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_image) == 128, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_rotary) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_rules) == 120, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_generation) == 160, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_model) == 168, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_generation) == 176, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_model) == 176, "codegen/package writes this layout");
 #endif
 
 #endif /* VLMC_RUNTIME_ABI_VLM_ABI_H */

@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-enum { VLM_TEXT_VERSION = 5, VLM_TEXT_ALIGNMENT = 64 };
+enum { VLM_TEXT_VERSION = 6, VLM_TEXT_ALIGNMENT = 64 };
 #define VLM_TEXT_MAGIC "VLMTEXT"
 
 /* `count` elements at `offset`, a multiple of 8. */
@@ -269,6 +269,18 @@ typedef struct vlm_text_header {
                                    they are at placeholders */
   vlm_text_string prompt_end;   /* and behind a prompt with pictures */
   vlm_text_section templates;   /* vlm_text_role: other chat templates, by name */
+  vlm_text_string placeholder;  /* stands for a picture in prompts that are
+                                   given, in the place of picture_token; empty:
+                                   that does */
+  vlm_text_string video_token;  /* the same for a video; empty: none does */
+  vlm_text_string crops_begin;  /* of a picture that is also shown in crops, each
+                                   of them picture_extra tokens: what stands
+                                   before the whole one, */
+  vlm_text_string crops_middle; /* between it and the first crop, */
+  vlm_text_string crops_join;   /* and between two crops */
+  vlm_text_string frame_name;   /* there: a video is as many pictures as it has
+                                   frames, in lines that begin with this, the
+                                   frame's number, ": " */
 } vlm_text_header;
 
 /* Where probing for a token begins, modulo the number of slots. */
@@ -295,7 +307,7 @@ static_assert(sizeof(vlm_text_added) == 16, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_stage) == 32, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_piece) == 8, "frontend/text writes this layout");
 static_assert(sizeof(vlm_text_role) == 16, "frontend/text writes this layout");
-static_assert(sizeof(vlm_text_header) == 400,
+static_assert(sizeof(vlm_text_header) == 448,
               "frontend/text writes this layout");
 #endif
 

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace vlmc::rt;
@@ -213,12 +214,60 @@ const uint8_t *vlm_image_digest(const vlm_image_t *image) {
           {image->key.rgb[0], image->key.rgb[1], image->key.rgb[2]},
           {},
           {}};
-    vlm_sha256(image->rgb.get(), size_t(3 * image->height * image->width),
-               all.pixels);
+    std::vector<uint8_t> frames;
+    for (const auto &frame : image->frames)
+      frames.insert(frames.end(), vlm_image_digest(frame.get()),
+                    vlm_image_digest(frame.get()) + sizeof(frame->digest));
+    if (frames.empty())
+      vlm_sha256(image->rgb.get(), size_t(3 * image->height * image->width),
+                 all.pixels);
+    else
+      vlm_sha256(frames.data(), frames.size(), all.pixels);
     vlm_sha256(&all, sizeof(all), own->digest);
   });
   return own->digest;
 }
 void vlm_image_destroy(vlm_image_t *image) { delete image; }
+
+vlm_status_t *vlm_image_create_video(vlm_image_t **frames, size_t count,
+                                     vlm_image_t **out_video) {
+  return guarded("making a video", [&]() -> vlm_status_t * {
+    if (!frames || !out_video || !count)
+      return makeStatus(VLM_INVALID_ARGUMENT,
+                        "video: expected at least one frame, found none; give "
+                        "its pictures in their order");
+    for (size_t i = 0; i < count; ++i) {
+      std::string where = "video: frame " + std::to_string(i) + ": expected ";
+      if (!frames[i] || !frames[i]->frames.empty())
+        return makeStatus(VLM_INVALID_ARGUMENT,
+                          where + "a picture, found " +
+                              (frames[i] ? "a video" : "NULL"));
+      if (frames[i]->height != frames[0]->height ||
+          frames[i]->width != frames[0]->width)
+        return makeStatus(
+            VLM_INVALID_ARGUMENT,
+            where + sizeText(frames[0]->height, frames[0]->width) +
+                " pixels (height x width), as frame 0 has, found " +
+                sizeText(frames[i]->height, frames[i]->width) +
+                "; give frames of one size");
+    }
+    auto video = std::make_unique<vlm_image_t>();
+    video->height = frames[0]->height;
+    video->width = frames[0]->width;
+    video->frames.resize(count);
+    for (size_t i = 0; i < count; ++i)
+      video->frames[i].reset(std::exchange(frames[i], nullptr));
+    *out_video = video.release();
+    return nullptr;
+  });
+}
+
+size_t vlm_image_frame_count(const vlm_image_t *image) {
+  return image->frames.size();
+}
+
+const vlm_image_t *vlm_image_frame(const vlm_image_t *video, size_t number) {
+  return number < video->frames.size() ? video->frames[number].get() : nullptr;
+}
 
 } // extern "C"

@@ -254,6 +254,72 @@ static vlm_status_t *processFitted(const vlm_abi_image &processing,
   return nullptr;
 }
 
+/// A rectangle of a picture. Null where there is no memory.
+static std::unique_ptr<vlm_image_t>
+cropOf(const vlm_image_t &image, int64_t top, int64_t left, const Size &size) {
+  std::unique_ptr<vlm_image_t> crop;
+  vlm_status_t *status = makeImage("picture", size.height, size.width,
+                                   std::numeric_limits<int64_t>::max(), crop);
+  vlm_status_destroy(status);
+  if (!crop)
+    return nullptr;
+  crop->key = image.key;
+  for (int64_t y = 0; y < size.height; ++y)
+    std::copy_n(image.row(top + y) + 3 * left, 3 * size.width, crop->row(y));
+  return crop;
+}
+
+/// The whole picture, then its crops.
+static vlm_status_t *processPanned(const vlm_abi_image &processing,
+                                   vlm_image_backend_t backend,
+                                   vlm_pool_t *pool, const vlm_image_t &image,
+                                   float *pixels) {
+  if (vlm_status_t *status =
+          vlm_image_process(&processing, backend, pool, &image, pixels))
+    return status;
+  Size grid = panGrid(processing, {image.height, image.width}), result;
+  if (grid.height < 1)
+    return nullptr;
+  if (vlm_status_t *status =
+          vlm_image_processed_size(&processing, image.height, image.width,
+                                   &result.height, &result.width))
+    return status;
+  const Size size{(image.height + grid.height - 1) / grid.height,
+                  (image.width + grid.width - 1) / grid.width};
+  for (int64_t i = 0; i < grid.height; ++i)
+    for (int64_t j = 0; j < grid.width; ++j) {
+      const int64_t top = i * size.height, left = j * size.width;
+      if (top >= image.height || left >= image.width)
+        return makeStatus(VLM_INVALID_ARGUMENT,
+                          "a picture of " +
+                              sizeText({image.height, image.width}) +
+                              " (height x width) has no " +
+                              std::to_string(grid.height * grid.width) +
+                              " crops; give a larger one");
+      auto crop = cropOf(image, top, left,
+                         {std::min(size.height, image.height - top),
+                          std::min(size.width, image.width - left)});
+      if (!crop)
+        return outOfMemory("picture");
+      pixels += 3 * result.height * result.width;
+      if (vlm_status_t *status =
+              vlm_image_process(&processing, backend, pool, crop.get(), pixels))
+        return status;
+    }
+  return nullptr;
+}
+
+/// The processing of pictures that are not cut.
+static vlm_abi_image withoutTiles(const vlm_abi_image &processing) {
+  vlm_abi_image whole = processing;
+  whole.n_grid = 0;
+  whole.background = 0;
+  if (whole.do_crop == VLM_ABI_CROP_STRETCHED ||
+      whole.do_crop == VLM_ABI_CROP_FITTED)
+    whole.do_crop = VLM_ABI_CROP_NONE;
+  return whole;
+}
+
 extern "C" {
 
 vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
@@ -280,6 +346,11 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
                                 vlm_image_backend_t backend, vlm_pool_t *pool,
                                 const vlm_image_t *image, float *pixels) {
   return guarded("preprocessing a picture", [&]() -> vlm_status_t * {
+    if (!image->frames.empty())
+      return makeStatus(VLM_INVALID_ARGUMENT,
+                        "expected a picture, found a video of " +
+                            std::to_string(image->frames.size()) +
+                            " frames; give them one by one");
     std::unique_ptr<vlm_image_t> opaque;
     if (image->key.isThere && !processing->keeps_key) {
       opaque = whiten(*image);
@@ -349,11 +420,45 @@ vlm_status_t *vlm_model_preprocess_size(const vlm_model_t *model,
 
 vlm_status_t *vlm_model_preprocess(const vlm_model_t *model,
                                    const vlm_image_t *image, float *pixels) {
+  return vlm_model_view_preprocess(model, image, View(), pixels);
+}
+
+vlm_status_t *vlm_model_view_preprocess(const vlm_model_t *model,
+                                        const vlm_image_t *image,
+                                        const View &view, float *pixels) {
   const vlm_abi_image *processing;
-  vlm_status_t *status = processingOf(model, &processing);
-  return status ? status
-                : vlm_image_process(processing, vlm_model_image_backend(model),
-                                    vlm_model_pool(model), image, pixels);
+  if (vlm_status_t *status = processingOf(model, &processing))
+    return status;
+  const vlm_abi_model &abi = *vlm_model_abi(model);
+  vlm_image_backend_t backend = vlm_model_image_backend(model);
+  vlm_pool_t *pool = vlm_model_pool(model);
+  if (view.frames) {
+    // transformers has one arithmetic for frames that have a processing.
+    if (abi.video)
+      backend = VLM_IMAGE_BACKEND_TORCHVISION;
+    vlm_abi_image whole = withoutTiles(abi.video ? *abi.video : *processing);
+    Size size;
+    if (vlm_status_t *status = vlm_image_processed_size(
+            &whole, image->height, image->width, &size.height, &size.width))
+      return status;
+    for (const auto &frame : image->frames) {
+      if (vlm_status_t *status =
+              vlm_image_process(&whole, backend, pool, frame.get(), pixels))
+        return status;
+      pixels += 3 * size.height * size.width;
+    }
+    return nullptr;
+  }
+  if (view.isGrouped && abi.generation &&
+      abi.generation->picture_flags & VLM_ABI_GROUPS_WHOLE) {
+    vlm_abi_image whole = withoutTiles(*processing);
+    whole.background = processing->group_background;
+    return vlm_image_process(&whole, backend, pool, image, pixels);
+  }
+  if (processing->pan_crops && view.pans.value_or(processing->pans != 0))
+    return processPanned(panned(*processing, view), backend, pool, *image,
+                         pixels);
+  return vlm_image_process(processing, backend, pool, image, pixels);
 }
 
 } // extern "C"

@@ -6,6 +6,7 @@
 #include "runtime/image/Sizes.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -123,20 +124,138 @@ Window unpadded(const Size &picture, const Size &all) {
   return window;
 }
 
-std::vector<int32_t> packedRows(const Size &picture, const Size &grid,
-                                int64_t side, int64_t perTile) {
-  std::vector<int32_t> rows;
-  for (int64_t i = 1; i < perTile; ++i) // the whole picture
-    rows.push_back(int32_t(i));
-  Window window = unpadded(picture, {grid.height * side, grid.width * side});
-  for (int64_t y = window.rows.begin; y < window.rows.end; ++y) {
-    for (int64_t x = window.columns.begin; x < window.columns.end; ++x) {
-      int64_t tile = 1 + y / side * grid.width + x / side;
-      rows.push_back(int32_t(tile * perTile + 1 + y % side * side + x % side));
-    }
-    rows.push_back(0);
+namespace {
+/// A place between two of a line.
+struct Between {
+  int64_t first = 0, second = 0;
+  float weight = 0; ///< of the second
+};
+} // namespace
+
+/// As torch.nn.functional.interpolate resamples a line linearly, corners not
+/// aligned and without a filter.
+static std::vector<Between> linearPlaces(int64_t from, int64_t to) {
+  std::vector<Between> places;
+  const float scale = float(from) / float(to);
+  for (int64_t i = 0; i < to; ++i) {
+    float place = std::max(scale * (float(i) + 0.5F) - 0.5F, 0.0F);
+    int64_t first = std::min(int64_t(place), from - 1);
+    float weight = std::clamp(place - float(first), 0.0F, 1.0F);
+    places.push_back({first, first + (first < from - 1), weight});
   }
-  return rows;
+  return places;
+}
+
+static void addRow(int64_t row, FeatureRows &out) {
+  for (int64_t tap = 0; tap < out.taps; ++tap) {
+    out.rows.push_back(int32_t(row));
+    if (out.taps > 1)
+      out.weights.push_back(tap ? 0.0F : 1.0F);
+  }
+}
+
+/// A map resampled; `rowOf` tells the row of a place. With `endsLines` row 0
+/// stands behind each line.
+static void addResampled(const Size &map, const Size &wanted, bool endsLines,
+                         const auto &rowOf, FeatureRows &out) {
+  std::vector<Between> down = linearPlaces(map.height, wanted.height);
+  std::vector<Between> across = linearPlaces(map.width, wanted.width);
+  for (const Between &y : down) {
+    for (const Between &x : across) {
+      for (auto [line, share] :
+           {std::pair(y.first, 1 - y.weight), std::pair(y.second, y.weight)}) {
+        out.rows.push_back(int32_t(rowOf(line, x.first)));
+        out.rows.push_back(int32_t(rowOf(line, x.second)));
+        out.weights.push_back(share * (1 - x.weight));
+        out.weights.push_back(share * x.weight);
+      }
+    }
+    if (endsLines)
+      addRow(0, out);
+  }
+}
+
+/// Python's int(length // ratio).
+static int64_t floorQuotient(double length, double ratio) {
+  double rest = std::fmod(length, ratio);
+  double quotient = (length - rest) / ratio, whole = std::floor(quotient);
+  return int64_t(quotient - whole > 0.5 ? whole + 1 : whole);
+}
+
+FeatureRows packedRows(const Size &picture, const Size &grid, int64_t side,
+                       int64_t perTile, int64_t mostTiles) {
+  Window window = unpadded(picture, {grid.height * side, grid.width * side});
+  Size map{window.rows.size(), window.columns.size()};
+  double ratio = 0;
+  if (mostTiles)
+    ratio = std::sqrt(double(map.height * map.width) /
+                      double(mostTiles * side * side));
+  const bool isResampled = ratio > 1.1;
+  FeatureRows out;
+  out.taps = isResampled ? 4 : 1;
+  for (int64_t i = 1; i < perTile; ++i) // the whole picture
+    addRow(i, out);
+  auto rowOf = [&](int64_t y, int64_t x) {
+    y += window.rows.begin;
+    x += window.columns.begin;
+    int64_t tile = 1 + y / side * grid.width + x / side;
+    return tile * perTile + 1 + y % side * side + x % side;
+  };
+  if (isResampled) {
+    Size wanted{floorQuotient(double(map.height), ratio),
+                floorQuotient(double(map.width), ratio)};
+    addResampled(map, wanted, /*endsLines=*/true, rowOf, out);
+    return out;
+  }
+  for (int64_t y = 0; y < map.height; ++y) {
+    for (int64_t x = 0; x < map.width; ++x)
+      addRow(rowOf(y, x), out);
+    addRow(0, out);
+  }
+  return out;
+}
+
+FeatureRows pooledRows(int64_t frames, int64_t side, int64_t perTile) {
+  FeatureRows out;
+  out.taps = 4;
+  const int64_t half = (side + 1) / 2;
+  for (int64_t frame = 0; frame < frames; ++frame)
+    addResampled(
+        {side, side}, {half, half}, /*endsLines=*/false,
+        [&](int64_t y, int64_t x) {
+          return frame * perTile + 1 + y * side + x;
+        },
+        out);
+  addRow(0, out);
+  return out;
+}
+
+vlm_abi_image panned(const vlm_abi_image &processing, const View &view) {
+  vlm_abi_image own = processing;
+  own.pans = view.pans.value_or(own.pans != 0);
+  if (view.panSide)
+    own.pan_side = uint32_t(*view.panSide);
+  if (view.panCrops)
+    own.pan_crops = uint32_t(*view.panCrops);
+  if (view.panRatio)
+    own.pan_ratio = std::bit_cast<uint64_t>(*view.panRatio);
+  return own;
+}
+
+Size panGrid(const vlm_abi_image &processing, const Size &picture) {
+  const bool isWide = picture.width >= picture.height;
+  const int64_t longer = std::max(picture.height, picture.width);
+  const int64_t shorter = std::min(picture.height, picture.width);
+  const double ratio = double(longer) / double(shorter);
+  const int64_t side = processing.pan_side, most = processing.pan_crops;
+  if (ratio < std::bit_cast<double>(processing.pan_ratio))
+    return {};
+  int64_t crops = std::min(longer / side, int64_t(std::floor(ratio + 0.5)));
+  crops = std::min(most, std::max<int64_t>(2, crops));
+  const int64_t length = (longer + crops - 1) / crops;
+  if (std::min(length, shorter) < side)
+    return {};
+  return isWide ? Size{1, crops} : Size{crops, 1};
 }
 
 } // namespace vlmc::rt
@@ -214,18 +333,55 @@ vlm_status_t *vlm_model_picture_lines(const vlm_model_t *model, int64_t height,
   return nullptr;
 }
 
+/// Whether the picture's crops are shown as well.
+static bool isPanned(const vlm_abi_model &abi, const View &view) {
+  return abi.image && abi.image->pan_crops &&
+         view.pans.value_or(abi.image->pans != 0);
+}
+
+static vlm_status_t *checkView(const vlm_abi_model &abi, const View &view) {
+  bool reads =
+      abi.generation && abi.generation->picture_flags & VLM_ABI_READS_VIDEOS;
+  if (!view.frames || reads)
+    return nullptr;
+  return makeStatus(VLM_UNSUPPORTED, std::string("model ") + abi.name +
+                                         " reads no videos; give pictures");
+}
+
+/// Whether the picture is one tile as others stand beside it.
+static bool isWhole(const vlm_abi_model &abi, const View &view) {
+  return view.isGrouped && abi.generation &&
+         abi.generation->picture_flags & VLM_ABI_GROUPS_WHOLE;
+}
+
 vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height,
                                    int64_t width, int64_t *out_tiles) {
+  return vlm_model_view_tiles(model, height, width, View(), out_tiles);
+}
+
+vlm_status_t *vlm_model_view_tiles(const vlm_model_t *model, int64_t height,
+                                   int64_t width, const View &view,
+                                   int64_t *out_tiles) {
   return guarded("counting tiles", [&]() -> vlm_status_t * {
+    const vlm_abi_model &abi = *vlm_model_abi(model);
     if (vlm_status_t *status = checkPicture(height, width))
       return status;
-    const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
-    *out_tiles = 1;
-    if (const vlm_abi_image *patches = findPatches(*vlm_model_abi(model))) {
+    if (vlm_status_t *status = checkView(abi, view))
+      return status;
+    const vlm_abi_generation *facts = abi.generation;
+    *out_tiles = view.frames ? int64_t(view.frames) : 1;
+    if (view.frames || isWhole(abi, view))
+      return nullptr;
+    if (isPanned(abi, view)) {
+      Size crops = panGrid(panned(*abi.image, view), {height, width});
+      *out_tiles = 1 + crops.height * crops.width;
+      return nullptr;
+    }
+    if (const vlm_abi_image *patches = findPatches(abi)) {
       Size grid = patchGrid(*patches, {height, width});
       *out_tiles = grid.height * grid.width;
     }
-    if (const vlm_abi_image *fitted = findFitted(*vlm_model_abi(model))) {
+    if (const vlm_abi_image *fitted = findFitted(abi)) {
       const int32_t *chosen =
           fitted->grid +
           2 * leastScaled({fitted->grid, 2 * fitted->n_grid}, {height, width});
@@ -235,7 +391,51 @@ vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height,
     }
     if (!facts || !facts->n_grid)
       return nullptr;
-    *out_tiles = countTiles(*vlm_model_abi(model), {height, width});
+    *out_tiles = countTiles(abi, {height, width});
+    return nullptr;
+  });
+}
+
+/// All features of some tiles in their order.
+static void addAllRows(int64_t count, FeatureRows &rows) {
+  for (int64_t i = 0; i < count; ++i)
+    addRow(i, rows);
+}
+
+vlm_status_t *vlm_model_view_rows(const vlm_model_t *model, int64_t height,
+                                  int64_t width, const View &view,
+                                  FeatureRows &out) {
+  return guarded("placing a picture's features", [&]() -> vlm_status_t * {
+    const vlm_abi_model &abi = *vlm_model_abi(model);
+    int64_t tiles = 0;
+    if (vlm_status_t *status =
+            vlm_model_view_tiles(model, height, width, view, &tiles))
+      return status;
+    const int64_t perTile = featuresOfTile(abi);
+    if (!perTile)
+      return makeStatus(VLM_UNSUPPORTED,
+                        std::string("model ") + abi.name +
+                            " does not read pictures between words");
+    const vlm_abi_generation *facts = abi.generation;
+    out = {};
+    const bool hasLines = facts && facts->n_grid && !stretchesTiles(abi);
+    if (view.frames && facts->picture_flags & VLM_ABI_POOLS_FRAMES) {
+      out = pooledRows(tiles, facts->tile_features, perTile);
+    } else if (hasLines && isWhole(abi, view)) {
+      for (int64_t i = 1; i < perTile; ++i)
+        addRow(i, out);
+      addRow(0, out);
+    } else if (hasLines && !view.frames) {
+      Size best =
+          bestResolution({facts->grid, 2 * facts->n_grid}, {height, width});
+      out = packedRows(
+          {height, width},
+          {best.height / facts->tile_size, best.width / facts->tile_size},
+          facts->tile_features, perTile, facts->most_tiles);
+    } else {
+      // A tower over all tiles has those of each at once.
+      addAllRows((findFitted(abi) && !view.frames ? 1 : tiles) * perTile, out);
+    }
     return nullptr;
   });
 }
@@ -243,40 +443,24 @@ vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height,
 vlm_status_t *vlm_model_picture_rows(const vlm_model_t *model, int64_t height,
                                      int64_t width, vlm_ids_t *out_rows) {
   return guarded("placing a picture's features", [&]() -> vlm_status_t * {
-    if (vlm_status_t *status = checkPicture(height, width))
+    FeatureRows rows;
+    if (vlm_status_t *status =
+            vlm_model_view_rows(model, height, width, View(), rows))
       return status;
-    const vlm_abi_model &abi = *vlm_model_abi(model);
-    int64_t perTile = featuresOfTile(abi);
-    if (!perTile)
-      return makeStatus(VLM_UNSUPPORTED,
-                        std::string("model ") + abi.name +
-                            " does not read pictures between words");
-    const vlm_abi_generation *facts = abi.generation;
-    std::vector<int32_t> rows;
-    if (facts && facts->n_grid && !stretchesTiles(abi)) {
-      Size best =
-          bestResolution({facts->grid, 2 * facts->n_grid}, {height, width});
-      rows = packedRows(
-          {height, width},
-          {best.height / facts->tile_size, best.width / facts->tile_size},
-          facts->tile_features, perTile);
-    } else {
-      int64_t tiles = 1;
-      if (const vlm_abi_image *patches = findPatches(abi)) {
-        Size grid = patchGrid(*patches, {height, width});
-        tiles = grid.height * grid.width;
-      } else if (facts && facts->n_grid && !findFitted(abi)) {
-        tiles = countTiles(abi, {height, width});
-      }
-      for (int64_t i = 0; i < tiles * perTile; ++i)
-        rows.push_back(int32_t(i));
-    }
-    auto *ids = static_cast<int32_t *>(malloc(rows.size() * sizeof(int32_t)));
+    if (rows.taps > 1)
+      return makeStatus(
+          VLM_UNSUPPORTED,
+          "a picture of " + std::to_string(height) + " x " +
+              std::to_string(width) +
+              " pixels (height x width) has tokens that are sums of several "
+              "features; use a session (vlm_session_prompt), which knows them");
+    const size_t count = rows.rows.size();
+    auto *ids = static_cast<int32_t *>(malloc(count * sizeof(int32_t)));
     if (!ids)
       return makeStatus(VLM_OUT_OF_MEMORY, "no memory for the places of a "
                                            "picture's features");
-    std::ranges::copy(rows, ids);
-    *out_rows = {ids, rows.size(), 0};
+    std::ranges::copy(rows.rows, ids);
+    *out_rows = {ids, count, 0};
     return nullptr;
   });
 }

@@ -19,7 +19,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 namespace vlmc::rt {
 
@@ -54,9 +53,22 @@ Window unpadded(const Size &picture, const Size &all);
 
 /// Rows of the features of a picture's tiles, `perTile` rows each of which row
 /// 0 ends lines, in the order in which the model reads them. `side` features
-/// make a tile's side, `grid` is in tiles.
-std::vector<int32_t> packedRows(const Size &picture, const Size &grid,
-                                int64_t side, int64_t perTile);
+/// make a tile's side, `grid` is in tiles. Where they are more than 1.21 times
+/// those of `mostTiles`, if that is not 0, the map is resampled to about those.
+/// Source: pack_image_features of transformers' modeling_llava_onevision.
+FeatureRows packedRows(const Size &picture, const Size &grid, int64_t side,
+                       int64_t perTile, int64_t mostTiles);
+
+/// The same of a video's frames, each a map of `side`, resampled to half of it,
+/// rounded up; row 0 ends the last one. Source: get_video_features there.
+FeatureRows pooledRows(int64_t frames, int64_t side, int64_t perTile);
+
+/// The processing with what a view says of crops.
+vlm_abi_image panned(const vlm_abi_image &processing, const View &view);
+
+/// How many crops of a picture are shown beside it, down and across; 0 x 0:
+/// none. Source: pan_and_scan of transformers' image_processing_gemma3.
+Size panGrid(const vlm_abi_image &processing, const Size &picture);
 
 } // namespace vlmc::rt
 

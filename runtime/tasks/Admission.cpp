@@ -117,9 +117,12 @@ int64_t Engine::common(const Slot &slot, const Prompt &next) const {
   if (!decoder.isSameLength(int64_t(slot.ids.size()), next.size()))
     same = std::min(same, slot.promptLength);
   // Tokens that see each other are the same only where all of them are.
-  if (std::max(slot.mutual, next.mutual) > 0 &&
+  if (reader.seesPrompt && std::max(slot.mutual, next.mutual) > 0 &&
       (slot.mutual != next.mutual || same < next.mutual))
     same = 0;
+  for (const Picture &picture : next.pictures)
+    if (reader.seesPictures && picture.begin < same && same < picture.end)
+      same = picture.begin;
   // The logits behind the last token are wanted.
   bool hasLogits = same == next.size() && same == int64_t(slot.ids.size()) &&
                    !slot.logits.empty();

@@ -9,7 +9,8 @@ namespace vlmc::rt {
 vlm_status_t *Decoder::open(const PromptReader &reader, int64_t sequences,
                             int64_t maxTokens) {
   facts = reader.facts;
-  seesPrompt = reader.seesPrompt;
+  seesPictures = reader.seesPictures;
+  seesPrompt = reader.seesPrompt || seesPictures;
   encodes = reader.encodes;
   rotary = LongRotary(facts->rotary);
   if (vlm_status_t *status =
@@ -76,6 +77,18 @@ vlm_status_t *Decoder::findInputs() {
 
 /// Tokens that see each other see all of them; the others add nothing.
 void Decoder::tellSeen(const Slice &slice) {
+  // Those of a picture see it to its end; its beginning they see anyway, as far
+  // as the window goes.
+  const int64_t *whole = slice.ids.data() - slice.first;
+  for (size_t i = 0; seesPictures && i < slice.ids.size(); ++i) {
+    int64_t at = slice.first + int64_t(i), end = at;
+    while (end < slice.mutual && whole[end] == facts->image_token)
+      ++end;
+    first.push_back(int32_t(at));
+    last.push_back(int32_t(end));
+  }
+  if (seesPictures)
+    return;
   for (size_t i = 0; i < slice.ids.size(); ++i) {
     bool isMutual = slice.first + int64_t(i) < slice.mutual;
     first.push_back(0);
@@ -98,7 +111,7 @@ void Decoder::gather(const Slice &slice) {
     // Ids before the slice are there as well: a slice is a part of its
     // sequence's ids.
     for (int64_t i = picture.begin; i < std::min(picture.end, end); ++i) {
-      if (whole[i] != facts->image_token)
+      if (whole[i] != picture.token)
         continue;
       if (i >= slice.first) {
         featureRow[begin + size_t(i - slice.first)] =
@@ -275,7 +288,8 @@ vlm_status_t *Decoder::run(vlm_cache_t *cache, std::span<Slice> slices) {
       // layers attend to pictures it is one.
       int64_t id = slice.ids[size_t(i)];
       bool isNoWord = !pictureCache && id >= words;
-      ids.push_back(id == facts->image_token && isNoWord ? 0 : id);
+      bool isPlace = id == facts->image_token || id == facts->video_token;
+      ids.push_back(isPlace && isNoWord ? 0 : id);
       rotary.add(slice.first + i, slice.length);
       sequence.push_back(slice.sequence);
       position.push_back(int32_t(slice.first + i));

@@ -102,7 +102,7 @@ private:
   void addFeatures(std::vector<vlm_tensor_t> &in, int64_t *tokens);
 
   const vlm_abi_generation *facts = nullptr;
-  bool seesPrompt = false, encodes = false;
+  bool seesPrompt = false, seesPictures = false, encodes = false;
   Encoder entry;
   vlm_tensor_t cacheInput{};
   // Where layers attend to pictures: each has so many rows of keys and values.

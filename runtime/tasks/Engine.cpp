@@ -300,7 +300,7 @@ vlm_status_t *Engine::finish(const Work &work, const Slice &slice) {
     return nullptr;
   for (Picture &picture : slot.pictures) {
     picture.features.reset();
-    giveUp(picture.rows);
+    picture.rows = {};
   }
   giveUp(slot.encoderRows);
   size_t last = slice.row + (slice.wantsAll ? slice.ids.size() - 1 : 0);

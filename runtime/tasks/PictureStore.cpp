@@ -106,11 +106,8 @@ vlm_status_t *encodePicture(const vlm_model_t *model, int64_t width,
                                            in.tensors.size(), &out, 1))
     return status;
   giveUp(picture.pixels);
-  auto rows = std::make_shared<Floats>();
-  rows->reserve(picture.rows.size() * size_t(width));
-  for (int32_t row : picture.rows)
-    rows->insert(rows->end(), all.begin() + row * width,
-                 all.begin() + (row + 1) * width);
+  auto rows = std::make_shared<Floats>(size_t(picture.rows.size() * width));
+  picture.rows.gather(all.data(), width, rows->data());
   picture.features = std::move(rows);
   PictureStore::of(model).keep(picture.key, picture.features);
   return nullptr;

@@ -38,7 +38,7 @@ static vlm_status_t *measurePicture(const PromptReader &reader, int64_t width,
     return status;
   TowerInputs in(tower, picture, perTile.max);
   out.allFeatures = size_t(in.batch * perTile.max * width) * sizeof(float);
-  out.features = picture.rows.size() * size_t(width) * sizeof(float);
+  out.features = size_t(picture.rows.size() * width) * sizeof(float);
   return vlm_entry_memory(tower.entry, in.tensors.data(), in.tensors.size(),
                           /*threads=*/0, &out.work);
 }

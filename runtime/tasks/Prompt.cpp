@@ -7,6 +7,7 @@
 #include "runtime/tasks/PictureStore.h"
 #include "runtime/tasks/PromptEncoder.h"
 #include "runtime/tasks/Requests.h"
+#include "runtime/text/PromptInternal.h"
 
 #include <algorithm>
 #include <numeric>
@@ -31,7 +32,8 @@ vlm_status_t *PromptReader::open(const vlm_model_t *opened) {
   if (vlm_status_t *status = decoder.find(model, "decode", "generate text"))
     return status;
   facts = vlm_model_abi(model)->generation;
-  seesPrompt = decoder.hasInput("last_seen");
+  seesPictures = facts && facts->picture_flags & VLM_ABI_SEES_PICTURES;
+  seesPrompt = decoder.hasInput("last_seen") && !seesPictures;
   encodes = PromptEncoder::isIn(model);
   if (!facts)
     return makeStatus(VLM_UNSUPPORTED, std::string("model '") +
@@ -91,24 +93,18 @@ vlm_status_t *PromptReader::measure(const vlm_image_t &image,
   if (vlm_status_t *status = vlm_model_preprocess_size(
           model, height, width, &picture.height, &picture.width))
     return status;
-  if (vlm_status_t *status =
-          vlm_model_tile_count(model, height, width, &picture.tiles))
+  if (vlm_status_t *status = vlm_model_view_tiles(model, height, width,
+                                                  picture.view, &picture.tiles))
     return status;
   picture.given = height * width;
   if (tower.isThere()) {
     const vlm_abi_image *processing = vlm_model_abi(model)->image;
     picture.arrangement = vlm_image_arrangement(processing, height, width);
-    picture.rows = tower.rows();
+    picture.rows = {1, tower.rows(), {}};
     picture.shown = picture.tiles * tower.tokens;
     return nullptr;
   }
-  vlm_ids_t rows{};
-  if (vlm_status_t *status =
-          vlm_model_picture_rows(model, height, width, &rows))
-    return status;
-  picture.rows.assign(rows.ids, rows.ids + rows.count);
-  vlm_ids_destroy(&rows);
-  return nullptr;
+  return vlm_model_view_rows(model, height, width, picture.view, picture.rows);
 }
 
 /// Several pictures at once; those whose features are known need no pixels.
@@ -119,7 +115,7 @@ PromptReader::preprocess(std::span<const vlm_image_t *const> images,
   std::vector<vlm_status_t *> statuses(images.size());
   for (size_t i = 0; i < images.size(); ++i) {
     Picture &picture = out.pictures[i];
-    if (!facts->attended && int64_t(picture.rows.size()) != picture.tokens)
+    if (!facts->attended && picture.rows.size() != picture.tokens)
       return invalid("picture: expected " +
                      std::to_string(picture.rows.size()) +
                      " tokens, as many as the tower has features, found " +
@@ -129,6 +125,8 @@ PromptReader::preprocess(std::span<const vlm_image_t *const> images,
                 picture.key.begin());
     if (!picture.words.empty())
       mixIn(picture.words, picture.key);
+    if (picture.view.isGrouped)
+      mixIn({-2}, picture.key);
     picture.features = store.find(picture.key);
     if (!picture.features)
       picture.pixels.resize(
@@ -136,8 +134,8 @@ PromptReader::preprocess(std::span<const vlm_image_t *const> images,
   }
   parallelFor(vlm_model_pool(model), int64_t(images.size()), [&](int64_t i) {
     if (Picture &picture = out.pictures[size_t(i)]; !picture.features)
-      statuses[size_t(i)] =
-          vlm_model_preprocess(model, images[size_t(i)], picture.pixels.data());
+      statuses[size_t(i)] = vlm_model_view_preprocess(
+          model, images[size_t(i)], picture.view, picture.pixels.data());
   });
   return firstFailure(statuses);
 }
@@ -153,40 +151,103 @@ vlm_status_t *PromptReader::addLines(const vlm_image_t &image,
   return status;
 }
 
-vlm_status_t *PromptReader::read(std::string_view text,
-                                 std::span<const vlm_image_t *const> images,
-                                 bool special, Prompt &out) const {
-  std::vector<int64_t> sizes(images.size()), lines;
-  out.pictures.resize(images.size());
+/// Tells each picture how it is shown, and how many tokens it has.
+vlm_status_t *
+PromptReader::measureAll(std::span<const vlm_image_t *const> images,
+                         Prompt &out, std::vector<int64_t> &sizes,
+                         std::vector<int64_t> &lines) const {
+  const auto pictures = std::ranges::count_if(images, [](const auto *image) {
+    return image && !vlm_image_frame_count(image);
+  });
   for (size_t i = 0; i < images.size(); ++i) {
     if (!images[i])
       return invalid("images: expected an address, found NULL");
     Picture &picture = out.pictures[i];
+    picture.view.frames = vlm_image_frame_count(images[i]);
+    picture.view.isGrouped = !picture.view.frames && pictures > 1 &&
+                             facts->picture_flags & VLM_ABI_GROUPS_WHOLE;
+    picture.token = picture.view.frames && facts->video_token >= 0
+                        ? facts->video_token
+                        : facts->image_token;
     if (vlm_status_t *status = measure(*images[i], picture))
       return status;
     if (vlm_status_t *status = addLines(*images[i], lines))
       return status;
-    sizes[i] = facts->n_grid || !lines.empty()
-                   ? int64_t(picture.rows.size())
-                   : vlm_tokenizer_picture_tokens(
-                         tokenizer.get(), picture.height, picture.width);
+    const vlm_abi_image *processing = vlm_model_abi(model)->image;
+    const bool isCounted = facts->n_grid || !lines.empty() ||
+                           picture.view.frames ||
+                           (processing && processing->pan_crops);
+    sizes[i] = isCounted ? picture.rows.size()
+                         : vlm_tokenizer_picture_tokens(
+                               tokenizer.get(), picture.height, picture.width);
     // Where the checkpoint's processor does not say it, the model does.
     if (sizes[i] == 0)
-      sizes[i] = int64_t(picture.rows.size());
+      sizes[i] = picture.rows.size();
   }
+  return nullptr;
+}
+
+/// `order` tells which pictures stand at the placeholders.
+vlm_status_t *PromptReader::encode(std::string_view text, const Prompt &prompt,
+                                   const std::vector<int64_t> &sizes,
+                                   const std::vector<int64_t> &lines,
+                                   bool special, std::vector<size_t> &order,
+                                   std::vector<int64_t> &out) const {
+  std::vector<size_t> pictures, videos, numbers;
+  for (size_t i = 0; i < prompt.pictures.size(); ++i)
+    (prompt.pictures[i].view.frames ? videos : pictures).push_back(i);
+  size_t bytes = 0;
+  if (!vlm_tokenizer_video_token(tokenizer.get(), &bytes)) {
+    // Of one kind in the prompt.
+    pictures.resize(prompt.pictures.size());
+    std::iota(pictures.begin(), pictures.end(), size_t(0));
+    videos.clear();
+  }
+  if (vlm_status_t *status =
+          vlm_tokenizer_order_media(tokenizer.get(), text.data(), text.size(),
+                                    pictures.size(), videos.size(), numbers))
+    return status;
+  std::vector<Medium> media;
+  for (size_t number : numbers) {
+    size_t i = number < pictures.size() ? pictures[number]
+                                        : videos[number - pictures.size()];
+    order.push_back(i);
+    media.push_back({sizes[i], int64_t(prompt.pictures[i].view.frames)});
+  }
+  if (!lines.empty()) {
+    media.clear();
+    for (int64_t line : lines)
+      media.push_back({line, 0});
+  }
+  vlm_ids_t ids{};
+  if (vlm_status_t *status =
+          vlm_tokenizer_encode_media(tokenizer.get(), text.data(), text.size(),
+                                     media, special ? 1 : 0, &ids))
+    return status;
+  out.assign(ids.ids, ids.ids + ids.count);
+  vlm_ids_destroy(&ids);
+  return nullptr;
+}
+
+vlm_status_t *PromptReader::read(std::string_view text,
+                                 std::span<const vlm_image_t *const> images,
+                                 bool special, Prompt &out) const {
+  std::vector<int64_t> sizes(images.size()), lines;
+  std::vector<size_t> order;
+  out.pictures.resize(images.size());
+  if (vlm_status_t *status = measureAll(images, out, sizes, lines))
+    return status;
   if (vlm_status_t *status = readWords(text, out))
     return status;
-  vlm_ids_t ids{};
-  if (vlm_status_t *status = vlm_tokenizer_encode_prompt(
-          tokenizer.get(), text.data(), text.size(),
-          lines.empty() ? sizes.data() : lines.data(),
-          lines.empty() ? sizes.size() : lines.size(), special ? 1 : 0, &ids))
+  if (vlm_status_t *status =
+          encode(text, out, sizes, lines, special, order, out.ids))
     return status;
-  out.ids.assign(ids.ids, ids.ids + ids.count);
-  vlm_ids_destroy(&ids);
   out.mutual = seesPrompt ? out.size() : 0;
-  if (vlm_status_t *status = place(sizes, out))
+  if (vlm_status_t *status = place(sizes, order, out))
     return status;
+  for (const Picture &picture : out.pictures)
+    if (seesPictures)
+      out.mutual = std::max(out.mutual, picture.end);
   if (encodes) {
     out.encoded = std::move(out.ids);
     out.ids = {facts->start_token};
@@ -194,31 +255,46 @@ vlm_status_t *PromptReader::read(std::string_view text,
   return nullptr;
 }
 
-/// Tells each picture where its tokens stand.
+/// Tells each picture where its tokens stand; `order` is that of the pictures.
 vlm_status_t *PromptReader::place(const std::vector<int64_t> &sizes,
+                                  const std::vector<size_t> &order,
                                   Prompt &out) const {
-  int64_t found =
-      std::count(out.ids.begin(), out.ids.end(), facts->image_token);
-  int64_t wanted = std::accumulate(sizes.begin(), sizes.end(), int64_t(0));
-  if (facts->image_token >= 0 && found != wanted)
-    return invalid("prompt: expected " + std::to_string(wanted) +
-                   " tokens of pictures (id " +
-                   std::to_string(facts->image_token) + ") for " +
-                   std::to_string(sizes.size()) + " pictures, found " +
-                   std::to_string(found) +
-                   "; the checkpoint's processor and its tokenizer differ");
-  size_t picture = 0;
-  int64_t left = 0;
-  for (size_t i = 0; i < out.ids.size(); ++i) {
-    if (out.ids[i] != facts->image_token)
-      continue;
-    while (left == 0 && picture < sizes.size()) {
-      out.pictures[picture].begin = int64_t(i);
-      out.pictures[picture].tokens = left = sizes[picture];
-      ++picture;
+  std::vector<int64_t> tokens{facts->image_token};
+  if (facts->video_token >= 0 && facts->video_token != facts->image_token)
+    tokens.push_back(facts->video_token);
+  for (int64_t token : tokens) {
+    int64_t found = std::count(out.ids.begin(), out.ids.end(), token);
+    int64_t wanted = 0, count = 0;
+    for (size_t i : order)
+      if (out.pictures[i].token == token) {
+        wanted += sizes[i];
+        ++count;
+      }
+    const std::string kind =
+        token == facts->image_token ? "pictures" : "videos";
+    if (token >= 0 && found != wanted)
+      return invalid("prompt: expected " + std::to_string(wanted) +
+                     " tokens of " + kind + " (id " + std::to_string(token) +
+                     ") for " + std::to_string(count) + " " + kind +
+                     ", found " + std::to_string(found) +
+                     "; the checkpoint's processor and its tokenizer differ");
+    int64_t left = 0;
+    auto next = order.begin();
+    Picture *picture = nullptr;
+    for (size_t i = 0; i < out.ids.size(); ++i) {
+      if (out.ids[i] != token)
+        continue;
+      for (; left == 0 && next != order.end(); ++next)
+        if (out.pictures[*next].token == token) {
+          picture = &out.pictures[*next];
+          picture->begin = int64_t(i);
+          picture->tokens = left = sizes[*next];
+        }
+      if (!picture)
+        continue;
+      --left;
+      picture->end = int64_t(i) + 1;
     }
-    --left;
-    out.pictures[picture - 1].end = int64_t(i) + 1;
   }
   return nullptr;
 }

@@ -15,6 +15,7 @@
 
 #include "runtime/abi/vlm_abi.h"
 #include "runtime/core/LargeMemory.h"
+#include "runtime/image/ImageInternal.h"
 #include "runtime/tasks/TiledTower.h"
 #include "runtime/vlm.h"
 
@@ -53,7 +54,9 @@ struct Picture {
   /// f32 [tiles, 3, height, width]; empty once the features are there.
   Floats pixels;
   /// Of the tiles' features, those that stand for its tokens.
-  std::vector<int32_t> rows;
+  FeatureRows rows;
+  View view;
+  int64_t token = 0; ///< the id of its tokens
   PictureFeatures features;
   int64_t begin = 0, end = 0;
   int64_t tokens = 0;
@@ -64,7 +67,8 @@ struct Prompt {
   /// Where an encoder reads the prompt: what it reads, pictures included; `ids`
   /// are then what the answer begins with.
   std::vector<int64_t> encoded;
-  /// So many tokens from the first on see each other, before and behind.
+  /// So many tokens from the first on see each other, before and behind, or
+  /// only those of each picture among them; they run at once.
   int64_t mutual = 0;
   std::vector<Picture> pictures;
 
@@ -98,7 +102,8 @@ public:
 
   const vlm_model_t *model = nullptr;
   const vlm_abi_generation *facts = nullptr;
-  bool seesPrompt = false; ///< whether the tokens of a prompt see each other
+  bool seesPrompt = false;   ///< whether the tokens of a prompt see each other
+  bool seesPictures = false; ///< or those of each picture
   bool encodes = false;    ///< whether an encoder reads the prompt
   TiledTower tower;        ///< if it takes all tiles of a picture at once
   std::unique_ptr<vlm_tokenizer_t, decltype(&vlm_tokenizer_destroy)> tokenizer{
@@ -110,9 +115,18 @@ public:
 private:
   vlm_status_t *readWords(std::string_view text, Prompt &out) const;
   vlm_status_t *measure(const vlm_image_t &image, Picture &picture) const;
+  vlm_status_t *measureAll(std::span<const vlm_image_t *const> images,
+                           Prompt &out, std::vector<int64_t> &sizes,
+                           std::vector<int64_t> &lines) const;
   vlm_status_t *addLines(const vlm_image_t &image,
                          std::vector<int64_t> &lines) const;
-  vlm_status_t *place(const std::vector<int64_t> &sizes, Prompt &out) const;
+  vlm_status_t *encode(std::string_view text, const Prompt &prompt,
+                       const std::vector<int64_t> &sizes,
+                       const std::vector<int64_t> &lines, bool special,
+                       std::vector<size_t> &order,
+                       std::vector<int64_t> &ids) const;
+  vlm_status_t *place(const std::vector<int64_t> &sizes,
+                      const std::vector<size_t> &order, Prompt &out) const;
 };
 
 /// The text of ids, special tokens and those that the tokenizer does not know

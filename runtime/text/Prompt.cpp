@@ -1,5 +1,6 @@
 //===- Prompt.cpp - Prompts with placeholders for pictures ----------------===//
 #include "runtime/core/StatusInternal.h"
+#include "runtime/text/PromptInternal.h"
 #include "runtime/text/TokenizerHandle.h"
 #include "runtime/vlm.h"
 
@@ -17,16 +18,129 @@ static std::string plural(size_t count, const char *what) {
 }
 
 static vlm_status_t *mismatch(std::string_view token, size_t found,
-                              size_t pictures) {
+                              size_t given,
+                              const std::string &what = "picture") {
   std::string name(token);
-  std::string remedy = found < pictures
-                           ? "write '" + name + "' where the picture belongs"
-                           : "give the pictures that are missing";
+  std::string remedy =
+      found < given ? "write '" + name + "' where the " + what + " belongs"
+                    : "give the " + what + "s that are missing";
   return makeStatus(VLM_INVALID_ARGUMENT,
                     "expected a placeholder '" + name +
-                        "' in the prompt for each picture, found " +
+                        "' in the prompt for each " + what + ", found " +
                         plural(found, "placeholder") + " and " +
-                        plural(pictures, "picture") + "; " + remedy);
+                        plural(given, what.c_str()) + "; " + remedy);
+}
+
+namespace {
+/// Writes what stands at the placeholders of one prompt.
+class MediaWriter {
+public:
+  explicit MediaWriter(const vlm_tokenizer_t *tokenizer)
+      : header(tokenizer->tokenizer->header()),
+        tables(tokenizer->tokenizer->tables()),
+        token(tables.string(header.picture_token)),
+        placeholder(header.placeholder.bytes ? tables.string(header.placeholder)
+                                             : token),
+        video(tables.string(header.video_token)),
+        frame(tables.string(header.picture_frame)),
+        end(tables.string(header.picture_end)) {}
+
+  struct Place {
+    size_t at = std::string_view::npos;
+    bool isVideo = false;
+    bool isThere() const { return at != std::string_view::npos; }
+  };
+  /// The first placeholder from `from` on.
+  Place find(std::string_view prompt, size_t from) const {
+    Place place{prompt.find(placeholder, from)};
+    size_t other = video.empty() ? prompt.npos : prompt.find(video, from);
+    return other < place.at ? Place{other, true} : place;
+  }
+  size_t bytes(const Place &place) const {
+    return (place.isVideo ? video : placeholder).size();
+  }
+  /// `rest` is what stands behind the placeholder.
+  void write(const Place &place, const Medium &medium, std::string_view rest,
+             std::string &out) const;
+
+private:
+  void addPicture(int64_t tokens, std::string_view rest,
+                  std::string &out) const;
+
+  const vlm_text_header &header;
+  const Tables &tables;
+
+public:
+  const std::string_view token, placeholder, video, frame, end;
+};
+} // namespace
+
+/// A picture's tokens and what stands around them.
+void MediaWriter::addPicture(int64_t tokens, std::string_view rest,
+                             std::string &out) const {
+  if (!end.empty() || !out.ends_with(frame))
+    out.append(frame);
+  for (int64_t i = 0; i < tokens; ++i)
+    out.append(token);
+  if (!end.empty())
+    out.append(end);
+  else if (!rest.starts_with(frame))
+    out.append(frame);
+}
+
+void MediaWriter::write(const Place &place, const Medium &medium,
+                        std::string_view rest, std::string &out) const {
+  std::string_view name = tables.string(header.frame_name);
+  const int64_t usual = std::max(header.picture_extra, 1);
+  const int64_t crops = header.crops_middle.bytes ? medium.tokens / usual : 1;
+  if (place.isVideo && name.empty()) {
+    for (int64_t i = 0; i < medium.tokens; ++i)
+      out.append(video);
+  } else if (place.isVideo) {
+    for (int64_t i = 0; i < medium.frames; ++i) {
+      out.append(i ? "\n" : "").append(name);
+      out.append(std::to_string(i + 1)).append(": ");
+      addPicture(medium.tokens / medium.frames, rest, out);
+    }
+  } else if (crops <= 1) {
+    addPicture(medium.tokens, rest, out);
+  } else {
+    out.append(tables.string(header.crops_begin));
+    for (int64_t i = 0; i < crops; ++i) {
+      if (i)
+        out.append(
+            tables.string(i == 1 ? header.crops_middle : header.crops_join));
+      addPicture(usual, rest, out);
+    }
+  }
+}
+
+vlm_status_t *vlm_tokenizer_order_media(const vlm_tokenizer_t *tokenizer,
+                                        const char *text, size_t bytes,
+                                        size_t pictures, size_t videos,
+                                        std::vector<size_t> &order) {
+  order.clear();
+  MediaWriter writer(tokenizer);
+  std::string_view prompt(text, bytes);
+  size_t picture = 0, video = 0;
+  if (!writer.video.empty())
+    for (MediaWriter::Place place;
+         (place = writer.find(prompt, place.isThere() ? place.at : 0))
+             .isThere();
+         place.at += writer.bytes(place)) {
+      size_t &next = place.isVideo ? video : picture;
+      if (place.isVideo || next < pictures)
+        order.push_back(place.isVideo ? pictures + next : next);
+      ++next;
+    }
+  if (!writer.video.empty() && video != videos)
+    return mismatch(writer.video, video, videos, "video");
+  // What has no placeholder is told when the prompt is encoded.
+  for (; picture < pictures; ++picture)
+    order.push_back(picture);
+  for (; video < videos; ++video)
+    order.push_back(pictures + video);
+  return nullptr;
 }
 
 /// The ids of pictures, then those of the prompt with its special tokens.
@@ -92,6 +206,20 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
       !out_ids)
     return makeStatus(VLM_INVALID_ARGUMENT,
                       "prompt: expected an address, found NULL");
+  return guarded("tokenizing", [&] {
+    std::vector<Medium> media;
+    for (int64_t tokens : std::span(picture_tokens, picture_count))
+      media.push_back({tokens, 0});
+    return vlm_tokenizer_encode_media(tokenizer, text, bytes, media, special,
+                                      out_ids);
+  });
+}
+
+vlm_status_t *vlm_tokenizer_encode_media(const vlm_tokenizer_t *tokenizer,
+                                         const char *text, size_t bytes,
+                                         std::span<const Medium> media,
+                                         int special, vlm_ids_t *out_ids) {
+  const size_t picture_count = media.size();
   size_t length = 0;
   const char *name = vlm_tokenizer_picture_token(tokenizer, &length);
   if (!name && !picture_count)
@@ -106,13 +234,14 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
     const vlm_text_header &header = tokenizer->tokenizer->header();
     const Tables &tables = tokenizer->tokenizer->tables();
     std::string_view prompt(text, bytes), token(name, length);
+    std::vector<int64_t> lines;
+    for (const Medium &medium : media)
+      lines.push_back(medium.tokens);
     if (header.pictures_first == VLM_TEXT_PICTURES_FIRST)
-      return encodeBehindPictures(tokenizer, prompt, token,
-                                  {picture_tokens, picture_count}, special,
+      return encodeBehindPictures(tokenizer, prompt, token, lines, special,
                                   out_ids);
-    std::string_view frame = tables.string(header.picture_frame);
+    const MediaWriter writer(tokenizer);
     std::string_view begin = tables.string(header.prompt_begin);
-    std::string_view end = tables.string(header.picture_end);
     const bool beginsBehind =
         header.pictures_first == VLM_TEXT_PICTURES_BEFORE_BEGIN;
     const bool leads = header.pictures_first == VLM_TEXT_PICTURES_LEADING;
@@ -134,21 +263,15 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
     if (!beginsBehind && !leads && special && !prompt.starts_with(begin))
       expanded = begin;
     size_t last = 0, found = 0;
-    for (size_t at; (at = prompt.find(token, last)) != prompt.npos; ++found) {
-      expanded.append(prompt.substr(last, at - last));
-      last = at + token.size();
-      if (!end.empty() || !expanded.ends_with(frame))
-        expanded.append(frame);
-      for (int64_t i = 0; found < picture_count && i < picture_tokens[found];
-           ++i)
-        expanded.append(token);
-      if (!end.empty())
-        expanded.append(end);
-      else if (!prompt.substr(last).starts_with(frame))
-        expanded.append(frame);
+    for (MediaWriter::Place place;
+         (place = writer.find(prompt, last)).isThere(); ++found) {
+      expanded.append(prompt.substr(last, place.at - last));
+      last = place.at + writer.bytes(place);
+      writer.write(place, found < picture_count ? media[found] : Medium(),
+                   prompt.substr(last), expanded);
     }
     if (found != picture_count)
-      return mismatch(token, found, picture_count);
+      return mismatch(token, found, picture_count, "picture");
     if (beginsBehind && special)
       expanded.append(begin);
     expanded.append(prompt.substr(last));
@@ -171,7 +294,7 @@ vlm_status_t *vlm_tokenizer_join(const vlm_tokenizer_t *tokenizer,
   return guarded("joining a prompt", [&]() -> vlm_status_t * {
     const vlm_text_header &header = tokenizer->tokenizer->header();
     const Tables &tables = tokenizer->tokenizer->tables();
-    std::string_view picture = tables.string(header.picture_token);
+    std::string_view picture = MediaWriter(tokenizer).placeholder;
     std::string joined;
     for (size_t i = 0; i < count; ++i) {
       if (!parts[i] && picture.empty())

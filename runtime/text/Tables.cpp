@@ -125,8 +125,9 @@ const char *Tables::checkStages() const {
   for (vlm_text_string text :
        {head->word_prefix, head->word_suffix, head->chat_template,
         head->picture_token, head->picture_frame, head->prompt_begin,
-        head->part_end, head->picture_line, head->picture_end,
-        head->prompt_end})
+        head->part_end, head->picture_line, head->picture_end, head->prompt_end,
+        head->placeholder, head->video_token, head->crops_begin,
+        head->crops_middle, head->crops_join, head->frame_name})
     if (!inStrings(text))
       return "a text lies outside of them";
   for (const vlm_text_role &role : roles)

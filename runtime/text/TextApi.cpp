@@ -177,7 +177,16 @@ static const char *given(const vlm_tokenizer_t *tokenizer, vlm_text_string text,
 
 const char *vlm_tokenizer_picture_token(const vlm_tokenizer_t *tokenizer,
                                         size_t *out_bytes) {
-  return given(tokenizer, tokenizer->tokenizer->header().picture_token,
+  const vlm_text_header &header = tokenizer->tokenizer->header();
+  return given(tokenizer,
+               header.placeholder.bytes ? header.placeholder
+                                        : header.picture_token,
+               out_bytes);
+}
+
+const char *vlm_tokenizer_video_token(const vlm_tokenizer_t *tokenizer,
+                                      size_t *out_bytes) {
+  return given(tokenizer, tokenizer->tokenizer->header().video_token,
                out_bytes);
 }
 

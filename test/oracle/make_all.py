@@ -17,6 +17,7 @@ PARTS = [
     "siglip",
     "pieces",
     "llava",
+    "onevision",
     "blip2",
     "flamingo",
     "mllama",
@@ -25,6 +26,7 @@ PARTS = [
     "fuyu",
     "chameleon",
     "internvl",
+    "gemma3",
 ]
 
 
@@ -60,6 +62,16 @@ def main():
             llava_files.make_all(Path(args.out) / "llava")
             llava_next.make_all(Path(args.out) / "llava")
             llava_original.make_all(Path(args.out) / "llava")
+            continue
+        if part == "onevision":
+            import onevision_models
+
+            onevision_models.make_all(Path(args.out) / "llava-onevision")
+            continue
+        if part == "gemma3":
+            import gemma3_models
+
+            gemma3_models.make_all(Path(args.out) / "gemma3")
             continue
         if part == "blip2":
             import blip2_files

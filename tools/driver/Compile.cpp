@@ -475,6 +475,14 @@ Error Compilation::addImage(const Target &target, PackageInputs &inputs) {
       makeNormalisationTable(*image, ImageBackend::Torchvision);
   inputs.pilTable.assign(pil.begin(), pil.end());
   inputs.torchvisionTable.assign(torchvision.begin(), torchvision.end());
+  if (input.spec.has_video()) {
+    Result<ImageProcessing> video = fromSpec(input.spec.video());
+    if (!video)
+      return userError(request.model + ": of a video: " + video.message());
+    NormalisationTable frames =
+        makeNormalisationTable(*video, ImageBackend::Torchvision);
+    inputs.videoTable.assign(frames.begin(), frames.end());
+  }
 
   Expected<ScratchDirectory> folder = ScratchDirectory::create();
   if (!folder)

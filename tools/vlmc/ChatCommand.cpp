@@ -1,13 +1,15 @@
 //===- ChatCommand.cpp - A conversation about pictures --------------------===//
 //
 // `vlmc chat M`: reads a question a line, prints the answers as they come and
-// remembers both. A word that begins with '@' is the path of a picture. Ctrl-C
-// ends the answer, not the conversation; ctrl-D ends that.
+// remembers both. A word that begins with '@' is the path of a picture, or of a
+// folder of pictures that are a video's frames. Ctrl-C ends the answer, not the
+// conversation; ctrl-D ends that.
 //
 //===----------------------------------------------------------------------===//
 #include "tools/vlmc/Command.h"
 #include "tools/vlmc/OpenModel.h"
 #include "tools/vlmc/SessionOptions.h"
+#include "tools/vlmc/Videos.h"
 
 #include <CLI/CLI.hpp>
 
@@ -88,8 +90,10 @@ std::optional<Fault> ChatCommand::ask(const std::string &line) {
       continue;
     }
     size_t end = std::min(line.find(' ', at), line.size());
-    if (std::optional<Fault> fault =
-            conversation.addImage(line.substr(at + 1, end - at - 1))) {
+    std::string path = line.substr(at + 1, end - at - 1);
+    if (std::optional<Fault> fault = isVideoPath(path)
+                                         ? conversation.addVideo(path)
+                                         : conversation.addImage(path)) {
       conversation.dropWaiting();
       return fault;
     }

@@ -2,6 +2,7 @@
 #include "tools/vlmc/Conversation.h"
 
 #include "frontend/support/MappedFile.h"
+#include "tools/vlmc/Videos.h"
 
 #include <filesystem>
 
@@ -59,6 +60,18 @@ std::optional<Fault> Conversation::addImage(const std::string &path) {
   return std::nullopt;
 }
 
+std::optional<Fault> Conversation::addVideo(const std::string &path) {
+  Outcome<std::vector<std::string>> frames = framesOf(path);
+  if (!frames)
+    return frames.takeFault();
+  Outcome<Image> video = decodeVideo(*frames);
+  if (!video)
+    return video.takeFault();
+  pictures.push_back(std::move(*video));
+  ++waiting;
+  return std::nullopt;
+}
+
 /// Whether a template takes messages in parts; others take mere texts.
 static bool takesParts(const vlm_tokenizer_t *tokenizer,
                        const std::string &chatTemplate) {
@@ -78,13 +91,16 @@ Conversation::render(const vlm_tokenizer_t *tokenizer,
   if (takesParts(tokenizer, chatTemplate))
     return renderMessages(tokenizer, messages, chatTemplate);
   OrderedJson plain = messages;
-  std::string token = pictureToken(tokenizer);
+  std::string token = pictureToken(tokenizer), video = videoToken(tokenizer);
   for (OrderedJson &message : plain) {
     std::string text;
     for (const OrderedJson &part : message["content"])
-      text += part["type"] != "image" ? part["text"].get<std::string>()
-              : vlm_tokenizer_pictures_first(tokenizer) ? ""
-                                                        : token + "\n";
+      text +=
+          part["type"] == "text" ? part["text"].get<std::string>()
+          : vlm_tokenizer_pictures_first(tokenizer)
+              ? ""
+              : (part["type"] == "video" && !video.empty() ? video : token) +
+                    "\n";
     message["content"] = text;
   }
   return renderMessages(tokenizer, plain, chatTemplate);
@@ -92,8 +108,10 @@ Conversation::render(const vlm_tokenizer_t *tokenizer,
 
 void Conversation::ask(const std::string &text) {
   OrderedJson content = OrderedJson::array();
-  for (size_t i = 0; i < waiting; ++i)
-    content.push_back({{"type", "image"}});
+  for (size_t i = pictures.size() - waiting; i < pictures.size(); ++i)
+    content.push_back(
+        {{"type",
+          vlm_image_frame_count(pictures[i].get()) ? "video" : "image"}});
   content.push_back({{"type", "text"}, {"text", text}});
   messages.push_back({{"role", "user"}, {"content", content}});
   perQuestion.push_back(waiting);
@@ -123,10 +141,15 @@ RenderedPrompt
 Conversation::renderPlain(const vlm_tokenizer_t *tokenizer) const {
   RenderedPrompt prompt;
   std::string token = pictureToken(tokenizer);
-  if (!token.empty() && last.find(token) == last.npos &&
+  std::string video = videoToken(tokenizer);
+  const bool hasVideo = !video.empty() && last.find(video) != last.npos;
+  if (!token.empty() && last.find(token) == last.npos && !hasVideo &&
       !vlm_tokenizer_pictures_first(tokenizer))
-    for (size_t i = 0; i < pictures.size(); ++i)
-      prompt.text += token + "\n";
+    for (const Image &picture : pictures)
+      prompt.text +=
+          (vlm_image_frame_count(picture.get()) && !video.empty() ? video
+                                                                  : token) +
+          "\n";
   prompt.text += last;
   return prompt;
 }

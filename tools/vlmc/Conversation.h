@@ -42,6 +42,8 @@ class Conversation {
 public:
   /// Decodes a picture that belongs to the next question.
   std::optional<Fault> addImage(const std::string &path);
+  /// The same of a video's frames, in a folder or one by one (Videos.h).
+  std::optional<Fault> addVideo(const std::string &path);
   /// Forgets the pictures of a question that is not asked.
   void dropWaiting();
   void ask(const std::string &text);

@@ -28,7 +28,7 @@ protected:
   std::optional<Fault> makeRequest(vlm_request_t &request);
 
   ModelOptions options;
-  std::vector<std::string> images;
+  std::vector<std::string> images, videos;
   std::string prompt;
   std::string chatTemplate; ///< as --chat-template gives it
   bool isRaw = false;
@@ -78,6 +78,10 @@ void RequestCommand::declare(CLI::App &app) {
       ->required();
   app.add_option("--image", images, "picture files: PNG, JPEG, WebP or GIF")
       ->type_name("FILE...");
+  app.add_option("--video", videos,
+                 "frames of a video: a folder of pictures, by their names, or "
+                 "a list a.png,b.png; may be given again")
+      ->type_name("FOLDER");
   app.add_option("--prompt", prompt, "the question")
       ->required()
       ->type_name("TEXT");
@@ -96,6 +100,9 @@ void RequestCommand::declare(CLI::App &app) {
 std::optional<Fault> RequestCommand::open() {
   for (const std::string &path : images)
     if (std::optional<Fault> fault = conversation.addImage(path))
+      return fault;
+  for (const std::string &path : videos)
+    if (std::optional<Fault> fault = conversation.addVideo(path))
       return fault;
   conversation.ask(prompt);
   Outcome<OpenModel> opened = openModel(options);

@@ -54,6 +54,47 @@ std::optional<Fault> GenerateTask::addPrompts(const PromptRequest &request) {
   return std::nullopt;
 }
 
+/// Runs the tower and adds what it gives to `features`, with its rows in the
+/// order of the placeholders. Where these are not all features in their order,
+/// they are written as the model reads them.
+std::optional<Fault> GenerateTask::encodePlaced(PlacedPictures placed,
+                                                const std::string &name) {
+  const bool isVideo = name != "image_features";
+  TensorMap given{{"pixel_values", std::move(placed.pixels)}}, made;
+  if (std::optional<Fault> fault = addQFormerWords(model, tensors, given))
+    return fault;
+  if (std::optional<Fault> fault = runRows(model, "encode_image", given, made))
+    return fault;
+  HostTensor own = std::move(made["image_features"]);
+  made.erase("image_features");
+  const int64_t width = own.shape.back();
+  const bool isPlaced = (cutsPictures(model) && !stretchesPictures(model)) ||
+                        readsPatches(model) || isVideo;
+  if (isPlaced) {
+    HostTensor rows = HostTensor::zeros(VLM_F32, {placed.rows.size(), width});
+    placed.rows.gather(own.data<float>(), width, rows.data<float>());
+    own = rows;
+    placed.rows = {1, std::vector<int32_t>(size_t(own.shape[0])), {}};
+    std::iota(placed.rows.rows.begin(), placed.rows.rows.end(), 0);
+  }
+  tensors[name] = own;
+  tensors.merge(made); // taps of pictures stay where there are videos too
+  widenTokenIds();
+  own.shape = {int64_t(own.bytes.size() / sizeof(float)) / width, width};
+  const auto before =
+      int32_t(features.shape.empty() ? 0 : features.shape.front());
+  for (int32_t row : placed.rows.rows)
+    featureRows.push_back(before + row);
+  if (!before) {
+    features = std::move(own);
+    return std::nullopt;
+  }
+  features.shape[0] += own.shape[0];
+  features.bytes.insert(features.bytes.end(), own.bytes.begin(),
+                        own.bytes.end());
+  return std::nullopt;
+}
+
 /// The tower's features, as rows one behind the other. Without pictures there
 /// is one row that nobody reads.
 std::optional<Fault> GenerateTask::encodePictures() {
@@ -63,22 +104,22 @@ std::optional<Fault> GenerateTask::encodePictures() {
     Outcome<PlacedPictures> pictures = placePictures(model, tensors);
     if (!pictures)
       return pictures.takeFault();
-    TensorMap given{{"pixel_values", std::move(pictures->pixels)}};
-    if (std::optional<Fault> fault = addQFormerWords(model, tensors, given))
-      return fault;
     if (std::optional<Fault> fault =
-            runRows(model, "encode_image", given, tensors))
+            encodePlaced(std::move(*pictures), "image_features"))
       return fault;
-    widenTokenIds();
-    featureRows = std::move(pictures->rows);
-    features = tensors["image_features"];
-    int64_t width = features.shape.back();
-    features.shape = {features.shape[0] * features.shape[1], width};
-    if ((cutsPictures(model) && !stretchesPictures(model)) ||
-        readsPatches(model))
-      keepPlaced();
-    return std::nullopt;
   }
+  if (tensors.count("pixel_values_videos")) {
+    Outcome<PlacedPictures> videos = placeVideos(model, tensors);
+    if (!videos)
+      return videos.takeFault();
+    std::swap(featureRows, videoRows);
+    if (std::optional<Fault> fault =
+            encodePlaced(std::move(*videos), "video_features"))
+      return fault;
+    std::swap(featureRows, videoRows);
+  }
+  if (!features.shape.empty())
+    return std::nullopt;
   const vlm_entry_t *entry = nullptr;
   if (std::optional<Fault> fault = check(
           vlm_model_entry(model, encodes ? encoderName : entryName, &entry)))
@@ -150,17 +191,6 @@ HostTensor GenerateTask::featuresOf(size_t number) const {
   return own;
 }
 
-/// Writes the features of pictures that were cut as the model reads them.
-void GenerateTask::keepPlaced() {
-  int64_t width = features.shape.back();
-  HostTensor placed =
-      HostTensor::zeros(VLM_F32, {int64_t(featureRows.size()), width});
-  for (size_t i = 0; i < featureRows.size(); ++i)
-    std::copy_n(features.data<float>() + featureRows[i] * width, width,
-                placed.data<float>() + int64_t(i) * width);
-  tensors["image_features"] = std::move(placed);
-}
-
 std::optional<Fault> GenerateTask::readPrompts() {
   auto ids = tensors.find("input_ids");
   if (ids == tensors.end() || ids->second.shape.size() != 2)
@@ -206,6 +236,21 @@ std::optional<Fault> GenerateTask::readPrompts() {
   return std::nullopt;
 }
 
+/// Tokens of type 1 that stand side by side are a picture's, which see each
+/// other.
+void GenerateTask::readPictureEnds(Prompt &prompt, const int64_t *types) const {
+  const auto count = int32_t(prompt.ids.size());
+  prompt.pictureEnds.assign(prompt.ids.size(), 0);
+  for (int32_t i = count - 1; i >= 0; --i) {
+    if (types[prompt.columns[size_t(i)]] != 1)
+      continue;
+    const bool isLast =
+        i + 1 == count || types[prompt.columns[size_t(i) + 1]] != 1;
+    prompt.pictureEnds[size_t(i)] =
+        isLast ? i + 1 : prompt.pictureEnds[size_t(i) + 1];
+  }
+}
+
 /// The tokens of a prompt see each other, where the model has it so; with
 /// token_type_ids those of type 0, which come first.
 std::optional<Fault> GenerateTask::readMutual() {
@@ -215,8 +260,14 @@ std::optional<Fault> GenerateTask::readMutual() {
     return Fault("token_type_ids: expected the shape of input_ids, found "
                  "another; mend the file of tensors");
   int64_t width = tensors["input_ids"].shape[1];
+  const bool arePictures = facts.picture_flags & VLM_ABI_SEES_PICTURES;
   for (size_t row = 0; row < prompts.size(); ++row) {
     Prompt &prompt = prompts[row];
+    if (arePictures && types != tensors.end())
+      readPictureEnds(prompt,
+                      types->second.data<int64_t>() + int64_t(row) * width);
+    if (arePictures)
+      continue;
     prompt.mutual = int64_t(prompt.ids.size());
     if (types == tensors.end())
       continue;
@@ -235,21 +286,30 @@ std::optional<Fault> GenerateTask::readMutual() {
 
 /// Gives each placeholder the next row of the features.
 std::optional<Fault> GenerateTask::placeFeatures() {
-  size_t next = 0, rows = featureRows.size();
+  struct Kind {
+    int64_t token;
+    const std::vector<int32_t> &rows;
+    const char *name;
+    size_t next = 0;
+  };
+  std::vector<Kind> kinds = {{facts.image_token, featureRows, "picture"}};
+  if (facts.video_token >= 0 && facts.video_token != facts.image_token)
+    kinds.push_back({facts.video_token, videoRows, "video"});
   for (Prompt &prompt : prompts)
     for (int64_t id : prompt.ids) {
-      bool isPlace = id == facts.image_token;
-      prompt.features.push_back(isPlace && next < rows ? featureRows[next]
-                                                       : -1);
-      next += isPlace;
+      prompt.features.push_back(-1);
+      for (Kind &kind : kinds)
+        if (id == kind.token && kind.next++ < kind.rows.size())
+          prompt.features.back() = kind.rows[kind.next - 1];
     }
-  if (next != rows)
-    return Fault("input_ids: expected as many picture tokens (id " +
-                 std::to_string(facts.image_token) +
-                 ") as the pictures have "
-                 "features, " +
-                 std::to_string(rows) + ", found " + std::to_string(next) +
-                 "; give each picture its tokens");
+  for (const Kind &kind : kinds)
+    if (kind.next != kind.rows.size())
+      return Fault("input_ids: expected as many " + std::string(kind.name) +
+                   " tokens (id " + std::to_string(kind.token) + ") as the " +
+                   kind.name + "s have features, " +
+                   std::to_string(kind.rows.size()) + ", found " +
+                   std::to_string(kind.next) + "; give each " + kind.name +
+                   " its tokens");
   return std::nullopt;
 }
 
@@ -351,6 +411,12 @@ std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
     std::vector<int32_t> first(run.ids.size(), 0), last(run.ids.size(), 0);
     for (int64_t i = run.position; i < mutual && i - run.position < count; ++i)
       last[size_t(i - run.position)] = int32_t(mutual);
+    // Those before they see anyway, as far as the window goes.
+    for (int64_t i = run.position;
+         i < int64_t(pictureEnds.size()) && i - run.position < count; ++i) {
+      first[size_t(i - run.position)] = int32_t(i);
+      last[size_t(i - run.position)] = pictureEnds[size_t(i)];
+    }
     inputs["first_seen"] = HostTensor::of(VLM_I32, {1, count}, first.data());
     inputs["last_seen"] = HostTensor::of(VLM_I32, {1, count}, last.data());
   }
@@ -392,6 +458,7 @@ void GenerateTask::keepRows(const std::string &name, const HostTensor &rows,
 std::optional<Fault> GenerateTask::prefill(size_t number) {
   Prompt &prompt = prompts[number];
   mutual = prompt.mutual;
+  pictureEnds = prompt.pictureEnds;
   heldRows = 0;
   TensorMap results;
   Run run{prompt.ids, prompt.features, prompt.seen, 0, featuresOf(number)};

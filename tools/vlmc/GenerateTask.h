@@ -19,6 +19,7 @@
 #include "tools/vlmc/BeamFields.h"
 #include "tools/vlmc/PromptInputs.h"
 #include "tools/vlmc/SeenPictures.h"
+#include "tools/vlmc/Tiles.h"
 
 #include <memory>
 
@@ -62,6 +63,8 @@ private:
     std::vector<int32_t> features;
     SeenRows seen;      ///< where layers attend to pictures
     int64_t mutual = 0; ///< so many tokens see each other
+    /// Or each token of a picture sees those before this one.
+    std::vector<int32_t> pictureEnds;
     /// Where an encoder reads the ids: what the decoder begins with.
     std::vector<int64_t> beginning;
     std::vector<int64_t> generated;
@@ -77,11 +80,13 @@ private:
   };
 
   std::optional<Fault> encodePictures();
+  std::optional<Fault> encodePlaced(PlacedPictures placed,
+                                    const std::string &name);
   std::optional<Fault> encodeSeen();
   void widenTokenIds();
-  void keepPlaced();
   std::optional<Fault> readPrompts();
   std::optional<Fault> readMutual();
+  void readPictureEnds(Prompt &prompt, const int64_t *types) const;
   std::optional<Fault> placeFeatures();
   std::optional<Fault> readBeginnings();
   std::optional<Fault> openCaches(int64_t most);
@@ -120,11 +125,13 @@ private:
   TensorMap tensors;
   HostTensor features;              ///< [M, D]
   std::vector<int32_t> featureRows; ///< of the placeholders in their order
+  std::vector<int32_t> videoRows;   ///< of those of videos
   Tokenizer tokenizer{nullptr, vlm_tokenizer_destroy}; ///< of `addPrompts`
   std::vector<Prompt> prompts;
   std::vector<float> lastLogits; ///< of the prompt in work
   using Cache = std::unique_ptr<vlm_cache_t, decltype(&vlm_cache_destroy)>;
   int64_t mutual = 0; ///< of the prompt in work, where tokens see each other
+  std::vector<int32_t> pictureEnds; ///< the same of each picture's tokens
   Cache cache{nullptr, vlm_cache_destroy};
   Cache featureCache{nullptr, vlm_cache_destroy};
   int64_t rowsPerPicture = 0; ///< where layers attend to pictures

@@ -30,24 +30,46 @@ OrderedJson normalisedMessages(OrderedJson messages) {
   return messages;
 }
 
-std::vector<std::string> picturesOf(const OrderedJson &messages) {
-  std::vector<std::string> paths;
+/// Calls `take` with each part of that type that names where it is.
+static void forParts(const OrderedJson &messages, const char *type,
+                     const auto &take) {
   if (!messages.is_array())
-    return paths;
+    return;
   for (const OrderedJson &message : messages) {
     if (!message.is_object() || !message.contains("content") ||
         !message["content"].is_array())
       continue;
     for (const OrderedJson &part : message["content"]) {
-      if (!part.is_object() || !part.contains("type") ||
-          part["type"] != "image")
+      if (!part.is_object() || !part.contains("type") || part["type"] != type)
         continue;
-      for (const char *key : {"image", "url", "path"})
-        if (part.contains(key) && part[key].is_string())
-          paths.push_back(part[key].get<std::string>());
+      for (const char *key : {type, "url", "path"})
+        if (part.contains(key))
+          take(part[key]);
     }
   }
+}
+
+std::vector<std::string> picturesOf(const OrderedJson &messages) {
+  std::vector<std::string> paths;
+  forParts(messages, "image", [&](const OrderedJson &place) {
+    if (place.is_string())
+      paths.push_back(place.get<std::string>());
+  });
   return paths;
+}
+
+std::vector<std::vector<std::string>> videosOf(const OrderedJson &messages) {
+  std::vector<std::vector<std::string>> videos;
+  forParts(messages, "video", [&](const OrderedJson &place) {
+    std::vector<std::string> frames;
+    for (const OrderedJson &each :
+         place.is_array() ? place : OrderedJson::array({place}))
+      if (each.is_string())
+        frames.push_back(each.get<std::string>());
+    if (!frames.empty())
+      videos.push_back(std::move(frames));
+  });
+  return videos;
 }
 
 } // namespace vlmc::tool

@@ -25,6 +25,9 @@ OrderedJson normalisedMessages(OrderedJson messages);
 /// Paths of pictures in messages, in their order.
 std::vector<std::string> picturesOf(const OrderedJson &messages);
 
+/// Paths of each video's frames, or of its folder.
+std::vector<std::vector<std::string>> videosOf(const OrderedJson &messages);
+
 } // namespace vlmc::tool
 
 #endif // VLMC_TOOLS_VLMC_MESSAGES_H

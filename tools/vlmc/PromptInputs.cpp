@@ -2,6 +2,7 @@
 #include "tools/vlmc/PromptInputs.h"
 
 #include "runtime/abi/vlm_abi.h"
+#include "runtime/text/PromptInternal.h"
 #include "tools/vlmc/SeenPictures.h"
 #include "tools/vlmc/Tiles.h"
 
@@ -23,6 +24,12 @@ std::optional<Fault> openTokenizer(const vlm_model_t *model,
 std::string pictureToken(const vlm_tokenizer_t *tokenizer) {
   size_t bytes = 0;
   const char *token = vlm_tokenizer_picture_token(tokenizer, &bytes);
+  return token ? std::string(token, bytes) : std::string();
+}
+
+std::string videoToken(const vlm_tokenizer_t *tokenizer) {
+  size_t bytes = 0;
+  const char *token = vlm_tokenizer_video_token(tokenizer, &bytes);
   return token ? std::string(token, bytes) : std::string();
 }
 
@@ -72,8 +79,8 @@ static std::string plural(size_t count, const char *what) {
 /// That each picture has its placeholder.
 static std::optional<Fault> checkPlaceholders(const PromptRequest &request,
                                               const std::string &token,
-                                              int placement) {
-  const size_t pictures = request.images.size();
+                                              int placement, size_t videos) {
+  const size_t pictures = request.images.size() + videos;
   // Without placeholders all are the only prompt's, or each is of a prompt.
   if (placement == 2 && countOf(request.prompts, token) == 0 &&
       request.prompts.size() == 1)
@@ -88,23 +95,23 @@ static std::optional<Fault> checkPlaceholders(const PromptRequest &request,
                  plural(pictures, "picture") + " and " +
                  plural(request.prompts.size(), "prompt"));
   if (token.empty())
-    return request.images.empty()
+    return pictures == 0
                ? std::nullopt
                : std::optional(Fault(
                      "expected a request without pictures, found " +
-                     plural(request.images.size(), "picture") +
+                     plural(pictures, "picture") +
                      ": the checkpoint has no processor_config.json and no "
                      "token that stands for a picture"));
   size_t found = 0;
   for (const std::string &prompt : request.prompts)
     found += countOf(prompt, token);
-  if (found == request.images.size())
+  if (found == pictures)
     return std::nullopt;
   return Fault("expected a placeholder '" + token +
                "' in the prompt for each picture, found " +
                plural(found, "placeholder") + " and " +
-               plural(request.images.size(), "picture") + "; " +
-               (found < request.images.size()
+               plural(pictures, "picture") + "; " +
+               (found < pictures
                     ? "write '" + token + "' where the picture belongs"
                     : std::string("give the pictures that are missing")));
 }
@@ -113,15 +120,14 @@ static std::optional<Fault> checkPlaceholders(const PromptRequest &request,
 // Ids
 //===----------------------------------------------------------------------===//
 
-/// `counts` are the tokens of the prompt's pictures.
+/// `media` are what stands at the prompt's placeholders.
 static Outcome<std::vector<int64_t>> encode(const vlm_tokenizer_t *tokenizer,
                                             const std::string &text,
-                                            std::span<const int64_t> counts,
+                                            std::span<const rt::Medium> media,
                                             bool special) {
   vlm_ids_t ids{};
-  if (std::optional<Fault> fault = check(vlm_tokenizer_encode_prompt(
-          tokenizer, text.data(), text.size(), counts.data(), counts.size(),
-          special ? 1 : 0, &ids)))
+  if (std::optional<Fault> fault = check(vlm_tokenizer_encode_media(
+          tokenizer, text.data(), text.size(), media, special ? 1 : 0, &ids)))
     return *fault;
   std::vector<int64_t> result(ids.ids, ids.ids + ids.count);
   vlm_ids_destroy(&ids);
@@ -198,7 +204,8 @@ static void putPicturesInFront(int64_t token, int64_t count, TensorMap &out) {
 /// Preprocesses the pictures and counts the tokens of each.
 static std::optional<Fault>
 addPictures(const vlm_model_t *model, const vlm_tokenizer_t *tokenizer,
-            const std::vector<std::string> &images, TensorMap &out,
+            const std::vector<std::string> &images,
+            const std::vector<rt::View> &views, TensorMap &out,
             std::vector<std::vector<int64_t>> &counts) {
   if (readsPatches(model)) {
     Outcome<TensorMap> patches = preprocessPatches(model, images, counts);
@@ -216,7 +223,7 @@ addPictures(const vlm_model_t *model, const vlm_tokenizer_t *tokenizer,
                   {vlm_tokenizer_picture_tokens(tokenizer, 1, 1)});
     return std::nullopt;
   }
-  if (!cutsPictures(model)) {
+  if (!cutsPictures(model) && !pansPictures(model)) {
     Outcome<HostTensor> pixels = preprocessPictures(model, images);
     if (!pixels)
       return pixels.takeFault();
@@ -231,64 +238,266 @@ addPictures(const vlm_model_t *model, const vlm_tokenizer_t *tokenizer,
     out["pixel_values"] = std::move(*pixels);
     return std::nullopt;
   }
-  Outcome<TensorMap> tiles = preprocessTiles(model, images);
+  Outcome<TensorMap> tiles = preprocessTiles(model, images, views);
   if (!tiles)
     return tiles.takeFault();
   out.merge(*tiles);
   const auto *sizes = out["image_sizes"].data<int64_t>();
   for (size_t i = 0; i < images.size(); ++i) {
-    Outcome<int64_t> count = countRows(model, sizes[2 * i], sizes[2 * i + 1]);
+    Outcome<int64_t> count =
+        countRows(model, sizes[2 * i], sizes[2 * i + 1], views[i]);
     if (!count)
       return count.takeFault();
     counts.push_back({*count});
   }
-  if (stretchesPictures(model)) // all features are read, whatever the sizes
+  // All features are read then, whatever the sizes.
+  if (stretchesPictures(model) || !cutsPictures(model))
     out.erase("image_sizes");
   return std::nullopt;
+}
+
+namespace {
+/// Which pictures and videos are of which prompt.
+struct Shares {
+  std::vector<int64_t> pictures, videos; ///< of each prompt
+};
+} // namespace
+
+/// By their placeholders.
+static Outcome<Shares> shareOut(const vlm_model_t *model,
+                                const vlm_tokenizer_t *tokenizer,
+                                const PromptRequest &request) {
+  const int placement = vlm_tokenizer_pictures_first(tokenizer);
+  const std::string token = pictureToken(tokenizer);
+  const std::string video = videoToken(tokenizer);
+  Shares shares;
+  int64_t all = 0;
+  for (const std::string &prompt : request.prompts) {
+    size_t own = token.empty() ? 0 : countOf(prompt, token);
+    if (placement == 2 && countOf(request.prompts, token) == 0)
+      own = request.images.size() / request.prompts.size();
+    // Those of all prompts come when these are padded; lines come at once.
+    if (placement == 1)
+      own = readsPatches(model) && !request.images.empty() ? 1 : 0;
+    size_t videos = video.empty() ? 0 : countOf(prompt, video);
+    if (video.empty() && !request.videos.empty()) {
+      // At placeholders of pictures; those of several prompts cannot be told
+      // apart.
+      videos = request.prompts.size() == 1 ? request.videos.size() : 0;
+      own -= std::min(own, videos);
+    }
+    shares.pictures.push_back(int64_t(own));
+    shares.videos.push_back(int64_t(videos));
+    all += int64_t(videos);
+  }
+  if (all == int64_t(request.videos.size()))
+    return shares;
+  return Fault("expected a placeholder '" + (video.empty() ? token : video) +
+               "' in the prompt for each video, found " +
+               plural(size_t(all), "placeholder") + " and " +
+               plural(request.videos.size(), "video") + "; " +
+               (size_t(all) < request.videos.size()
+                    ? "write it where the video belongs"
+                    : "give the videos that are missing"));
+}
+
+/// How each picture is shown: which are several of a prompt.
+static std::vector<rt::View> viewsOf(const Shares &shares,
+                                     const PromptRequest &request) {
+  std::vector<rt::View> views;
+  for (int64_t own : shares.pictures)
+    for (int64_t i = 0; i < own; ++i) {
+      views.push_back(request.view);
+      views.back().isGrouped = own > 1;
+    }
+  views.resize(request.images.size(), request.view);
+  return views;
+}
+
+/// Preprocesses the videos and counts the tokens of each. Where frames are
+/// pictures, they stand among these in the order of the prompts, `order`.
+static std::optional<Fault> addVideos(const vlm_model_t *model,
+                                      const PromptRequest &request,
+                                      TensorMap &out,
+                                      std::vector<int64_t> &counts) {
+  Outcome<HostTensor> frames = preprocessVideos(model, request.videos);
+  if (!frames)
+    return frames.takeFault();
+  Outcome<int64_t> count =
+      countRows(model, 1, 1, {.frames = request.videos.front().size()});
+  if (!count)
+    return count.takeFault();
+  counts.assign(request.videos.size(), *count);
+  out["pixel_values_videos"] = std::move(*frames);
+  return std::nullopt;
+}
+
+/// What stands at a prompt's placeholders: pictures and videos from their
+/// numbers on, as `counts` and `videoCounts` have them. Where lines of pictures
+/// are told, these.
+static Outcome<std::vector<rt::Medium>>
+mediaOf(const vlm_tokenizer_t *tokenizer, const std::string &prompt,
+        std::span<const std::vector<int64_t>> counts,
+        std::span<const int64_t> videoCounts, int64_t frames) {
+  std::vector<size_t> order;
+  if (std::optional<Fault> fault = check(
+          vlm_tokenizer_order_media(tokenizer, prompt.data(), prompt.size(),
+                                    counts.size(), videoCounts.size(), order)))
+    return *fault;
+  std::vector<rt::Medium> media;
+  for (size_t number : order)
+    if (number >= counts.size())
+      media.push_back({videoCounts[number - counts.size()], frames});
+    else
+      for (int64_t count : counts[number])
+        media.push_back({count, 0});
+  return media;
+}
+
+/// Where frames are pictures: all of them in one tensor, in the order of the
+/// prompts' placeholders.
+static std::optional<Fault>
+mixFrames(const vlm_model_t *model, const vlm_tokenizer_t *tokenizer,
+          const PromptRequest &request, const Shares &shares,
+          const std::vector<std::vector<int64_t>> &counts, TensorMap &out) {
+  const HostTensor frames = std::move(out["pixel_values_videos"]);
+  out.erase("pixel_values_videos");
+  const int64_t perVideo = frames.shape[1];
+  const size_t tileBytes =
+      sizeof(float) *
+      size_t(frames.shape[2] * frames.shape[3] * frames.shape[4]);
+  Outcome<int64_t> perTile = countRows(model, 1, 1, {.frames = 1});
+  if (!perTile)
+    return perTile.takeFault();
+  HostTensor all = frames;
+  all.bytes.clear();
+  const auto pictures = out.find("pixel_values");
+  size_t tile = 0, picture = 0, video = 0;
+  for (size_t i = 0; i < request.prompts.size(); ++i) {
+    const std::string &prompt = request.prompts[i];
+    std::vector<size_t> order;
+    const auto own = size_t(shares.pictures[i]);
+    if (std::optional<Fault> fault = check(
+            vlm_tokenizer_order_media(tokenizer, prompt.data(), prompt.size(),
+                                      own, size_t(shares.videos[i]), order)))
+      return fault;
+    for (size_t number : order) {
+      const bool isVideo = number >= own;
+      const auto tiles =
+          size_t(isVideo ? perVideo : counts[picture++].front() / *perTile);
+      const HostTensor &from = isVideo ? frames : pictures->second;
+      size_t &next = isVideo ? video : tile;
+      const uint8_t *begin = from.bytes.data() + next * tileBytes;
+      all.bytes.insert(all.bytes.end(), begin, begin + tiles * tileBytes);
+      next += tiles;
+    }
+  }
+  all.shape = {int64_t(all.bytes.size() / tileBytes), frames.shape[2],
+               frames.shape[3], frames.shape[4]};
+  out["pixel_values"] = std::move(all);
+  return std::nullopt;
+}
+
+/// Frames as models take them whose layers attend to pictures, behind those,
+/// and how many each picture or video has.
+static std::optional<Fault> addSeenFrames(const PromptRequest &request,
+                                          TensorMap &out) {
+  const HostTensor frames = std::move(out["pixel_values_videos"]);
+  out.erase("pixel_values_videos");
+  std::vector<int64_t> counts(request.images.size(), 0);
+  counts.resize(request.images.size() + request.videos.size(), frames.shape[1]);
+  out["frame_counts"] =
+      HostTensor::of(VLM_I64, {int64_t(counts.size())}, counts.data());
+  HostTensor &all = out["pixel_values"];
+  if (all.shape.empty())
+    all.shape = {0, frames.shape[2], frames.shape[3], frames.shape[4]};
+  all.shape[0] += frames.shape[0] * frames.shape[1];
+  all.bytes.insert(all.bytes.end(), frames.bytes.begin(), frames.bytes.end());
+  return std::nullopt;
+}
+
+/// 1 for each token of a picture.
+static void addTokenTypes(const vlm_abi_generation &facts, TensorMap &out) {
+  HostTensor types = out["input_ids"];
+  auto *values = types.data<int64_t>();
+  std::span all(values, types.bytes.size() / sizeof(int64_t));
+  for (int64_t &id : all)
+    id = id == facts.image_token;
+  out["token_type_ids"] = std::move(types);
 }
 
 Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
                                     const vlm_tokenizer_t *tokenizer,
                                     const PromptRequest &request) {
   TensorMap out;
+  const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
   std::string token = pictureToken(tokenizer);
+  const bool isMixed = videoToken(tokenizer).empty();
+  int64_t ignored = 0;
+  if (!request.videos.empty()) // whether the model reads any
+    if (std::optional<Fault> fault =
+            check(vlm_model_view_tiles(model, 1, 1, {.frames = 1}, &ignored)))
+      return *fault;
   if (std::optional<Fault> fault = checkPlaceholders(
-          request, token, vlm_tokenizer_pictures_first(tokenizer)))
+          request, token, vlm_tokenizer_pictures_first(tokenizer),
+          isMixed ? request.videos.size() : 0))
     return *fault;
+  Outcome<Shares> shares = shareOut(model, tokenizer, request);
+  if (!shares)
+    return shares.takeFault();
   std::vector<std::vector<int64_t>> counts; // of each picture, or its lines
   if (!request.images.empty())
     if (std::optional<Fault> fault =
-            addPictures(model, tokenizer, request.images, out, counts))
+            addPictures(model, tokenizer, request.images,
+                        viewsOf(*shares, request), out, counts))
       return *fault;
+  if (groupsPictures(model) && !request.images.empty()) {
+    std::vector<int64_t> own = shares->pictures;
+    std::erase(own, 0);
+    out["batch_num_images"] =
+        HostTensor::of(VLM_I64, {int64_t(own.size())}, own.data());
+  }
+  std::vector<int64_t> videoCounts;
+  int64_t frames = 0;
+  if (!request.videos.empty()) {
+    if (std::optional<Fault> fault =
+            addVideos(model, request, out, videoCounts))
+      return *fault;
+    frames = int64_t(request.videos.front().size());
+    std::optional<Fault> fault;
+    if (facts->picture_flags & VLM_ABI_NAMES_FRAMES)
+      fault = mixFrames(model, tokenizer, request, *shares, counts, out);
+    else if (facts->attended)
+      fault = addSeenFrames(request, out);
+    if (fault)
+      return *fault;
+  }
   std::vector<std::vector<int64_t>> rows;
   std::vector<int64_t> pictures; // of each prompt
   std::string prompts;
-  size_t picture = 0;
-  for (const std::string &prompt : request.prompts) {
+  size_t picture = 0, video = 0;
+  for (size_t i = 0; i < request.prompts.size(); ++i) {
+    const std::string &prompt = request.prompts[i];
     prompts.append(rows.empty() ? 0 : 1, '\0').append(prompt);
-    size_t own = token.empty() ? 0 : countOf(prompt, token);
-    if (vlm_tokenizer_pictures_first(tokenizer) == 2 &&
-        countOf(request.prompts, token) == 0)
-      own = request.images.size() / request.prompts.size();
-    // Those of all prompts come when these are padded; lines come at once.
-    if (vlm_tokenizer_pictures_first(tokenizer) == 1)
-      own = readsPatches(model) && !counts.empty() ? 1 : 0;
-    std::vector<int64_t> lines;
-    for (const std::vector<int64_t> &each :
-         std::span(counts).subspan(picture, own))
-      lines.insert(lines.end(), each.begin(), each.end());
+    const auto own = size_t(shares->pictures[i]);
+    const auto videos = size_t(shares->videos[i]);
+    Outcome<std::vector<rt::Medium>> media =
+        mediaOf(tokenizer, prompt, std::span(counts).subspan(picture, own),
+                std::span(videoCounts).subspan(video, videos), frames);
+    if (!media)
+      return media.takeFault();
     Outcome<std::vector<int64_t>> ids =
-        encode(tokenizer, prompt, lines, request.addsSpecial);
+        encode(tokenizer, prompt, *media, request.addsSpecial);
     if (!ids)
       return ids.takeFault();
     rows.push_back(std::move(*ids));
-    pictures.push_back(int64_t(own));
+    pictures.push_back(int64_t(own + (isMixed ? videos : 0)));
     picture += own;
+    video += videos;
   }
   const bool padsLeft =
       request.padsLeft.value_or(vlm_tokenizer_pads_left(tokenizer) != 0);
   pad(rows, padId(model, tokenizer), padsLeft, "", out);
-  const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
   if (vlm_tokenizer_pictures_first(tokenizer) == 1 && !counts.empty() &&
       facts && !readsPatches(model))
     putPicturesInFront(facts->image_token, counts.front().front(), out);
@@ -298,6 +507,8 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
       return *fault;
   out["prompt"] =
       HostTensor::of(VLM_U8, {int64_t(prompts.size())}, prompts.data());
+  if (facts && facts->picture_flags & VLM_ABI_SEES_PICTURES)
+    addTokenTypes(*facts, out);
   if (facts && facts->attended)
     addSeenPictures(*facts, pictures, out);
   return out;

@@ -13,6 +13,7 @@
 #ifndef VLMC_TOOLS_VLMC_PROMPTINPUTS_H
 #define VLMC_TOOLS_VLMC_PROMPTINPUTS_H
 
+#include "runtime/image/ImageInternal.h"
 #include "tools/vlmc/EmbedTask.h"
 
 namespace vlmc::tool {
@@ -20,6 +21,9 @@ namespace vlmc::tool {
 struct PromptRequest {
   std::vector<std::string> prompts;
   std::vector<std::string> images; ///< in the order of the placeholders
+  /// Frames of each, in the order of the placeholders of videos.
+  std::vector<std::vector<std::string>> videos;
+  rt::View view; ///< whether long pictures are shown in crops too
   bool addsSpecial = true;         ///< the special tokens of the post-processor
   std::optional<bool> padsLeft;    ///< absent: as the tokenizer says
 };
@@ -30,6 +34,9 @@ std::optional<Fault> openTokenizer(const vlm_model_t *model,
 
 /// The text that stands for a picture; "" where prompts have none.
 std::string pictureToken(const vlm_tokenizer_t *tokenizer);
+
+/// The same for a video; "" where none does, or that of a picture.
+std::string videoToken(const vlm_tokenizer_t *tokenizer);
 
 /// Makes input_ids, attention_mask, pixel_values and `prompt`, the prompts
 /// themselves, with a zero byte between two.

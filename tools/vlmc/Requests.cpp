@@ -5,6 +5,7 @@
 #include "runtime/abi/vlm_abi.h"
 #include "runtime/vlm.h"
 #include "tools/vlmc/Messages.h"
+#include "tools/vlmc/Videos.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -128,6 +129,32 @@ static std::string resolve(const fs::path &folder, const std::string &path) {
   return (folder / path).string();
 }
 
+static bool isListOfStrings(const Json &value) {
+  return value.is_array() && !value.empty() &&
+         std::ranges::all_of(value,
+                             [](const Json &each) { return each.is_string(); });
+}
+
+static std::vector<std::string> resolveFrames(const fs::path &folder,
+                                              const Json &frames) {
+  std::vector<std::string> paths;
+  for (const Json &frame : frames)
+    paths.push_back(resolve(folder, frame.get<std::string>()));
+  return paths;
+}
+
+/// Frames of each video.
+static void readVideos(FieldReader &reader, RequestCase &request,
+                       const fs::path &folder) {
+  const Json &list = reader.value("videos");
+  if (!list.is_array() || !std::ranges::all_of(list, isListOfStrings))
+    return reader.fail(wrong(reader.place() + ": videos",
+                             "a list of videos, each a list of paths of frames",
+                             &list));
+  for (const Json &frames : list)
+    request.videos.push_back(resolveFrames(folder, frames));
+}
+
 /// Texts and pictures in turn.
 static void readInterleaved(FieldReader &reader, RequestCase &request,
                             const fs::path &folder) {
@@ -138,19 +165,29 @@ static void readInterleaved(FieldReader &reader, RequestCase &request,
   for (const Json &part : isGood ? list : Json::array()) {
     bool isPicture = part.is_object() && part.size() == 1 &&
                      part.contains("image") && part["image"].is_string();
-    isGood = isGood && (isPicture || part.is_string());
+    bool isVideo = part.is_object() && part.size() == 1 &&
+                   part.contains("video") && isListOfStrings(part["video"]);
+    isGood = isGood && (isPicture || isVideo || part.is_string());
     if (!isGood)
       break;
-    prompt.isPicture.push_back(isPicture);
-    prompt.prompts.push_back(isPicture ? "" : part.get<std::string>());
+    prompt.isPicture.push_back(isPicture || isVideo);
+    prompt.isVideo.push_back(isVideo);
+    prompt.prompts.push_back(part.is_string() ? part.get<std::string>() : "");
     if (isPicture)
       request.images.push_back(
           resolve(folder, part["image"].get<std::string>()));
+    if (isVideo)
+      request.videos.push_back(resolveFrames(folder, part["video"]));
   }
   if (!isGood)
     reader.fail(wrong(reader.place() + ": interleaved",
-                      "a list of strings and of objects {\"image\": path}",
+                      "a list of strings and of objects {\"image\": path} or "
+                      "{\"video\": [paths of frames]}",
                       &list));
+}
+
+static bool isCount(const Json &value) {
+  return value.is_number_integer() && value >= 1 && value <= 65536;
 }
 
 /// One keyword of the processor's. False: it is none that vlmc knows.
@@ -162,6 +199,14 @@ static bool readProcessorOption(const std::string &name, const Json &value,
     prompt.addsSpecial = value.get<bool>();
   else if (name == "add_end_of_utterance_token" && value.is_boolean())
     prompt.endsParts = value.get<bool>();
+  else if (name == "do_pan_and_scan" && value.is_boolean())
+    prompt.view.pans = value.get<bool>();
+  else if (name == "pan_and_scan_min_crop_size" && isCount(value))
+    prompt.view.panSide = value.get<int64_t>();
+  else if (name == "pan_and_scan_max_num_crops" && isCount(value))
+    prompt.view.panCrops = value.get<int64_t>();
+  else if (name == "pan_and_scan_min_ratio_to_activate" && value.is_number())
+    prompt.view.panRatio = value.get<double>();
   else // what vlmc does anyway
     return (name == "padding" && (value == true || value == "longest")) ||
            (name == "truncation" && value == false) || name == "return_tensors";
@@ -181,8 +226,8 @@ static void readProcessorOptions(FieldReader &reader, PromptFields &prompt) {
       reader.fail(Fault(
           place + ": '" + name + "': expected padding_side (\"left\" or " +
           "\"right\"), add_special_tokens (true or false), "
-          "add_end_of_utterance_token (true or false) or padding (true), "
-          "which vlmc supports, found " +
+          "add_end_of_utterance_token (true or false), do_pan_and_scan and "
+          "its like or padding (true), which vlmc supports, found " +
           describe(value) + "; remove it"));
   };
   for (const auto &[name, value] : options.items()) {
@@ -207,6 +252,20 @@ static void readMessages(FieldReader &reader, RequestCase &request,
   for (const std::string &path : picturesOf(messages))
     paths.push_back(resolve(folder, path));
   request.images.insert(request.images.begin(), paths.begin(), paths.end());
+  std::vector<std::vector<std::string>> videos;
+  for (const std::vector<std::string> &video : videosOf(messages)) {
+    std::vector<std::string> frames;
+    for (const std::string &path : video)
+      frames.push_back(resolve(folder, path));
+    if (frames.size() == 1 && isVideoPath(frames[0])) {
+      Outcome<std::vector<std::string>> found = framesOf(frames[0]);
+      if (!found)
+        return reader.fail(found.takeFault());
+      frames = std::move(*found);
+    }
+    videos.push_back(std::move(frames));
+  }
+  request.videos.insert(request.videos.begin(), videos.begin(), videos.end());
   request.prompt.messages = std::move(messages);
 }
 
@@ -255,9 +314,7 @@ static void readGenerate(FieldReader &reader, RequestCase &request,
               ": expected one of messages, text, interleaved, batch, found " +
               (ways.empty() ? "none" : ways) + "; mend the file"));
   if (reader.has("videos"))
-    reader.fail(Fault(reader.place() +
-                      ": videos: this version of vlmc takes no videos; "
-                      "remove the field"));
+    readVideos(reader, request, folder);
   if (reader.has("images"))
     for (const std::string &path : reader.strings("images"))
       request.images.push_back(resolve(folder, path));

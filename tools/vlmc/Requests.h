@@ -12,6 +12,7 @@
 #define VLMC_TOOLS_VLMC_REQUESTS_H
 
 #include "frontend/support/Json.h"
+#include "runtime/image/ImageInternal.h"
 #include "tools/vlmc/BeamFields.h"
 #include "tools/vlmc/Fault.h"
 #include "tools/vlmc/Messages.h"
@@ -27,11 +28,13 @@ struct PromptFields {
   std::vector<std::string> prompts; ///< of `text`, `batch` or `interleaved`
   bool isInterleaved = false; ///< then each element is a text or a picture
   std::vector<bool> isPicture;
+  std::vector<bool> isVideo; ///< of those that are pictures
   OrderedJson messages;     ///< null: none
   std::string chatTemplate; ///< as --chat-template gives it; "": the model's
   bool addsSpecial = true;
   bool endsParts = false; ///< a token between two texts of `interleaved`
   std::optional<bool> padsLeft;
+  rt::View view; ///< whether long pictures are shown in crops too
 };
 
 /// One case. Paths are as they can be opened from here.
@@ -39,6 +42,7 @@ struct RequestCase {
   std::string name;
   std::string task;
   std::vector<std::string> images;
+  std::vector<std::vector<std::string>> videos; ///< frames of each
   std::vector<std::string> texts;
   std::string tokenizer; ///< folder, relative to the model's; "" for its own
   PromptFields prompt;

@@ -65,14 +65,14 @@ static std::optional<Fault> readInputs(const RequestCase &request, Task &task) {
     if (!entry.name.starts_with(request.prefix))
       continue;
     std::string name = entry.name.substr(request.prefix.size());
-    bool isPixels = name == "pixel_values";
+    bool isPixels = name == "pixel_values" || name == "pixel_values_videos";
     static const std::set<std::string> integers = {
-        "aspect_ratio_ids",       "aspect_ratio_mask",
-        "cross_attention_mask",   "attention_mask",
-        "image_attention_mask",   "image_sizes",
-        "decoder_input_ids",      "input_ids",
-        "qformer_attention_mask", "qformer_input_ids",
-        "token_type_ids"};
+        "aspect_ratio_ids",  "aspect_ratio_mask",
+        "batch_num_images",  "cross_attention_mask",
+        "attention_mask",    "image_attention_mask",
+        "image_sizes",       "decoder_input_ids",
+        "input_ids",         "qformer_attention_mask",
+        "qformer_input_ids", "token_type_ids"};
     if (!isPixels && !integers.count(name)) {
       // Without a prefix, the tensors of other cases are in the same file.
       if (name.find('.') == name.npos)
@@ -138,6 +138,8 @@ static std::optional<Fault> makePrompt(const vlm_model_t *model,
                                        PromptRequest &out) {
   const PromptFields &fields = request.prompt;
   out.images = request.images;
+  out.videos = request.videos;
+  out.view = fields.view;
   out.addsSpecial = fields.addsSpecial;
   out.padsLeft = fields.padsLeft;
   Tokenizer tokenizer(nullptr, vlm_tokenizer_destroy);
@@ -161,8 +163,11 @@ static std::optional<Fault> makePrompt(const vlm_model_t *model,
     return std::nullopt;
   }
   std::vector<const char *> parts;
+  const std::string video = videoToken(tokenizer.get());
   for (size_t i = 0; i < fields.prompts.size(); ++i)
-    parts.push_back(fields.isPicture[i] ? nullptr : fields.prompts[i].c_str());
+    parts.push_back(!fields.isPicture[i] ? fields.prompts[i].c_str()
+                    : fields.isVideo[i] && !video.empty() ? video.c_str()
+                                                          : nullptr);
   char *text = nullptr;
   size_t bytes = 0;
   if (std::optional<Fault> fault =

@@ -5,9 +5,11 @@
 #include "runtime/image/ImageInternal.h"
 #include "runtime/tasks/TiledTower.h"
 #include "tools/vlmc/EmbedTask.h"
+#include "tools/vlmc/Videos.h"
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 
 namespace vlmc::tool {
 
@@ -26,6 +28,16 @@ bool fitsPictures(const vlm_model_t *model) {
   return image && image->do_crop == VLM_ABI_CROP_FITTED;
 }
 
+bool groupsPictures(const vlm_model_t *model) {
+  const vlm_abi_generation *facts = vlm_model_abi(model)->generation;
+  return facts && facts->picture_flags & VLM_ABI_GROUPS_WHOLE;
+}
+
+bool pansPictures(const vlm_model_t *model) {
+  const vlm_abi_image *image = vlm_model_abi(model)->image;
+  return image && image->pan_crops;
+}
+
 static std::string describe(const std::vector<int64_t> &shape) {
   std::string text;
   for (int64_t size : shape)
@@ -37,30 +49,37 @@ static std::string describe(const std::vector<int64_t> &shape) {
 // Preprocessing
 //===----------------------------------------------------------------------===//
 
-/// One picture as [tiles, 3, H, W], and its size.
-static std::optional<Fault> readTiles(const vlm_model_t *model,
-                                      const std::string &path,
-                                      HostTensor &tiles,
-                                      std::vector<int64_t> &sizes) {
-  Outcome<Image> image = decodeImage(path);
-  if (!image)
-    return image.takeFault();
-  int64_t height = vlm_image_height(image->get()),
-          width = vlm_image_width(image->get()), tileHeight = 0, tileWidth = 0,
-          count = 0;
+/// A picture or video as [tiles, 3, H, W], and its size.
+static std::optional<Fault> addTiles(const vlm_model_t *model,
+                                     const std::string &path,
+                                     const vlm_image_t *image,
+                                     const rt::View &view, HostTensor &tiles,
+                                     std::vector<int64_t> &sizes) {
+  int64_t height = vlm_image_height(image), width = vlm_image_width(image),
+          tileHeight = 0, tileWidth = 0, count = 0;
   std::optional<Fault> fault = check(
       vlm_model_preprocess_size(model, height, width, &tileHeight, &tileWidth));
   if (!fault)
-    fault = check(vlm_model_tile_count(model, height, width, &count));
+    fault = check(vlm_model_view_tiles(model, height, width, view, &count));
   if (!fault) {
     tiles = HostTensor::zeros(VLM_F32, {count, 3, tileHeight, tileWidth});
-    fault =
-        check(vlm_model_preprocess(model, image->get(), tiles.data<float>()));
+    fault = check(
+        vlm_model_view_preprocess(model, image, view, tiles.data<float>()));
   }
   if (fault)
     return Fault(path + ": " + fault->message, fault->code);
   sizes.insert(sizes.end(), {height, width});
   return std::nullopt;
+}
+
+/// The same of a file.
+static std::optional<Fault>
+readTiles(const vlm_model_t *model, const std::string &path, HostTensor &tiles,
+          std::vector<int64_t> &sizes, const rt::View &view = {}) {
+  Outcome<Image> image = decodeImage(path);
+  if (!image)
+    return image.takeFault();
+  return addTiles(model, path, image->get(), view, tiles, sizes);
 }
 
 /// Tiles of all pictures, one behind the other.
@@ -74,21 +93,54 @@ static HostTensor joinTiles(const std::vector<HostTensor> &pictures) {
   return all;
 }
 
+Outcome<HostTensor>
+preprocessVideos(const vlm_model_t *model,
+                 const std::vector<std::vector<std::string>> &videos) {
+  HostTensor all;
+  for (const std::vector<std::string> &frames : videos) {
+    const std::string name = frames.empty() ? "video" : frames.front();
+    Outcome<Image> video = decodeVideo(frames);
+    if (!video)
+      return video.takeFault();
+    HostTensor pixels;
+    std::vector<int64_t> sizes;
+    if (std::optional<Fault> fault =
+            addTiles(model, name, video->get(), {.frames = frames.size()},
+                     pixels, sizes))
+      return *fault;
+    pixels.shape.insert(pixels.shape.begin(), 1);
+    if (all.shape.empty()) {
+      all = std::move(pixels);
+      continue;
+    }
+    if (all.shape[1] != pixels.shape[1])
+      return Fault(name + ": expected a video of " +
+                   std::to_string(all.shape[1]) +
+                   " frames, as the one before it, found " +
+                   std::to_string(pixels.shape[1]) +
+                   "; give videos of one length in a request");
+    ++all.shape[0];
+    all.bytes.insert(all.bytes.end(), pixels.bytes.begin(), pixels.bytes.end());
+  }
+  return all;
+}
+
 Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
-                                   const std::vector<std::string> &paths) {
+                                   const std::vector<std::string> &paths,
+                                   const std::vector<rt::View> &views) {
   std::vector<HostTensor> pictures(paths.size());
   std::vector<int64_t> sizes;
   int64_t most = 0;
   for (size_t i = 0; i < paths.size(); ++i) {
     if (std::optional<Fault> fault =
-            readTiles(model, paths[i], pictures[i], sizes))
+            readTiles(model, paths[i], pictures[i], sizes, views[i]))
       return *fault;
     most = std::max(most, pictures[i].shape[0]);
   }
   TensorMap out;
   out["image_sizes"] =
       HostTensor::of(VLM_I64, {int64_t(paths.size()), 2}, sizes.data());
-  if (stretchesPictures(model)) {
+  if (stretchesPictures(model) || pansPictures(model)) {
     out["pixel_values"] = joinTiles(pictures);
     return out;
   }
@@ -205,7 +257,7 @@ static Outcome<PlacedPictures> placePatches(const vlm_model_t *model,
   PlacedPictures placed;
   placed.pixels = turnPatches(given, side, true);
   for (int64_t i = 0; i < given.shape[0]; ++i)
-    placed.rows.push_back(int32_t(i));
+    placed.rows.rows.push_back(int32_t(i));
   return placed;
 }
 
@@ -213,24 +265,77 @@ static Outcome<PlacedPictures> placePatches(const vlm_model_t *model,
 // Rows of features
 //===----------------------------------------------------------------------===//
 
-static std::optional<Fault> findRows(const vlm_model_t *model, int64_t height,
-                                     int64_t width,
-                                     std::vector<int32_t> &rows) {
-  vlm_ids_t found{};
+Outcome<int64_t> countRows(const vlm_model_t *model, int64_t height,
+                           int64_t width, const rt::View &view) {
+  rt::FeatureRows rows;
   if (std::optional<Fault> fault =
-          check(vlm_model_picture_rows(model, height, width, &found)))
+          check(vlm_model_view_rows(model, height, width, view, rows)))
+    return *fault;
+  return rows.size();
+}
+
+/// Adds rows that count from `first` on.
+static void addRows(const rt::FeatureRows &own, int64_t first,
+                    rt::FeatureRows &all) {
+  // One row is the sum of it and some with no weight.
+  auto widen = [&](rt::FeatureRows rows) {
+    if (rows.taps == all.taps)
+      return rows;
+    rt::FeatureRows wide{all.taps, {}, {}};
+    for (int32_t row : rows.rows)
+      for (int64_t tap = 0; tap < all.taps; ++tap) {
+        wide.rows.push_back(row);
+        wide.weights.push_back(tap ? 0.0F : 1.0F);
+      }
+    return wide;
+  };
+  const rt::FeatureRows before = all;
+  all.taps = std::max(all.taps, own.taps);
+  all = widen(before);
+  const rt::FeatureRows more = widen(own);
+  for (int32_t row : more.rows)
+    all.rows.push_back(int32_t(first + row));
+  all.weights.insert(all.weights.end(), more.weights.begin(),
+                     more.weights.end());
+}
+
+/// The features that each tile has.
+static std::optional<Fault> findPerTile(const vlm_model_t *model,
+                                        int64_t &perTile) {
+  const vlm_entry_t *entry = nullptr;
+  vlm_tensor_t output;
+  if (std::optional<Fault> fault =
+          check(vlm_model_entry(model, "encode_image", &entry)))
     return fault;
-  rows.assign(found.ids, found.ids + found.count);
-  vlm_ids_destroy(&found);
+  if (std::optional<Fault> fault = check(vlm_entry_output(entry, 0, &output)))
+    return fault;
+  perTile = output.dims[1];
   return std::nullopt;
 }
 
-Outcome<int64_t> countRows(const vlm_model_t *model, int64_t height,
-                           int64_t width) {
-  std::vector<int32_t> rows;
-  if (std::optional<Fault> fault = findRows(model, height, width, rows))
+Outcome<PlacedPictures> placeVideos(const vlm_model_t *model,
+                                    const TensorMap &tensors) {
+  PlacedPictures placed;
+  placed.pixels = tensors.at("pixel_values_videos");
+  std::vector<int64_t> &shape = placed.pixels.shape;
+  if (shape.size() != 5)
+    return Fault("pixel_values_videos: expected a tensor [videos, frames, 3, "
+                 "height, width], found " +
+                 describe(shape) + "; mend the file of tensors");
+  const int64_t videos = shape[0], frames = shape[1];
+  rt::FeatureRows rows;
+  int64_t perTile = 0;
+  std::optional<Fault> fault =
+      check(vlm_model_view_rows(model, 1, 1, {.frames = size_t(frames)}, rows));
+  if (!fault)
+    fault = findPerTile(model, perTile);
+  if (fault)
     return *fault;
-  return int64_t(rows.size());
+  for (int64_t i = 0; i < videos; ++i)
+    addRows(rows, i * frames * perTile, placed.rows);
+  shape.erase(shape.begin());
+  shape[0] = videos * frames;
+  return placed;
 }
 
 namespace {
@@ -246,7 +351,8 @@ public:
                                        shape[shape.size() - 2] * shape.back());
   }
   /// Adds a picture; `number` counts pictures.
-  std::optional<Fault> add(int64_t number, int64_t height, int64_t width);
+  std::optional<Fault> add(int64_t number, int64_t height, int64_t width,
+                           const rt::View &view);
   std::optional<Fault> finish();
 
   PlacedPictures placed;
@@ -260,14 +366,15 @@ private:
 };
 } // namespace
 
-std::optional<Fault> Placing::add(int64_t number, int64_t height,
-                                  int64_t width) {
+std::optional<Fault> Placing::add(int64_t number, int64_t height, int64_t width,
+                                  const rt::View &view) {
   int64_t count = 0;
   if (std::optional<Fault> fault =
-          check(vlm_model_tile_count(model, height, width, &count)))
+          check(vlm_model_view_tiles(model, height, width, view, &count)))
     return Fault("image_sizes: " + fault->message, fault->code);
-  std::vector<int32_t> rows;
-  if (std::optional<Fault> fault = findRows(model, height, width, rows))
+  rt::FeatureRows rows;
+  if (std::optional<Fault> fault =
+          check(vlm_model_view_rows(model, height, width, view, rows)))
     return fault;
   int64_t first = isPadded ? number * given.shape[1] : tiles;
   int64_t room = isPadded ? given.shape[1] : given.shape[0] - tiles;
@@ -280,18 +387,10 @@ std::optional<Fault> Placing::add(int64_t number, int64_t height,
   const uint8_t *begin = given.bytes.data() + size_t(first) * tileBytes;
   placed.pixels.bytes.insert(placed.pixels.bytes.end(), begin,
                              begin + size_t(count) * tileBytes);
-  if (!perTile) {
-    const vlm_entry_t *entry = nullptr;
-    vlm_tensor_t output;
-    if (std::optional<Fault> fault =
-            check(vlm_model_entry(model, "encode_image", &entry)))
+  if (!perTile)
+    if (std::optional<Fault> fault = findPerTile(model, perTile))
       return fault;
-    if (std::optional<Fault> fault = check(vlm_entry_output(entry, 0, &output)))
-      return fault;
-    perTile = output.dims[1];
-  }
-  for (int32_t row : rows)
-    placed.rows.push_back(int32_t(tiles * perTile) + row);
+  addRows(rows, tiles * perTile, placed.rows);
   tiles += count;
   placed.pixels.shape[0] = tiles;
   return std::nullopt;
@@ -332,19 +431,37 @@ static Outcome<PlacedPictures> placeStretched(const vlm_model_t *model,
     return Fault("pixel_values: expected a tensor [tiles, 3, height, width], "
                  "found " +
                  describe(pixels.shape) + "; mend the file of tensors");
-  const vlm_entry_t *entry = nullptr;
-  vlm_tensor_t output;
-  std::optional<Fault> fault =
-      check(vlm_model_entry(model, "encode_image", &entry));
-  if (!fault)
-    fault = check(vlm_entry_output(entry, 0, &output));
-  if (fault)
+  int64_t perTile = 0;
+  if (std::optional<Fault> fault = findPerTile(model, perTile))
     return *fault;
   PlacedPictures placed;
   placed.pixels = pixels;
-  placed.rows.resize(size_t(pixels.shape[0] * output.dims[1]));
-  std::iota(placed.rows.begin(), placed.rows.end(), 0);
+  placed.rows.rows.resize(size_t(pixels.shape[0] * perTile));
+  std::iota(placed.rows.rows.begin(), placed.rows.rows.end(), 0);
   return placed;
+}
+
+/// Which pictures are among others of their prompt, as batch_num_images tells:
+/// of each prompt that has some, how many.
+static Outcome<std::vector<rt::View>>
+readViews(const vlm_model_t *model, const TensorMap &tensors, size_t pictures) {
+  std::vector<rt::View> views;
+  auto counts = tensors.find("batch_num_images");
+  if (!groupsPictures(model) || counts == tensors.end()) {
+    views.resize(pictures);
+    return views;
+  }
+  const HostTensor &given = counts->second;
+  const size_t prompts = given.bytes.size() / sizeof(int64_t);
+  for (int64_t count : std::span(given.data<int64_t>(), prompts))
+    for (int64_t i = 0; i < count && views.size() <= pictures; ++i)
+      views.push_back({.isGrouped = count > 1});
+  if (views.size() != pictures)
+    return Fault("batch_num_images: expected numbers of pictures that make " +
+                 std::to_string(pictures) +
+                 ", as image_sizes has, found others; mend the file of "
+                 "tensors");
+  return views;
 }
 
 Outcome<PlacedPictures> placePictures(const vlm_model_t *model,
@@ -352,7 +469,8 @@ Outcome<PlacedPictures> placePictures(const vlm_model_t *model,
   const HostTensor &pixels = tensors.at("pixel_values");
   if (readsPatches(model))
     return placePatches(model, pixels);
-  if (stretchesPictures(model))
+  // Crops are pictures like others here.
+  if (stretchesPictures(model) || (pansPictures(model) && !cutsPictures(model)))
     return placeStretched(model, pixels);
   bool isPadded = cutsPictures(model) && pixels.shape.size() == 5;
   if (pixels.shape.size() != 4 && !isPadded)
@@ -365,10 +483,14 @@ Outcome<PlacedPictures> placePictures(const vlm_model_t *model,
       readSizes(model, tensors, isCounted ? pixels.shape[0] : 0);
   if (!sizes)
     return sizes.takeFault();
+  Outcome<std::vector<rt::View>> views =
+      readViews(model, tensors, sizes->size() / 2);
+  if (!views)
+    return views.takeFault();
   Placing placing(model, pixels, isPadded);
   for (size_t i = 0; i + 1 < sizes->size(); i += 2)
-    if (std::optional<Fault> fault =
-            placing.add(int64_t(i / 2), (*sizes)[i], (*sizes)[i + 1]))
+    if (std::optional<Fault> fault = placing.add(
+            int64_t(i / 2), (*sizes)[i], (*sizes)[i + 1], (*views)[i / 2]))
       return *fault;
   if (std::optional<Fault> fault = placing.finish())
     return *fault;

@@ -11,6 +11,7 @@
 #ifndef VLMC_TOOLS_VLMC_TILES_H
 #define VLMC_TOOLS_VLMC_TILES_H
 
+#include "runtime/image/ImageInternal.h"
 #include "tools/vlmc/Tensors.h"
 
 #include <string>
@@ -25,10 +26,25 @@ bool cutsPictures(const vlm_model_t *model);
 /// features are read, and pixels are [tiles, 3, H, W].
 bool stretchesPictures(const vlm_model_t *model);
 
-/// Preprocesses pictures of such a model: pixel_values [N, P, 3, H, W], behind
-/// the tiles of a picture with fewer than P zeros, and image_sizes [N, 2].
+/// Whether pictures of a prompt with several are not cut.
+bool groupsPictures(const vlm_model_t *model);
+
+/// Whether long pictures may be shown in crops too.
+bool pansPictures(const vlm_model_t *model);
+
+/// Preprocesses pictures of such a model, each shown as `views` says:
+/// pixel_values [N, P, 3, H, W], behind the tiles of a picture with fewer than
+/// P zeros, and image_sizes [N, 2]; of stretched and panned ones [tiles, 3, H,
+/// W].
 Outcome<TensorMap> preprocessTiles(const vlm_model_t *model,
-                                   const std::vector<std::string> &paths);
+                                   const std::vector<std::string> &paths,
+                                   const std::vector<rt::View> &views);
+
+/// Preprocesses the frames of each video: pixels [videos, frames, 3, H, W].
+/// Errors: videos of several lengths.
+Outcome<HostTensor>
+preprocessVideos(const vlm_model_t *model,
+                 const std::vector<std::vector<std::string>> &videos);
 
 /// Whether the tiles of a fitted picture are one sequence of the tower.
 bool fitsPictures(const vlm_model_t *model);
@@ -51,14 +67,19 @@ Outcome<TensorMap> preprocessPatches(const vlm_model_t *model,
 
 /// How many placeholders a picture of height x width has.
 Outcome<int64_t> countRows(const vlm_model_t *model, int64_t height,
-                           int64_t width);
+                           int64_t width, const rt::View &view = {});
 
 struct PlacedPictures {
-  HostTensor pixels;         ///< [tiles, 3, H, W]
-  std::vector<int32_t> rows; ///< of the features, counted over all tiles
+  HostTensor pixels;    ///< [tiles, 3, H, W]
+  rt::FeatureRows rows; ///< of the features, counted over all tiles
 };
 
-/// Takes pixel_values, and where pictures are cut image_sizes.
+/// Takes pixel_values_videos [videos, frames, 3, H, W].
+Outcome<PlacedPictures> placeVideos(const vlm_model_t *model,
+                                    const TensorMap &tensors);
+
+/// Takes pixel_values, and where pictures are cut image_sizes and, if it is
+/// there, batch_num_images.
 /// Errors: shapes that do not fit; sizes that no picture has.
 Outcome<PlacedPictures> placePictures(const vlm_model_t *model,
                                       const TensorMap &tensors);

@@ -73,3 +73,70 @@ TEST(Tower, TellsSquaresThatDoNotFillTheGrid) {
             "model spec: component 'projector': unshuffle: expected a divisor "
             "of 3, the tokens along a side, found 2");
 }
+
+TEST(Tower, IsPooledByAProjector) {
+  spec::ModelSpec model = withTower(patches, 9);
+  spec::Projector &projector =
+      *model.mutable_components(1)->mutable_projector();
+  projector.set_pool(2); // of 3 along a side, one left over
+  projector.set_norm_epsilon(1e-6);
+  projector.set_rms_norm(true);
+  projector.set_norm_offset(1);
+  EXPECT_EQ(typeOf(model), "(tensor<?x2x12x12xf32>) -> tensor<?x1x7xf32>");
+  const std::string start = "model spec: component 'projector': ";
+  projector.clear_norm_epsilon();
+  EXPECT_EQ(messageOf(model),
+            start + "rms_norm: expected norm_epsilon beside it, found none");
+  projector.set_rms_norm(false);
+  projector.set_pool(4);
+  EXPECT_EQ(messageOf(model),
+            start + "pool: expected 0 beside unshuffle or newline, or for a "
+                    "tower whose tokens are no square of as many along a side, "
+                    "found 4");
+  projector.set_pool(3);
+  projector.set_newline(true);
+  EXPECT_EQ(messageOf(model),
+            start + "pool: expected 0 beside unshuffle or newline, or for a "
+                    "tower whose tokens are no square of as many along a side, "
+                    "found 3");
+}
+
+TEST(Tower, IsReadByADecoderWithTwoKindsOfLayers) {
+  spec::ModelSpec model = withTower(patches, 9);
+  spec::Component *text = model.add_components();
+  text->set_name("text");
+  spec::Decoder &decoder = *text->mutable_decoder();
+  decoder =
+      parseSpec("components { name: 'text' decoder { hidden_size: 7 "
+                "intermediate_size: 5 layers: 2 heads: 2 kv_heads: 1 "
+                "head_size: 4 vocabulary_size: 20 max_tokens: 30 "
+                "activation: SILU norm_epsilon: 1e-06 features: "
+                "'projector' window: 3 window_layers: [1] tied_head: true "
+                "rotary { theta: 100 size: 4 } "
+                "window_rotary { theta: 10 size: 4 } "
+                "sees_pictures: true } }",
+                "tiny.textproto")
+          ->components(0)
+          .decoder();
+  EXPECT_EQ(messageOf(model), "");
+  const std::string start = "model spec: component 'text': ";
+  decoder.mutable_window_rotary()->set_size(6);
+  EXPECT_TRUE(messageOf(model).starts_with(start + "window_rotary: "))
+      << messageOf(model);
+  decoder.mutable_window_rotary()->set_size(4);
+  decoder.mutable_window_rotary()->set_kind(spec::RotaryEmbedding::DYNAMIC);
+  decoder.mutable_window_rotary()->set_factor(2);
+  decoder.mutable_window_rotary()->set_original_max_tokens(9);
+  EXPECT_EQ(messageOf(model),
+            start + "window_rotary: expected a kind that does not depend on "
+                    "the sequence's length");
+  decoder.set_window(0);
+  EXPECT_EQ(messageOf(model),
+            start + "window_rotary: expected none without a window and rotary "
+                    "positions");
+  decoder.clear_window_rotary();
+  decoder.set_sees_prompt(true);
+  EXPECT_EQ(messageOf(model),
+            start + "sees_pictures: expected false without features, and "
+                    "beside sees_prompt and cross_attention");
+}

@@ -29,6 +29,23 @@ TEST(ImageSpec, GoesThereAndBack) {
   ASSERT_TRUE(again) << again.message();
   EXPECT_EQ(*again, image);
   image = ImageProcessing();
+  image.panCrops = 3;
+  image.panSide = 40;
+  image.panRatio = 1.5;
+  image.pans = true;
+  again = fromSpec(toSpec(image));
+  ASSERT_TRUE(again) << again.message();
+  EXPECT_EQ(*again, image);
+  image = ImageProcessing();
+  image.shortestEdge.reset();
+  image.height = image.width = 30;
+  image.doCenterCrop = false;
+  image.grid = {{30, 60}, {90, 30}};
+  image.padsGroups = true;
+  again = fromSpec(toSpec(image));
+  ASSERT_TRUE(again) << again.message();
+  EXPECT_EQ(*again, image);
+  image = ImageProcessing();
   image.longestEdge = 333;
   again = fromSpec(toSpec(image));
   ASSERT_TRUE(again) << again.message();
@@ -59,6 +76,41 @@ TEST(ImageSpec, TellsWhatNoPictureCanBeProcessedWith) {
   EXPECT_EQ(messageOf([](Image &image) { image.set_longest_edge(70000); }),
             "image.longest_edge: expected 1 to 65536, found 70000; mend the "
             "spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.set_pad_groups(true); }),
+            "image.pad_groups: expected false without a grid and a mean, found "
+            "true; mend the spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.set_pans(true); }),
+            "image.pans: expected false without pan_crops, found true; mend "
+            "the spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.set_pan_crops(4); }),
+            "image.pan_side: expected 1 to 65536, found 0; mend the spec");
+  EXPECT_EQ(messageOf([](Image &image) { image.set_pan_crops(-1); }),
+            "image.pan_crops: expected 0 to 4096, found -1; mend the spec");
+  EXPECT_EQ(messageOf([](Image &image) {
+              image.set_pan_crops(4);
+              image.set_pan_side(10);
+              image.set_pan_ratio(-1);
+            }),
+            "image.pan_ratio: expected 0 to 1e9, found -1.000000; mend the "
+            "spec");
+  EXPECT_EQ(messageOf([](Image &image) {
+              image.set_pan_crops(4);
+              image.set_pan_side(10);
+              image.set_pad_to_square(true);
+            }),
+            "image.pan_crops: expected 0 beside patches, a grid or "
+            "pad_to_square, found 4; mend the spec");
+  EXPECT_EQ(messageOf([](Image &image) {
+              image.clear_shortest_edge();
+              image.set_height(20);
+              image.set_width(30);
+              image.set_do_center_crop(false);
+              spec::Resolution *resolution = image.add_grid();
+              resolution->set_height(40);
+              resolution->set_width(40);
+            }),
+            "image.width: expected the height, as tiles are square, found 30; "
+            "mend the spec");
   EXPECT_EQ(messageOf([](Image &image) { image.set_resample(6); }),
             "image.resample: expected a filter from 0 to 5, found 6; mend the "
             "spec");

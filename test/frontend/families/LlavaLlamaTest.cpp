@@ -187,16 +187,6 @@ TEST_F(OriginalLlava, KnowsItsDecoders) {
             "\"LlavaMptForCausalLM\"; other language models are not supported");
 }
 
-TEST_F(OriginalLlava, KnowsOthersOfItsLineByName) {
-  config = {{"model_type", "llava_onevision"}};
-  EXPECT_EQ(shortMessageOf(),
-            "model_type: \"llava_onevision\": LLaVA-OneVision, whose features "
-            "of pictures in many tiles are resampled, is not supported yet; "
-            "take a LLaVA-NeXT checkpoint, such as "
-            "llava-hf/llava-v1.6-mistral-7b-hf, whose model_type is "
-            "llava_next");
-}
-
 TEST_F(OriginalLlava, TellsOtherKeys) {
   config["mm_resampler_type"] = "perceiver";
   EXPECT_EQ(shortMessageOf(), "mm_resampler_type: expected none, found "

@@ -256,7 +256,7 @@ TEST_F(LlavaConfig, TellsWhatItDoesNotKnow) {
   EXPECT_EQ(messageOf(),
             "DIR/config.json: text_config.model_type: expected a decoder that "
             "vlmc knows (\"llama\", \"mistral\", \"qwen2\", \"qwen3\", "
-            "\"gemma\", \"gemma2\", \"persimmon\"), found "
+            "\"gemma\", \"gemma2\", \"gemma3_text\", \"persimmon\"), found "
             "\"gpt9\"; other decoders are not supported");
   SetUp();
   config["text_config"]["rope_scaling"] = {{"rope_type", "proportional"},

@@ -306,3 +306,43 @@ TEST(NormalisationTable, EqualsPyTorch) {
   table = makeNormalisationTable(image, ImageBackend::Torchvision);
   EXPECT_EQ(table[512 + 201], 201.0F * 0.0078F);
 }
+
+TEST_F(ImageProcessingTest, VideosHaveFilesOfTheirOwn) {
+  known.isOfVideos = true;
+  auto read = [&] {
+    warnings.clear();
+    return readVideoProcessing(folder, known, warnings);
+  };
+  Result<ImageProcessing> video = read();
+  ASSERT_TRUE(video);
+  EXPECT_EQ(*video, known.defaults);
+  EXPECT_TRUE(warnings.empty());
+  // That of pictures counts where nothing else is there, whatever its class.
+  write("preprocessor_config.json",
+        R"({"image_processor_type": "Other", "resample": 2, "do_pad": true,
+            "image_grid_pinpoints": [[1, 2]]})");
+  video = read();
+  ASSERT_TRUE(video) << video.message();
+  EXPECT_EQ(video->resample, Resample::Bilinear);
+  EXPECT_TRUE(video->grid.empty());
+  write("video_preprocessor_config.json",
+        R"({"resample": 1, "do_sample_frames": true})");
+  video = read();
+  ASSERT_TRUE(video) << video.message();
+  EXPECT_EQ(video->resample, Resample::Lanczos);
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_EQ(warnings[0], folder +
+                             "/video_preprocessor_config.json: "
+                             "do_sample_frames: true, but all frames that are "
+                             "given are taken");
+  write("processor_config.json", R"({"video_processor": {"resample": 0}})");
+  video = read();
+  ASSERT_TRUE(video) << video.message();
+  EXPECT_EQ(video->resample, Resample::Nearest);
+  write("processor_config.json", R"({"video_processor": 3})");
+  video = read();
+  ASSERT_FALSE(video);
+  EXPECT_EQ(video.message(), folder + "/processor_config.json: "
+                                      "video_processor: expected an object, "
+                                      "found 3; mend the file");
+}

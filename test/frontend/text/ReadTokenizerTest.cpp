@@ -1,3 +1,4 @@
+#include "runtime/text/PromptInternal.h"
 #include "test/runtime/text/TextFixture.h"
 
 using namespace vlmc;
@@ -741,6 +742,92 @@ TEST(ReadTokenizer, PromptsThatBeginWithPictures) {
             "expected a placeholder '<|image|>' in the prompt for each "
             "picture, found 1 placeholder and 2 pictures; write '<|image|>' "
             "where the picture belongs");
+}
+
+TEST(ReadTokenizer, PromptsWithCropsAndVideos) {
+  Folder folder;
+  folder.write("tokenizer.json", tokenizerJson(kModel, R"(
+      "added_tokens": [{"id": 3, "content": "<boi>", "special": true},
+                       {"id": 4, "content": "<soft>", "special": true},
+                       {"id": 5, "content": "<eoi>", "special": true},
+                       {"id": 6, "content": "<video>", "special": true}])"));
+  folder.write("tokenizer_config.json",
+               R"({"extra_special_tokens": {"boi_token": "<boi>",
+                   "image_token": "<soft>", "eoi_token": "<eoi>"}})");
+  folder.write("processor_config.json", R"({"image_seq_length": 2})");
+  folder.write("config.json",
+               R"({"model_type": "gemma3", "image_token_index": 4})");
+  struct Asked {
+    std::string text;
+    std::vector<rt::Medium> media;
+  };
+  auto encode = [](const Opened &opened, const Asked &asked) {
+    vlm_ids_t ids{};
+    vlm_status_t *status =
+        vlm_tokenizer_encode_media(opened.tokenizer, asked.text.data(),
+                                   asked.text.size(), asked.media, 0, &ids);
+    std::string result = vlm_status_message(status);
+    for (size_t i = 0; i < ids.count; ++i)
+      result += std::to_string(ids.ids[i]) + " ";
+    vlm_status_destroy(status);
+    vlm_ids_destroy(&ids);
+    return result;
+  };
+  auto order = [](const Opened &opened, const std::string &text,
+                  size_t pictures, size_t videos) {
+    std::vector<size_t> found;
+    vlm_status_t *status = vlm_tokenizer_order_media(
+        opened.tokenizer, text.data(), text.size(), pictures, videos, found);
+    std::string result = vlm_status_message(status);
+    for (size_t number : found)
+      result += std::to_string(number) + " ";
+    vlm_status_destroy(status);
+    return result;
+  };
+  {
+    Opened opened(folder.path());
+    ASSERT_EQ(opened.status, nullptr) << vlm_status_message(opened.status);
+    size_t bytes = 0;
+    // The placeholder is another than the token that stands there at last.
+    const char *token = vlm_tokenizer_picture_token(opened.tokenizer, &bytes);
+    EXPECT_EQ(std::string(token, bytes), "<boi>");
+    EXPECT_EQ(vlm_tokenizer_picture_tokens(opened.tokenizer, 28, 42), 2);
+    EXPECT_EQ(vlm_tokenizer_video_token(opened.tokenizer, &bytes), nullptr);
+    EXPECT_EQ(encode(opened, {"a<boi>b", {{2, 0}}}), "0 3 4 4 5 1 ");
+    // With a crop; its words are not in this vocabulary.
+    std::string ids = encode(opened, {"<boi>", {{6, 0}}});
+    size_t found = 0;
+    for (size_t at = 0; (at = ids.find("3 4 4 5", at)) != ids.npos; ++at)
+      ++found;
+    EXPECT_EQ(found, 3U) << ids;
+    EXPECT_EQ(order(opened, "a<boi>b<boi>", 2, 0), "0 1 ");
+  }
+  folder.write("config.json",
+               R"({"model_type": "llava_onevision", "image_token_index": 4})");
+  {
+    Opened opened(folder.path());
+    ASSERT_EQ(opened.status, nullptr) << vlm_status_message(opened.status);
+    EXPECT_EQ(order(opened, "<video>a<soft><soft><video>", 2, 2), "2 0 1 3 ");
+    EXPECT_EQ(encode(opened, {"<video>a<soft>", {{3, 7}, {1, 0}}}),
+              "6 6 6 0 4 ");
+    EXPECT_EQ(order(opened, "a", 0, 1),
+              "expected a placeholder '<video>' in the prompt for each video, "
+              "found 0 placeholders and 1 video; write '<video>' where the "
+              "video belongs");
+  }
+  // Frames that are pictures have names; those that this vocabulary lacks.
+  folder.write("tokenizer_config.json",
+               R"({"extra_special_tokens": {"context_image_token": "<soft>",
+                   "start_image_token": "<boi>", "end_image_token": "<eoi>",
+                   "video_token": "<video>"}})");
+  folder.write("config.json",
+               R"({"model_type": "internvl", "image_token_id": 4})");
+  Opened opened(folder.path());
+  ASSERT_EQ(opened.status, nullptr) << vlm_status_message(opened.status);
+  EXPECT_EQ(encode(opened, {"<soft>", {{3, 0}}}), "3 4 4 4 5 ");
+  std::string ids = encode(opened, {"<video>", {{4, 2}}});
+  EXPECT_NE(ids.find("3 4 4 5"), ids.npos) << ids;
+  EXPECT_NE(ids.rfind("3 4 4 5"), ids.find("3 4 4 5")) << ids;
 }
 
 TEST(ReadTokenizer, PromptsOfTheProcessor) {

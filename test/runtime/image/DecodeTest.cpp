@@ -87,6 +87,36 @@ TEST(Create, CopiesRows) {
   vlm_image_destroy(image);
 }
 
+TEST(Create, MakesVideosOfFrames) {
+  const uint8_t bytes[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  vlm_image_t *frames[3] = {}, *video = nullptr;
+  for (vlm_image_t *&frame : frames)
+    ASSERT_EQ(take(vlm_image_create(bytes, 2, 2, 6, &frame)), "");
+  EXPECT_EQ(vlm_image_frame_count(frames[0]), 0U);
+  ASSERT_EQ(take(vlm_image_create_video(frames, 3, &video)), "");
+  EXPECT_EQ(frames[0], nullptr); // the video's
+  EXPECT_EQ(vlm_image_frame_count(video), 3U);
+  EXPECT_EQ(vlm_image_width(video), 2);
+  EXPECT_EQ(vlm_image_rgb(video), nullptr);
+  EXPECT_EQ(vlm_image_frame(video, 3), nullptr);
+  EXPECT_EQ(vlm_image_rgb(vlm_image_frame(video, 2))[11], 12);
+
+  EXPECT_EQ(take(vlm_image_create_video(frames, 0, &frames[0])),
+            "1: video: expected at least one frame, found none; give its "
+            "pictures in their order");
+  vlm_image_t *mixed[] = {video, nullptr};
+  EXPECT_EQ(take(vlm_image_create_video(mixed, 1, &frames[0])),
+            "1: video: frame 0: expected a picture, found a video");
+  ASSERT_EQ(take(vlm_image_create(bytes, 2, 2, 6, &frames[0])), "");
+  ASSERT_EQ(take(vlm_image_create(bytes, 1, 2, 6, &frames[1])), "");
+  EXPECT_EQ(take(vlm_image_create_video(frames, 2, &frames[2])),
+            "1: video: frame 1: expected 2 x 2 pixels (height x width), as "
+            "frame 0 has, found 1 x 2; give frames of one size");
+  EXPECT_NE(frames[0], nullptr); // still there
+  for (vlm_image_t *image : {video, frames[0], frames[1]})
+    vlm_image_destroy(image);
+}
+
 TEST(Create, RefusesBadSizes) {
   const uint8_t bytes[3] = {};
   vlm_image_t *image = nullptr;

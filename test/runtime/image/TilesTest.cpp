@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <gtest/gtest.h>
+
+#include <array>
+#include <bit>
 #include <string>
 
 using namespace vlmc::rt;
@@ -90,7 +93,9 @@ TEST(Tiles, FitTheArrangementThatScalesLeast) {
 TEST(Tiles, FeaturesAreReadLineByLine) {
   for (const Cut &cut : kCuts) {
     Size grid{cut.best.height / kTile, cut.best.width / kTile};
-    std::vector<int32_t> rows = packedRows(cut.picture, grid, kSide, kPerTile);
+    FeatureRows packed = packedRows(cut.picture, grid, kSide, kPerTile, 0);
+    EXPECT_EQ(packed.taps, 1);
+    std::vector<int32_t> rows = packed.rows;
     ASSERT_EQ(int64_t(rows.size()),
               kPerTile - 1 + cut.rows * (cut.columns + 1));
     EXPECT_EQ(rows.front(), 1);
@@ -101,10 +106,88 @@ TEST(Tiles, FeaturesAreReadLineByLine) {
       EXPECT_EQ(rows[size_t(kPerTile - 1 + line * (cut.columns + 1) - 1)], 0);
   }
   // Two tiles side by side: a line goes through both.
-  std::vector<int32_t> rows = packedRows({2, 4}, {1, 2}, 2, 5);
+  std::vector<int32_t> rows = packedRows({2, 4}, {1, 2}, 2, 5, 0).rows;
   EXPECT_EQ(rows, (std::vector<int32_t>{1, 2, 3, 4,         // the whole
                                         6, 7, 11, 12, 0,    // line 0
                                         8, 9, 13, 14, 0})); // line 1
+}
+
+/// What tokens are made of features that are linear over a map: the place of a
+/// feature, down and across, behind a row 0 that is far away.
+std::vector<std::array<float, 2>> placesOf(const FeatureRows &rows,
+                                           std::vector<float> features) {
+  std::vector<std::array<float, 2>> places(size_t(rows.size()));
+  rows.gather(features.data(), 2, places.data()->data());
+  return places;
+}
+
+TEST(Tiles, LargeMapsAreResampled) {
+  // Two tiles above each other of 3 x 3 features; as many of one tile are the
+  // most: the ratio is sqrt(2), 6 // sqrt(2) = 4 and 3 // sqrt(2) = 2.
+  std::vector<float> features;
+  for (int tile = 0; tile < 3; ++tile)
+    for (int i = -1; i < 9; ++i) {
+      int y = 3 * (tile - 1) + i / 3;
+      features.insert(features.end(), {i < 0 ? 100.0F : float(y),
+                                       i < 0 ? 100.0F : float(i % 3)});
+    }
+  FeatureRows rows = packedRows({60, 30}, {2, 1}, 3, 10, 1);
+  EXPECT_EQ(rows.taps, 4);
+  ASSERT_EQ(rows.size(), 9 + 4 * 3);
+  auto places = placesOf(rows, features);
+  // torch.nn.functional.interpolate(map, [4, 2], mode="bilinear").
+  const float down[] = {0.25F, 1.75F, 3.25F, 4.75F}, across[] = {0.25F, 1.75F};
+  for (int y = 0; y < 4; ++y) {
+    for (int x = 0; x < 2; ++x) {
+      EXPECT_FLOAT_EQ(places[size_t(9 + 3 * y + x)][0], down[y]);
+      EXPECT_FLOAT_EQ(places[size_t(9 + 3 * y + x)][1], across[x]);
+    }
+    EXPECT_EQ(places[size_t(9 + 3 * y + 2)][0], 100); // the newline
+  }
+  // A limit that is nearly kept changes nothing.
+  EXPECT_EQ(packedRows({60, 30}, {2, 1}, 3, 10, 2).taps, 1);
+}
+
+TEST(Tiles, FramesArePooled) {
+  std::vector<float> features;
+  for (int frame = 0; frame < 2; ++frame)
+    for (int i = -1; i < 9; ++i)
+      features.insert(features.end(),
+                      {i < 0 ? -7.0F : float(10 * frame + i / 3),
+                       i < 0 ? -7.0F : float(i % 3)});
+  FeatureRows rows = pooledRows(2, 3, 10);
+  auto places = placesOf(rows, features);
+  ASSERT_EQ(places.size(), 9U); // twice 2 x 2, and one newline
+  EXPECT_FLOAT_EQ(places[0][0], 0.25F);
+  EXPECT_FLOAT_EQ(places[3][0], 1.75F);
+  EXPECT_FLOAT_EQ(places[5][0], 10.25F);
+  EXPECT_FLOAT_EQ(places[5][1], 1.75F);
+  EXPECT_EQ(places[8][0], -7);
+}
+
+TEST(Tiles, LongPicturesHaveCrops) {
+  vlm_abi_image processing{};
+  processing.pan_crops = 4;
+  processing.pan_side = 256;
+  processing.pan_ratio = std::bit_cast<uint64_t>(1.2);
+  auto crops = [&](int64_t height, int64_t width) {
+    Size grid = panGrid(processing, {height, width});
+    return std::array<int64_t, 2>{grid.height, grid.width};
+  };
+  using Crops = std::array<int64_t, 2>;
+  EXPECT_EQ(crops(500, 599), (Crops{0, 0})); // less than 1.2
+  EXPECT_EQ(crops(500, 600), (Crops{1, 2})); // at least two
+  EXPECT_EQ(crops(600, 500), (Crops{2, 1}));
+  EXPECT_EQ(crops(300, 1500), (Crops{1, 4})); // at most four
+  EXPECT_EQ(crops(400, 1000), (Crops{1, 3})); // halves are rounded up
+  EXPECT_EQ(crops(260, 500), (Crops{0, 0}));  // crops of 250 are too small
+  View view;
+  view.panSide = 100;
+  view.panCrops = 8;
+  view.panRatio = 3;
+  processing = panned(processing, view);
+  EXPECT_EQ(crops(300, 1500), (Crops{1, 5}));
+  EXPECT_EQ(crops(500, 600), (Crops{0, 0}));
 }
 
 } // namespace

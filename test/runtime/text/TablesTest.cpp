@@ -41,7 +41,7 @@ TEST(Tables, DamageIsTold) {
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.magic[0] = 'X'; }),
             corrupt("expected 'VLMTEXT' at their beginning"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.version = 9; }),
-            "tokenizer tables: expected version 5, found 9; compile the model "
+            "tokenizer tables: expected version 6, found 9; compile the model "
             "again with this version of vlmc");
   std::string size = std::to_string(goodTables().size()),
               cut = std::to_string(goodTables().size() - 64);

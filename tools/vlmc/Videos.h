@@ -1,0 +1,33 @@
+//===- Videos.h - Videos as frames in files ---------------------*- C++ -*-===//
+//
+// A video is a folder of pictures, or pictures one by one; all of them are its
+// frames, in their order, and none is left out.
+//
+//   Outcome<std::vector<std::string>> frames = framesOf("clip/");
+//   Outcome<Image> video = decodeVideo(*frames);
+//
+//===----------------------------------------------------------------------===//
+#ifndef VLMC_TOOLS_VLMC_VIDEOS_H
+#define VLMC_TOOLS_VLMC_VIDEOS_H
+
+#include "tools/vlmc/EmbedTask.h"
+
+#include <string>
+#include <vector>
+
+namespace vlmc::tool {
+
+/// The frames' files: the pictures of a folder by their names, numbers in them
+/// by value, other files left out; or those of a list "a.png,b.png".
+/// Errors: a folder without pictures; a file that is not there.
+Outcome<std::vector<std::string>> framesOf(const std::string &path);
+
+/// Whether framesOf() would take it for a video and no picture.
+bool isVideoPath(const std::string &path);
+
+/// Errors: those of the runtime; frames of several sizes.
+Outcome<Image> decodeVideo(const std::vector<std::string> &frames);
+
+} // namespace vlmc::tool
+
+#endif // VLMC_TOOLS_VLMC_VIDEOS_H
