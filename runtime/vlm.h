@@ -303,6 +303,10 @@ VLM_API void vlm_ids_destroy(vlm_ids_t *ids);
 /* The text of some ids, UTF-8, zero-terminated, *out_bytes long, freed with vlm_string_destroy. Errors: VLM_INVALID_ARGUMENT for ids out of range. */
 VLM_API vlm_status_t *vlm_tokenizer_decode(const vlm_tokenizer_t *tokenizer, const int32_t *ids, size_t count, int skip_special, char **out_text,
                                            size_t *out_bytes);
+/* The same of ids behind which others may come: as much of the text as is certain whatever they are. What it gives of more ids, and what
+ * vlm_tokenizer_decode gives of all of them, begins with it. */
+VLM_API vlm_status_t *vlm_tokenizer_decode_begun(const vlm_tokenizer_t *tokenizer, const int32_t *ids, size_t count, int skip_special,
+                                                 char **out_text, size_t *out_bytes);
 VLM_API void vlm_string_destroy(char *text);
 /* The id that pads a batch, and the longest text (special tokens included; 0: no limit known). */
 VLM_API int32_t vlm_tokenizer_pad_id(const vlm_tokenizer_t *tokenizer);
@@ -312,10 +316,6 @@ VLM_API int vlm_tokenizer_pads_left(const vlm_tokenizer_t *tokenizer);
 /* One more than the largest id that the tokenizer knows; a model may have more. */
 VLM_API size_t vlm_tokenizer_id_count(const vlm_tokenizer_t *tokenizer);
 
-/* The same of ids behind which others may come: as much of the text as is certain whatever they are. What it gives of more ids, and what
- * vlm_tokenizer_decode gives of all of them, begins with it. */
-VLM_API vlm_status_t *vlm_tokenizer_decode_begun(const vlm_tokenizer_t *tokenizer, const int32_t *ids, size_t count, int skip_special,
-                                                 char **out_text, size_t *out_bytes);
 /* What the checkpoint's processor says of prompts. Texts are *out_bytes long, not zero-terminated, and live as long as the tokenizer's tables;
  * NULL: there is none. */
 /* The text that stands for a picture in a prompt, "<image>", and how many of it a picture takes that is height x width pixels after preprocessing

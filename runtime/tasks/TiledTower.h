@@ -41,6 +41,8 @@ public:
   /// The rows of the entry's result, tile by tile, each with its class token in
   /// front.
   std::vector<int32_t> rows() const;
+  /// Pixels of a tile that are read, in rows and columns.
+  int64_t readSide() const { return side; }
 
   int64_t tiles = 0;
   int64_t tokens = 0; ///< of a tile: features

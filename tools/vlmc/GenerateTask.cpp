@@ -162,8 +162,8 @@ std::optional<Fault> GenerateTask::encodeSeen() {
   std::vector<int64_t> shape = pixels.shape;
   if (shape.size() != 5)
     return Fault("pixel_values: expected the shape [batch, pictures, 3, "
-                 "height, width], found rank " +
-                 std::to_string(shape.size()) + "; mend the file of tensors");
+                 "height, width], found " +
+                 describe(shape) + "; mend the file of tensors");
   pixels.shape = {shape[0] * shape[1], shape[2], shape[3], shape[4]};
   TensorMap given{{"pixel_values", std::move(pixels)}};
   if (std::optional<Fault> fault =
@@ -193,10 +193,14 @@ HostTensor GenerateTask::featuresOf(size_t number) const {
 
 std::optional<Fault> GenerateTask::readPrompts() {
   auto ids = tensors.find("input_ids");
-  if (ids == tensors.end() || ids->second.shape.size() != 2)
+  if (ids == tensors.end() || ids->second.shape.size() != 2 ||
+      ids->second.shape[0] < 1)
     return Fault("input_ids: expected a tensor [batch, tokens], found " +
-                 std::string(ids == tensors.end() ? "none" : "another rank") +
+                 (ids == tensors.end() ? "none" : describe(ids->second.shape)) +
                  "; mend the file of tensors");
+  if (facts.attended)
+    if (std::optional<Fault> fault = checkSeenPictures(tensors))
+      return fault;
   auto mask = tensors.find("attention_mask");
   if (mask != tensors.end() && mask->second.shape != ids->second.shape)
     return Fault("attention_mask: expected the shape of input_ids, found "

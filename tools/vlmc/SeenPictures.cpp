@@ -54,7 +54,8 @@ static void addSeenTiles(const vlm_abi_generation &facts,
       if (own[column] == facts.image_token)
         places.push_back(column);
     std::vector<int64_t> ends = endsOf(places, columns);
-    for (size_t i = 0; i < places.size(); ++i)
+    for (size_t i = 0;
+         i < std::min(places.size(), size_t(pictures[size_t(row)])); ++i)
       for (int64_t column = places[i]; column < ends[i]; ++column)
         std::copy_n(there.data<int64_t>() + (picture + int64_t(i)) * tiles,
                     tiles,
@@ -101,7 +102,8 @@ void addSeenPictures(const vlm_abi_generation &facts,
       int64_t *to = mask.data() + (row * columns + column) * most;
       int64_t first =
           facts.attended & VLM_ABI_ATTEND_LATEST ? seen - 1 : int64_t(0);
-      for (int64_t i = std::max<int64_t>(0, first); i < seen && !isOver; ++i)
+      for (int64_t i = std::max<int64_t>(0, first);
+           i < std::min(seen, most) && !isOver; ++i)
         to[i] = 1;
       if (facts.attended & VLM_ABI_ATTEND_UNTIL_END && facts.n_end_tokens)
         isOver = isOver || id == facts.end_tokens[0];
@@ -111,6 +113,25 @@ void addSeenPictures(const vlm_abi_generation &facts,
       HostTensor::of(VLM_I64, {ids.shape[0], columns, most}, mask.data());
   if (auto pixels = tensors.find("pixel_values"); pixels != tensors.end())
     pixels->second = spread(pixels->second, pictures, most);
+}
+
+/// A tensor of a file that has not the shape that others ask for.
+static Fault badShape(const std::string &name, const std::string &expected,
+                      const std::vector<int64_t> &found) {
+  return Fault(name + ": expected " + expected + ", found " + describe(found) +
+               "; mend the file of tensors");
+}
+
+std::optional<Fault> checkSeenPictures(const TensorMap &tensors) {
+  const std::vector<int64_t> &ids = tensors.at("input_ids").shape;
+  auto pixels = tensors.find("pixel_values");
+  if (pixels == tensors.end() || pixels->second.shape[0] == ids[0])
+    return std::nullopt;
+  return badShape("pixel_values",
+                  "the pictures of each of the " + std::to_string(ids[0]) +
+                      " rows of input_ids " + describe(ids) +
+                      ", padded to one number",
+                  pixels->second.shape);
 }
 
 Outcome<SeenRows> readSeenRows(const vlm_abi_generation &facts,
@@ -126,11 +147,18 @@ Outcome<SeenRows> readSeenRows(const vlm_abi_generation &facts,
   if (found == tensors.end())
     return rows;
   const HostTensor &mask = found->second;
-  if (mask.shape.size() != 3 || mask.shape[0] != ids[0] ||
-      mask.shape[1] != ids[1])
-    return Fault("image_attention_mask: expected the shape [batch, tokens, "
-                 "pictures] with those of input_ids, found another; mend the "
-                 "file of tensors");
+  // Without pictures the mask shows none, however many it has room for.
+  auto pixels = tensors.find("pixel_values");
+  std::vector<int64_t> wanted{ids[0], ids[1]};
+  wanted.push_back(pixels != tensors.end()  ? pixels->second.shape[1]
+                   : mask.shape.size() == 3 ? mask.shape[2]
+                                            : 1);
+  if (mask.shape != wanted)
+    return badShape("image_attention_mask",
+                    describe(wanted) +
+                        ", the sizes of input_ids and the pictures of a row of "
+                        "pixel_values",
+                    mask.shape);
   int64_t pictures = mask.shape[2];
   for (size_t i = 0; i < columns.size(); ++i) {
     const int64_t *seen = mask.data<int64_t>() +
@@ -209,21 +237,28 @@ Outcome<TensorMap> encodeTiles(const vlm_model_t *model,
     return *fault;
   const HostTensor &pixels = tensors.at("pixel_values");
   const std::vector<int64_t> &shape = pixels.shape;
-  if (shape.size() != 6 || shape[2] != tower.tiles)
-    return Fault("pixel_values: expected the shape [batch, pictures, " +
-                 std::to_string(tower.tiles) +
-                 ", 3, height, width], found another; mend the file of "
-                 "tensors");
+  const int64_t side = tower.readSide();
+  if (shape.size() != 6 || shape[0] < 1 || shape[1] < 1 ||
+      shape[2] != tower.tiles || shape[3] != 3 || shape[4] != shape[5] ||
+      shape[5] < side)
+    return badShape("pixel_values",
+                    "[batch, pictures, " + std::to_string(tower.tiles) +
+                        ", 3, side, side] of a side of at least " +
+                        std::to_string(side),
+                    shape);
   const int64_t pictures = shape[0] * shape[1];
   for (auto [name, sizes] :
        {std::pair("aspect_ratio_ids", std::vector<int64_t>{shape[0], shape[1]}),
         std::pair("aspect_ratio_mask",
                   std::vector<int64_t>{shape[0], shape[1], tower.tiles})})
-    if (auto found = tensors.find(name);
-        found == tensors.end() || found->second.shape != sizes)
+    if (auto found = tensors.find(name); found == tensors.end())
       return Fault(std::string(name) +
                    ": expected numbers for each picture of pixel_values, "
-                   "found none or another shape; mend the file of tensors");
+                   "found none; mend the file of tensors");
+    else if (found->second.shape != sizes)
+      return badShape(name,
+                      describe(sizes) + " for pixel_values " + describe(shape),
+                      found->second.shape);
   std::vector<int32_t> order = tower.rows();
   TensorMap all;
   for (int64_t i = 0; i < pictures; ++i) {
@@ -296,9 +331,10 @@ Outcome<SeenRows> readSeenTiles(const TensorMap &tensors, size_t number,
   auto found = tensors.find("cross_attention_mask");
   const std::vector<int64_t> wanted{ids[0], ids[1], pictures, tower.tiles};
   if (found != tensors.end() && found->second.shape != wanted)
-    return Fault("cross_attention_mask: expected the shape [batch, tokens, "
-                 "pictures, tiles] with those of input_ids and "
-                 "aspect_ratio_mask, found another; mend the file of tensors");
+    return badShape("cross_attention_mask",
+                    describe(wanted) +
+                        ", the sizes of input_ids and aspect_ratio_mask",
+                    found->second.shape);
   std::vector<int64_t> counts = countTiles(tensors, number, tower);
   for (size_t i = 0; i < columns.size(); ++i) {
     rows.last[i] = all;

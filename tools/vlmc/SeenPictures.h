@@ -23,6 +23,9 @@ namespace vlmc::tool {
 void addSeenPictures(const vlm_abi_generation &facts,
                      const std::vector<int64_t> &pictures, TensorMap &tensors);
 
+/// That pixel_values, where there are some, have a row for each of input_ids.
+std::optional<Fault> checkSeenPictures(const TensorMap &tensors);
+
 /// Of each token, the rows of features that it sees: [first, last), and
 /// whether they are of pictures before it.
 struct SeenRows {

@@ -35,6 +35,13 @@ const char *dtypeName(vlm_dtype_t dtype) {
   return names[dtype];
 }
 
+std::string describe(const std::vector<int64_t> &shape) {
+  std::string text;
+  for (int64_t size : shape)
+    text.append(text.empty() ? "" : ", ").append(std::to_string(size));
+  return "[" + text + "]";
+}
+
 /// The name in safetensors headers.
 static const char *storedName(vlm_dtype_t dtype) {
   static constexpr const char *names[] = {"F32", "I64", "I32",

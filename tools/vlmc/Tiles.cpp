@@ -38,13 +38,6 @@ bool pansPictures(const vlm_model_t *model) {
   return image && image->pan_crops;
 }
 
-static std::string describe(const std::vector<int64_t> &shape) {
-  std::string text;
-  for (int64_t size : shape)
-    text += (text.empty() ? "[" : ", ") + std::to_string(size);
-  return text + "]";
-}
-
 //===----------------------------------------------------------------------===//
 // Preprocessing
 //===----------------------------------------------------------------------===//

@@ -14,12 +14,14 @@ Copies the file or folder SRC to DST and changes FILE in it ('.': DST itself):
     header-bytes N               safetensors: the header says that it has N bytes, and the file is long enough (sparse)
     add-tensor NAME DTYPE N      safetensors: a tensor of N zeros more; DTYPE has 32 or 64 bits
     drop-tensor NAME             safetensors: a tensor less
+    ones NAME DTYPE SHAPE        safetensors: a tensor is of this shape, "2,3", and holds ones
     strip PREFIX                 safetensors: only the tensors whose names begin with PREFIX, without it
     png-sides W H                PNG: the header gives these sides
     jpeg-sides W H               JPEG: the header gives these sides
 """
 
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -60,6 +62,12 @@ def add_tensor(data, name, dtype, count):
     return tensors.write(tensors.read(data) | {name: (dtype, [count], bytes(count * size))})
 
 
+def ones(data, name, dtype, shape):
+    shape = [int(size) for size in shape.split(",")]
+    one = {"F32": struct.pack("<f", 1), "I64": struct.pack("<q", 1), "U8": b"\1"}[dtype]
+    return tensors.write(tensors.read(data) | {name: (dtype, shape, one * math.prod(shape))})
+
+
 def drop_tensor(data, name):
     return tensors.write({key: value for key, value in tensors.read(data).items() if key != name})
 
@@ -91,6 +99,7 @@ ACTIONS = {
     "header-bytes": lambda data, count: struct.pack("<Q", int(count)) + data[8:],
     "add-tensor": lambda data, name, dtype, count: add_tensor(data, name, dtype, int(count)),
     "drop-tensor": drop_tensor,
+    "ones": ones,
     "strip": strip,
     "png-sides": lambda data, *sides: png_sides(data, *map(int, sides)),
     "jpeg-sides": lambda data, *sides: jpeg_sides(data, *map(int, sides)),
