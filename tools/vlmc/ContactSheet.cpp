@@ -126,8 +126,10 @@ sheetPng(const std::vector<SheetPicture> &pictures) {
   std::vector<uint8_t> sheet(size_t(width * height * 3), 255);
   for (size_t i = 0; i < pictures.size(); ++i) {
     Outcome<Image> image = decodeImage(pictures[i].path);
-    if (!image)
-      return image.takeFault();
+    if (!image) { // one that is known, but cannot be read now
+      warn(image.takeFault().message + "; its place stays empty");
+      continue;
+    }
     const int64_t row = int64_t(i) / across, column = int64_t(i) % across;
     drawFitted(image->get(), gap + column * (side + gap),
                gap + row * (side + gap), width, sheet);

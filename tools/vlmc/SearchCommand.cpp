@@ -153,7 +153,7 @@ std::optional<Fault> SearchCommand::search(const vlm_model_t *model,
   if (std::optional<Fault> fault = index.load())
     return fault;
   if (index.isOfAnotherModel())
-    note(indexPath + " is of another model and is made anew");
+    note(indexPath + " is of another model or image back end and is made anew");
   // What is asked comes first: its faults are told before a long work.
   Outcome<std::vector<float>> query = embedQuery(model);
   if (!query)

@@ -32,10 +32,13 @@ Outcome<std::vector<std::vector<float>>> embeddingsOf(const TensorMap &values,
   return rows;
 }
 
-/// What tells a model from others: its name and its weights' checksums.
+/// What tells embeddings from those of others: the model's name, the arithmetic
+/// of its pictures, and its weights' checksums.
 static std::string identify(const vlm_model_t *model) {
   const vlm_abi_model &abi = *vlm_model_abi(model);
-  std::string text = std::string(abi.name) + " ";
+  const bool isPil = vlm_model_image_backend(model) == VLM_IMAGE_BACKEND_PIL;
+  std::string text =
+      std::string(abi.name) + (isPil ? " pil " : " torchvision ");
   for (uint8_t byte : abi.weights_header_sha256) {
     constexpr const char *digits = "0123456789abcdef";
     text += {digits[byte >> 4], digits[byte & 15]};
@@ -168,56 +171,102 @@ static bool isPictureName(const fs::path &path) {
   return std::ranges::find(known, ending) != known.end();
 }
 
-/// Pictures below the folder, by name; hidden files and folders are left out.
-std::optional<Fault> SearchIndex::list(std::vector<Picture> &found) const {
-  std::error_code error;
-  fs::recursive_directory_iterator at(folder, error), end;
-  if (error)
-    return Fault(folder +
-                 ": expected a folder of pictures: " + error.message());
-  for (; at != end; at.increment(error)) {
-    if (error)
-      return Fault(folder + ": cannot be read to its end: " + error.message());
+/// Adds the pictures of one folder, and the folders in it to `waiting`. Returns
+/// why it cannot be read to its end, or "".
+static std::string listFolder(const fs::path &folder, const fs::path &root,
+                              std::vector<SearchIndex::Picture> &found,
+                              std::vector<fs::path> &waiting) {
+  std::error_code error, ignored;
+  fs::directory_iterator at(folder, error), end;
+  for (; !error && at != end; at.increment(error)) {
     const fs::path &path = at->path();
-    if (path.filename().string().starts_with(".")) {
-      at.disable_recursion_pending();
+    if (path.filename().string().starts_with("."))
+      continue;
+    // Links to folders are not followed: they may go round.
+    if (at->symlink_status(ignored).type() == fs::file_type::directory) {
+      waiting.push_back(path);
       continue;
     }
-    if (!at->is_regular_file(error) || !isPictureName(path))
+    if (!at->is_regular_file(ignored) || !isPictureName(path))
       continue;
-    Picture &picture = found.emplace_back();
-    picture.name = fs::relative(path, folder, error).string();
-    picture.size = at->file_size(error);
-    picture.time = at->last_write_time(error).time_since_epoch().count();
+    SearchIndex::Picture &picture = found.emplace_back();
+    // By its own name, and not that of what it links to.
+    picture.name = path.lexically_relative(root).string();
+    picture.size = at->file_size(ignored);
+    picture.time = at->last_write_time(ignored).time_since_epoch().count();
+  }
+  return error ? error.message() : "";
+}
+
+/// Pictures below the folder; hidden files and folders are left out. A folder
+/// below it that cannot be read is told, and named in `unread`.
+std::optional<Fault> SearchIndex::list(std::vector<Picture> &found,
+                                       std::vector<std::string> &unread) const {
+  std::vector<fs::path> waiting = {folder};
+  while (!waiting.empty()) {
+    const fs::path next = std::move(waiting.back());
+    waiting.pop_back();
+    const std::string problem = listFolder(next, folder, found, waiting);
+    if (problem.empty())
+      continue;
+    if (next == folder)
+      return Fault(folder +
+                   ": expected a folder of pictures that can be read "
+                   "to its end: " +
+                   problem);
+    warn(next.string() + ": the folder cannot be read: " + problem +
+         "; what the index knows of it is kept");
+    unread.push_back(next.lexically_relative(folder).string() + "/");
+  }
+  return std::nullopt;
+}
+
+/// Takes what is known of pictures that have not changed, and of those whose
+/// folder cannot be read now. The others have neither embedding nor fault.
+void SearchIndex::takeKnown(std::vector<Picture> &found,
+                            const std::vector<std::string> &unread) {
+  std::map<std::string, Picture *> known;
+  for (Picture &picture : pictures)
+    known[picture.name] = &picture;
+  for (Picture &picture : found) {
+    auto before = known.find(picture.name);
+    if (before == known.end())
+      continue;
+    Picture &old = *before->second;
+    known.erase(before);
+    if (old.size != picture.size || old.time != picture.time)
+      continue;
+    // What could not be read may be readable now, with no trace on the file.
+    if (old.embedding.empty() &&
+        preprocessPictures(model, {(fs::path(folder) / old.name).string()}))
+      continue;
+    picture = std::move(old);
+    ++counts.kept;
+  }
+  for (auto &[name, picture] : known) {
+    if (std::ranges::any_of(unread, [&](const std::string &below) {
+          return name.starts_with(below);
+        })) {
+      found.push_back(std::move(*picture));
+      ++counts.kept;
+    } else {
+      ++counts.dropped;
+    }
   }
   std::ranges::sort(found, {}, &Picture::name);
-  return std::nullopt;
 }
 
 std::optional<Fault>
 SearchIndex::update(const std::function<void(size_t, size_t)> &progress) {
   std::vector<Picture> found;
-  if (std::optional<Fault> fault = list(found))
+  std::vector<std::string> unread;
+  if (std::optional<Fault> fault = list(found, unread))
     return fault;
-  std::map<std::string, Picture *> known;
-  for (Picture &picture : pictures)
-    known[picture.name] = &picture;
+  takeKnown(found, unread);
   std::vector<Picture *> wanted;
-  for (Picture &picture : found) {
-    auto before = known.find(picture.name);
-    bool isKept = before != known.end() &&
-                  before->second->size == picture.size &&
-                  before->second->time == picture.time;
-    if (isKept) {
-      picture = std::move(*before->second);
-      ++counts.kept;
-    } else {
+  for (Picture &picture : found)
+    if (picture.embedding.empty() && picture.fault.empty())
       wanted.push_back(&picture);
-    }
-    if (before != known.end())
-      known.erase(before);
-  }
-  counts.dropped = known.size();
   std::error_code error;
   const bool isThere = !otherModel && fs::exists(file, error);
   const bool isChanged =
@@ -226,8 +275,11 @@ SearchIndex::update(const std::function<void(size_t, size_t)> &progress) {
   std::optional<OutputFile> output;
   if (isChanged) {
     Outcome<OutputFile> opened = openOutput(file);
-    if (!opened)
-      return opened.takeFault();
+    if (!opened) {
+      Fault fault = opened.takeFault();
+      fault.message += ", or keep the index elsewhere with --index FILE";
+      return fault;
+    }
     output.emplace(std::move(*opened));
   }
   if (std::optional<Fault> fault = embed(wanted, progress))

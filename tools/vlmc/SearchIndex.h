@@ -1,7 +1,7 @@
 //===- SearchIndex.h - Embeddings of a folder's pictures --------*- C++ -*-===//
 //
 // What `vlmc search` keeps of a folder: for each picture file its size, its
-// time and its embedding by one model. Opened again, only files that are new or
+// time and its embedding by one model and image back end. Opened again, only files that are new or
 // have changed are embedded; those that are gone are dropped.
 //
 //   SearchIndex index(model, "photos", "photos/.vlmc-search.safetensors");
@@ -47,7 +47,9 @@ public:
   /// Errors: a file that is no index.
   std::optional<Fault> load();
   /// Makes the index that of the folder as it is, and writes it where something
-  /// has changed. Files that cannot be read are left out, with a warning.
+  /// has changed. Files that cannot be read are left out, with a warning, and
+  /// tried again the next time; of a folder below it that cannot be read, what
+  /// is known is kept.
   /// Errors: a folder that cannot be read; a model that embeds no pictures.
   std::optional<Fault>
   update(const std::function<void(size_t done, size_t total)> &progress);
@@ -56,13 +58,16 @@ public:
   std::vector<Hit> rank(const std::vector<float> &query, size_t most) const;
 
   const Changes &changes() const { return counts; }
-  /// Whether an index of another model was there.
+  /// Whether an index of another model or image back end was there.
   bool isOfAnotherModel() const { return otherModel; }
   size_t size() const { return pictures.size() - counts.unread; }
   const std::string &path() const { return file; }
 
 private:
-  std::optional<Fault> list(std::vector<Picture> &found) const;
+  std::optional<Fault> list(std::vector<Picture> &found,
+                            std::vector<std::string> &unread) const;
+  void takeKnown(std::vector<Picture> &found,
+                 const std::vector<std::string> &unread);
   std::optional<Fault>
   embed(std::vector<Picture *> &wanted,
         const std::function<void(size_t, size_t)> &progress);
