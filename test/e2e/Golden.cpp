@@ -11,6 +11,21 @@
 
 namespace vlmc::e2e {
 
+const Tolerances &exactTolerances() {
+  static const Tolerances exact = {{"logits", logitTolerance},
+                                   {"", embeddingTolerance}};
+  return exact;
+}
+
+static double toleranceOf(const std::string &value,
+                          const Tolerances &tolerances) {
+  for (const std::string &name :
+       {value, std::string(value.find("logits") != value.npos ? "logits" : "")})
+    if (auto found = tolerances.find(name); found != tolerances.end())
+      return found->second;
+  return tolerances.at("");
+}
+
 namespace {
 /// One tensor of each file, which have one dtype and shape.
 struct Pair {
@@ -149,6 +164,8 @@ static void compareFloats(const Pair &pair, const std::vector<bool> &kept,
     if (!(error <= tolerance) && where.empty())
       where = describeAt(pair, i);
   }
+  double &largest = result.errors[valueName(pair.entry.name)];
+  largest = std::max(largest, worst);
   if (worst / tolerance > result.worst) {
     result.worst = worst / tolerance;
     result.worstName = pair.entry.name;
@@ -185,7 +202,7 @@ static std::optional<Pair> pairUp(const Tensors &got, const Tensors &want,
 
 static void compareOne(const Tensors &got, const Tensors &golden,
                        const Tensors *inputs, const SafetensorsEntry &entry,
-                       double looser, Comparison &result) {
+                       const Tolerances &tolerances, Comparison &result) {
   const std::string suffix = ".sha256";
   if (entry.name.ends_with(suffix)) {
     std::string name = entry.name.substr(0, entry.name.size() - suffix.size());
@@ -201,18 +218,16 @@ static void compareOne(const Tensors &got, const Tensors &golden,
   std::string value = valueName(entry.name);
   if (entry.dtype != "F32" || value == "pixel_values")
     return compareExact(*pair, result);
-  double tolerance =
-      looser * (value.find("logits") != value.npos ? logitTolerance
-                                                   : embeddingTolerance);
-  compareFloats(*pair, keptElements(*pair, golden, inputs, result), tolerance,
-                result);
+  compareFloats(*pair, keptElements(*pair, golden, inputs, result),
+                toleranceOf(value, tolerances), result);
 }
 
 Comparison compareWithGolden(const Tensors &got, const Tensors &golden,
-                             const Tensors *inputs, double looser) {
+                             const Tensors *inputs,
+                             const Tolerances &tolerances) {
   Comparison result;
   for (const SafetensorsEntry &entry : golden.entries()) {
-    compareOne(got, golden, inputs, entry, looser, result);
+    compareOne(got, golden, inputs, entry, tolerances, result);
     ++result.tensors;
   }
   if (result.tensors == 0)

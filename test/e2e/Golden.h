@@ -12,6 +12,8 @@
 
 #include "test/e2e/Tensors.h"
 
+#include <map>
+
 namespace vlmc::e2e {
 
 /// fp32 with another order of summation stays below 1e-4 of the tensor's own
@@ -19,11 +21,18 @@ namespace vlmc::e2e {
 inline constexpr double embeddingTolerance = 1e-4;
 inline constexpr double logitTolerance = 2e-4;
 
+/// How far floats of an output may be off, by its name; "logits" is for all
+/// whose names hold that, "" for all others.
+using Tolerances = std::map<std::string, double>;
+/// Those of fp32.
+const Tolerances &exactTolerances();
+
 /// What came of comparing two files.
 struct Comparison {
   size_t tensors = 0;    ///< how many were compared
   double worst = 0;      ///< the largest error against its tolerance
   std::string worstName; ///< the tensor it is in
+  std::map<std::string, double> errors; ///< the largest, by outputs' names
   std::vector<std::string> faults;
 };
 
@@ -31,11 +40,10 @@ struct Comparison {
 /// one of them. Floats are compared by max|d| / std(golden) over the tensor,
 /// pixel values, ids and masks exactly; `X.sha256` holds the digest of tensor
 /// X. Rows of `text_features` at padded positions are left out: the mask is
-/// `REQUEST.attention_mask` of `golden`, else of `inputs`. Tolerances are
-/// `looser` times those of fp32.
+/// `REQUEST.attention_mask` of `golden`, else of `inputs`.
 Comparison compareWithGolden(const Tensors &got, const Tensors &golden,
                              const Tensors *inputs = nullptr,
-                             double looser = 1);
+                             const Tolerances &tolerances = exactTolerances());
 
 /// Every tensor of `want` must be in `got`, the same byte for byte.
 Comparison compareBits(const Tensors &got, const Tensors &want);
