@@ -242,6 +242,11 @@ spec::ModelSpec readInternVLModel(const CheckpointConfig &config,
     *model.mutable_image() = toSpec(*layout.image);
   else if (log.errors.empty())
     readImage(config, log, model);
+  // The frames of a video are pictures of one tile.
+  if (log.errors.empty() && !layout.image) {
+    model.mutable_generation()->set_names_frames(true);
+    readTowerVideo(config.folder, tower.image_size(), log, model);
+  }
   *model.mutable_generation()->mutable_grid() = model.image().grid();
   model.mutable_generation()->set_tile_size(tower.image_size());
   return model;

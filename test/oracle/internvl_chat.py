@@ -222,7 +222,7 @@ def make_case(name, root):
         try:
             if "base" in case:
                 (out / "model").symlink_to(converted)
-                internvl_models.make_files_case(name, out)
+                internvl_models.make_files_case(name, out, films=False)
                 (out / "model").unlink()
             else:
                 internvl_models.make_tensor_case(name, case, out)

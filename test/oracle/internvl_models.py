@@ -252,12 +252,21 @@ def write_checkpoint(name, folder):
         image = json.loads(path.read_text())
         path.unlink()
         write_json(folder / "processor_config.json",
-                   {"image_processor": image, "processor_class": "InternVLProcessor"})  # fmt: skip
+                   {"image_processor": image, "processor_class": "InternVLProcessor",
+                    "video_processor": {"video_processor_type": "InternVLVideoProcessor",
+                                        "size": image["size"], "image_std": [0.3, 0.4, 0.5]}})  # fmt: skip
 
 
-def requests():
+def requests(films=True):
     pictures = [f"../../clip/pictures/{p}" for p in llava_files.PICTURES]
-    return [
+    frames = [f"../../llava-onevision/frames/f{i}.png" for i in (7, 8, 9, 10)]
+    plan = [
+        {"name": "film", "text": "<video>\nWhat?", "videos": [frames[:3]]},
+        {"name": "both", "text": "<video> <IMG_CONTEXT>\n<video>", "images": pictures[1:],
+         "videos": [frames[:2], frames[2:]]},
+        {"name": "mixed", "interleaved": [{"image": pictures[1]}, " or ", {"video": frames[3:]}]},
+    ]  # fmt: skip
+    return plan * films + [
         {"name": "ask", "text": f"<IMG_CONTEXT>\n{TEXT}", "images": pictures[:1]},
         {"name": "between", "interleaved": ["a ", {"image": pictures[1]}, " and 12 dogs", {"image": pictures[0]}]},
         {"name": "batch", "batch": ["<IMG_CONTEXT> short", "a longer prompt: <IMG_CONTEXT>\n" + TEXT],
@@ -268,7 +277,9 @@ def requests():
 def prompts_of(case):
     if "interleaved" in case:
         parts = case["interleaved"]
-        return ["".join(p if isinstance(p, str) else "<IMG_CONTEXT>" for p in parts)]
+        words = [p if isinstance(p, str) else "<IMG_CONTEXT>" if "image" in p else "<video>"
+                 for p in parts]  # fmt: skip
+        return ["".join(words)]
     return case.get("batch") or [case["text"]]
 
 
@@ -277,10 +288,13 @@ def run_files(model, processor, case, root):
     from transformers.image_utils import load_image
 
     prompts = prompts_of(case)
-    paths = case.get("images") or [p["image"] for p in case["interleaved"] if isinstance(p, dict)]
+    parts = [p for p in case.get("interleaved", []) if isinstance(p, dict)]
+    paths = case.get("images") or [p["image"] for p in parts if "image" in p]
+    films = case.get("videos") or [p["video"] for p in parts if "video" in p]
     images = [load_image(str(root / p)) for p in paths]
-    inputs = processor(text=list(prompts), images=images, return_tensors="pt",
-                       padding=len(prompts) > 1)  # fmt: skip
+    videos = [[load_image(str(root / p)) for p in film] for film in films]
+    inputs = processor(text=list(prompts), images=images or None, videos=videos or None,
+                       return_tensors="pt", padding=len(prompts) > 1)  # fmt: skip
     mask = inputs["attention_mask"]
     position = (mask.cumsum(1) - 1).clamp(min=0)
     with torch.no_grad():
@@ -305,7 +319,7 @@ def run_files(model, processor, case, root):
     return out
 
 
-def make_files_case(name, out):
+def make_files_case(name, out, films=True):
     from transformers import AutoTokenizer, InternVLProcessor, InternVLVideoProcessor
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import (
         GotOcr2ImageProcessorPil,
@@ -315,9 +329,9 @@ def make_files_case(name, out):
     folder = str(out / "model")
     image = GotOcr2ImageProcessorPil.from_pretrained(folder)
     processor = InternVLProcessor(image, AutoTokenizer.from_pretrained(folder),
-                                  InternVLVideoProcessor(), image_seq_length=tokens_of(model.config))  # fmt: skip
+                                  InternVLVideoProcessor.from_pretrained(folder), image_seq_length=tokens_of(model.config))  # fmt: skip
     golden, cases = {}, []
-    for case in requests():
+    for case in requests(films):
         for key, value in run_files(model, processor, case, out).items():
             golden[f"{case['name']}.{key}"] = value
         cases.append({"task": "generate", **case})
