@@ -47,6 +47,11 @@ static std::string sizesOf(GroupOp group) {
     return std::to_string(weight[1]) + "_" + std::to_string(weight[3]) + "x" +
            std::to_string(weight[0]);
   }
+  for (Operation &op : group.getBody().front())
+    if (auto conv = dyn_cast<DepthwiseConv2dOp>(op)) {
+      ArrayRef<int64_t> weight = shapeOf(conv.getWeight());
+      return std::to_string(weight[0]) + "_" + std::to_string(weight[2]);
+    }
   if (auto attention = dyn_cast_or_null<AttentionOp>(anchor))
     return std::to_string(attention.getNumHeads()) + "x" +
            std::to_string(getFeatures(attention.getQuery()) /

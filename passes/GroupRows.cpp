@@ -39,13 +39,23 @@ static void copyRepeatedResults(func::FuncOp entry) {
   }
 }
 
+/// Whether an op of the group reads its argument in windows, so that a producer
+/// would be computed once for each.
+static bool readsInWindows(GroupOp group, unsigned argument) {
+  return llvm::any_of(group.getBody().getArgument(argument).getUsers(),
+                      [](Operation *user) {
+                        return isa<DepthwiseConv2dOp>(user);
+                      });
+}
+
 /// Grows a row-wise group by producers that only it reads.
 static void growUp(GroupOp group) {
   for (bool changed = true; changed;) {
     changed = false;
-    for (Value input : group.getInputs()) {
+    for (auto [i, input] : llvm::enumerate(group.getInputs())) {
       Operation *producer = input.getDefiningOp();
-      if (!producer || !isRowWise(producer))
+      if (!producer || !isRowWise(producer) ||
+          readsInWindows(group, static_cast<unsigned>(i)))
         continue;
       if (!isView(producer) && !input.hasOneUse())
         continue;
@@ -95,7 +105,8 @@ struct GroupRows : vlmc::impl::GroupRowsPassBase<GroupRows> {
 private:
   static bool isAlone(Operation *op) {
     return isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp,
-               PixelUnshuffleOp, GroupMomentsOp, LeastFeatureOp>(op);
+               MaxTokensOp, PixelUnshuffleOp, GroupMomentsOp, LeastFeatureOp>(
+        op);
   }
   /// Whether the group's op is no part of a larger kernel.
   static bool standsAlone(GroupOp group) {

@@ -192,7 +192,8 @@ static LogicalResult checkRows(KernelOp kernel) {
     return kernel.emitOpError() << "computes nothing";
   if (llvm::hasSingleElement(ops) &&
       isa<TokenIndexOp, RopeTableOp, ConcatFeaturesOp, MeanTokensOp,
-          PixelUnshuffleOp, GroupMomentsOp, LeastFeatureOp>(*ops.begin()))
+          MaxTokensOp, PixelUnshuffleOp, GroupMomentsOp, LeastFeatureOp>(
+          *ops.begin()))
     return success();
   for (Operation &op : ops)
     if (!isRowWise(&op))

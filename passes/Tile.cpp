@@ -66,6 +66,24 @@ private:
   llvm::DenseMap<Value, std::vector<Size>> dims;
 };
 
+/// Whether a kernel is a convolution of each channel by itself, of its arguments,
+/// and ops element by element on what that gives.
+bool isAroundDepthwise(vlm::KernelOp kernel) {
+  int64_t count = 0;
+  for (Operation &op : kernel.getBody().front().without_terminator()) {
+    if (isa<vlm::DepthwiseConv2dOp>(op)) {
+      ++count;
+      if (!llvm::all_of(op.getOperands(),
+                        [](Value v) { return isa<BlockArgument>(v); }))
+        return false;
+    } else if (!isa<vlm::ActivationOp, vlm::AddOp, vlm::MultiplyOp,
+                    vlm::ScaleFeaturesOp, vlm::ScaleOp>(op)) {
+      return false;
+    }
+  }
+  return count == 1;
+}
+
 /// What a kernel needs: its tile parameters and memory.
 struct Plan {
   StringRef strategy;
@@ -108,13 +126,16 @@ private:
     case vlm::AnchorKind::Rows: {
       Operation *last = kernel.getYielded()[0].getDefiningOp();
       // Few rows, or little beside the products around: the plain form does.
-      if (isa<vlm::ConcatFeaturesOp, vlm::MeanTokensOp, vlm::PixelUnshuffleOp,
-              vlm::GroupMomentsOp, vlm::LeastFeatureOp>(last))
+      if (isa<vlm::ConcatFeaturesOp, vlm::PixelUnshuffleOp, vlm::GroupMomentsOp,
+              vlm::LeastFeatureOp>(last))
         return planReference(kernel);
       Plan plan;
       plan.strategy = isa<vlm::TokenIndexOp>(last)  ? "token_index"
                       : isa<vlm::RopeTableOp>(last) ? "rope_table"
-                                                    : "rows";
+                      : isa<vlm::MeanTokensOp, vlm::MaxTokensOp>(last)
+                          ? "token_pool"
+                      : isAroundDepthwise(kernel) ? "depthwise"
+                                                  : "rows";
       return plan;
     }
     case vlm::AnchorKind::Contrast: {

@@ -27,6 +27,11 @@ void generateCachedAttention(Emitter &e, vlm::KernelOp kernel, llvm::StringRef p
 void generateRopeTable(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
 /// Row-wise ops.
 void generateRows(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+/// A convolution of each channel by itself, and ops on what it gives, element by
+/// element.
+void generateDepthwise(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
+/// The mean or the largest of each sequence's tokens.
+void generateTokenPool(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
 /// The position of a token in each sequence.
 void generateTokenIndex(Emitter &e, vlm::KernelOp kernel, llvm::StringRef prefix, KernelCode &code);
 /// All pairs of rows of two operands.

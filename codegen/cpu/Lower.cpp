@@ -74,13 +74,17 @@ static LogicalResult generate(Emitter &e, vlm::KernelOp kernel, StringRef prefix
     generateRopeTable(e, kernel, prefix, code);
   else if (strategy == "rows")
     generateRows(e, kernel, prefix, code);
+  else if (strategy == "depthwise")
+    generateDepthwise(e, kernel, prefix, code);
+  else if (strategy == "token_pool")
+    generateTokenPool(e, kernel, prefix, code);
   else if (strategy == "token_index")
     generateTokenIndex(e, kernel, prefix, code);
   else if (strategy == "contrast")
     generateContrast(e, kernel, prefix, code);
   else
     return kernel.emitOpError() << "has strategy '" << strategy
-                                << "', which no generator makes; there are gemm, winograd, attention, cached_attention, rope_table, rows, token_index, contrast and reference";
+                                << "', which no generator makes; there are gemm, winograd, attention, cached_attention, rope_table, rows, depthwise, token_pool, token_index, contrast and reference";
   return success();
 }
 

@@ -123,6 +123,22 @@ private:
           return e.fmul(get(multiply.getLhs(), m, n),
                         get(multiply.getRhs(), m, n));
         })
+        .Case([&](vlm::ScaleFeaturesOp scale) {
+          Value sequence = e.div(m, frame.dims.dim(scale.getInput(), 1));
+          return e.fmul(get(scale.getInput(), m, n),
+                        get(scale.getFactors(), sequence, n));
+        })
+        .Case([&](vlm::MaxTokensOp most) {
+          Value tokens = frame.dims.dim(most.getInput(), 1);
+          return e.loop(zero(), tokens, 1, {e.fconstant(e.f32, -INFINITY)},
+                        [&](Value t, ValueRange carried) {
+                          Value row = e.add(e.mul(m, tokens), t);
+                          return SmallVector<Value>{larger(
+                              carried[0], get(most.getInput(), row, n))};
+                        })[0];
+        })
+        .Case([&](vlm::DepthwiseConv2dOp conv) { return ownChannel(conv, m, n); })
+        .Case([&](vlm::AddGridPositionsOp add) { return placed(add, m, n); })
         .Case([&](vlm::ScaleOp scale) {
           return e.fmul(get(scale.getInput(), m, n),
                         e.fconstant(e.f32,
@@ -235,6 +251,111 @@ private:
       return getWide(pool.getInput(), e.add(picture, e.add(row, column)), n);
     });
     return e.fdiv(total, wide(static_cast<double>(size * size)));
+  }
+
+  Value isWithin(Value x, int64_t size) {
+    return arith::AndIOp::create(e.b, e.loc, e.less(e.constant(-1), x),
+                                 e.less(x, e.constant(size)));
+  }
+
+  /// A channel's window; what lies outside of the picture is not read.
+  Value ownChannel(vlm::DepthwiseConv2dOp conv, Value m, Value n) {
+    ArrayRef<int64_t> weight =
+        cast<RankedTensorType>(conv.getWeight().getType()).getShape();
+    int64_t height = conv.getHeight(), width = conv.getWidth();
+    int64_t stride = conv.getStride(), across = weight[1];
+    auto [lines, columns] = conv.getResultSize();
+    Value picture = e.mul(e.div(m, lines * columns), height * width);
+    Value place = e.rem(m, lines * columns);
+    Value top = e.add(e.mul(e.div(place, columns), stride),
+                      -conv.getPadding()[0]);
+    Value left = e.add(e.mul(e.rem(place, columns), stride),
+                       -conv.getPadding()[1]);
+    Value total = sum(e.constant(weight[0] * across), [&](Value tap) {
+      Value y = e.add(top, e.div(tap, across));
+      Value x = e.add(left, e.rem(tap, across));
+      Value isThere = arith::AndIOp::create(e.b, e.loc, isWithin(y, height),
+                                            isWithin(x, width));
+      auto branch = scf::IfOp::create(e.b, e.loc, TypeRange{f64}, isThere,
+                                      /*withElse=*/true);
+      OpBuilder::InsertionGuard guard(e.b);
+      e.b.setInsertionPointToStart(branch.elseBlock());
+      scf::YieldOp::create(e.b, e.loc, wide(0));
+      e.b.setInsertionPointToStart(branch.thenBlock());
+      Value pixel = e.add(picture, e.add(e.mul(y, width), x));
+      scf::YieldOp::create(e.b, e.loc,
+                           e.fmul(getWide(conv.getInput(), pixel, n),
+                                  getWide(conv.getWeight(), tap, n)));
+      return branch.getResult(0);
+    });
+    return conv.getBias() ? e.fadd(total, getWide(conv.getBias(), zero(), n))
+                          : total;
+  }
+
+  /// How much place `j` of a table's `side` is read for place `i` of `n`, not
+  /// yet normalised.
+  Value triangle(Value i, Value n, int64_t side, Value j) {
+    auto real = [&](Value x) -> Value {
+      return arith::SIToFPOp::create(e.b, e.loc, f64, x);
+    };
+    Value scale = e.fdiv(wide(double(side)), real(n));
+    Value center = e.fmul(scale, e.fadd(real(i), wide(0.5)));
+    Value distance = e.fdiv(e.fsub(e.fadd(real(j), wide(0.5)), center),
+                            larger(scale, wide(1)));
+    Value height =
+        e.fsub(wide(1), larger(distance, e.fneg(distance)));
+    return larger(height, wide(0));
+  }
+
+  /// The bucket of place `i` of `n`, in f32 as the definition says.
+  Value bucketOf(Value i, Value n, ArrayRef<float> boundaries) {
+    auto real = [&](Value x) -> Value {
+      return arith::SIToFPOp::create(e.b, e.loc, e.f32, x);
+    };
+    Value place = e.fmul(real(i), e.fdiv(e.fconstant(e.f32, 1), real(n)));
+    place = e.fmin(place, e.fconstant(e.f32, double(float(1.0 - 1e-6))));
+    Value bucket = zero();
+    for (float boundary : boundaries) {
+      Value isBehind = arith::CmpFOp::create(
+          e.b, e.loc, arith::CmpFPredicate::OLE,
+          e.fconstant(e.f32, boundary), place);
+      bucket = e.add(bucket, e.select(isBehind, e.constant(1), zero()));
+    }
+    return bucket;
+  }
+
+  Value placed(vlm::AddGridPositionsOp add, Value m, Value n) {
+    Value tokens = frame.dims.dim(add.getInput(), 1);
+    Value picture = e.div(m, tokens), token = e.rem(m, tokens);
+    auto sizeOf = [&](int64_t which) {
+      return e.max(get(add.getGrid(), picture, e.constant(which)),
+                   e.constant(1));
+    };
+    Value lines = sizeOf(0), columns = sizeOf(1);
+    token = e.select(e.less(token, e.mul(lines, columns)), token, zero());
+    Value y = e.div(token, columns), x = e.rem(token, columns);
+    Value input = getWide(add.getInput(), m, n);
+    int64_t side = add.getSide();
+    if (std::optional<ArrayRef<float>> boundaries = add.getBoundaries()) {
+      Value row = e.add(e.mul(bucketOf(y, lines, *boundaries), side),
+                        bucketOf(x, columns, *boundaries));
+      return e.fadd(input, getWide(add.getTable(), row, n));
+    }
+    Value isNarrow = arith::AndIOp::create(
+        e.b, e.loc, e.equal(columns, e.constant(1)),
+        arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, lines,
+                              e.constant(side)));
+    y = e.select(isNarrow, zero(), y);
+    auto weightOf = [&](Value row) {
+      return e.fmul(triangle(y, lines, side, e.div(row, side)),
+                    triangle(x, columns, side, e.rem(row, side)));
+    };
+    Value rows = e.constant(side * side);
+    Value total = sum(rows, weightOf);
+    Value read = sum(rows, [&](Value row) {
+      return e.fmul(weightOf(row), getWide(add.getTable(), row, n));
+    });
+    return e.fadd(input, e.fdiv(read, total));
   }
 
   Value groupNormed(vlm::GroupNormOp norm, Value m, Value n) {
@@ -369,10 +490,6 @@ private:
     Value batch = e.div(m, down * across), place = e.rem(m, down * across);
     Value top = e.mul(e.div(place, across), stride);
     Value left = e.mul(e.rem(place, across), stride);
-    auto isWithin = [&](Value x, int64_t size) {
-      return arith::AndIOp::create(e.b, e.loc, e.less(e.constant(-1), x),
-                                   e.less(x, e.constant(size)));
-    };
     features([&](Value n) {
       // k counts (ky, kx, channel), the order of the weight.
       int64_t count = weight[1] * weight[2] * channels;
@@ -410,7 +527,8 @@ private:
   }
 
   void emitContrast(vlm::ContrastiveLogitsOp logits, Value m) {
-    Value scale = math::ExpOp::create(e.b, e.loc, getWide(logits.getLogScale(), zero(), zero()));
+    Value scale = getWide(logits.getLogScale(), zero(), zero());
+    scale = logits.getDivides() ? e.fdiv(wide(1), scale) : Value(math::ExpOp::create(e.b, e.loc, scale));
     features([&](Value n) {
       Value total = sum(e.constant(width(logits.getImage())), [&](Value k) {
         return e.fmul(getWide(logits.getImage(), m, k), getWide(logits.getText(), n, k));

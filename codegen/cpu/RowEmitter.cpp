@@ -154,6 +154,9 @@ Row RowEmitter::prepare(Value value, Value m) {
       .Case([&](vlm::GroupNormOp op) { return prepareGroupNorm(op, m); })
       .Case([&](vlm::MaskFeaturesOp op) { return prepareMaskFeatures(op, m); })
       .Case([&](vlm::AveragePoolOp op) { return prepareAveragePool(op, m); })
+      .Case([&](vlm::ScaleFeaturesOp op) { return prepareScaleFeatures(op, m); })
+      .Case([&](vlm::DepthwiseConv2dOp op) { return prepareDepthwise(op, m); })
+      .Case([&](vlm::AddGridPositionsOp op) { return prepareGridPositions(op, m); })
       .Case([&](vlm::GatedAddOp op) { return prepareGatedAdd(op, m); })
       .Case([&](vlm::MultiplyOp op) { return prepareMultiply(op, m); })
       .Case([&](vlm::ScaleOp op) -> Row {

@@ -104,6 +104,9 @@ private:
   Row prepareGroupNorm(vlm::GroupNormOp op, Value m);
   Row prepareMaskFeatures(vlm::MaskFeaturesOp op, Value m);
   Row prepareAveragePool(vlm::AveragePoolOp op, Value m);
+  Row prepareScaleFeatures(vlm::ScaleFeaturesOp op, Value m);
+  Row prepareDepthwise(vlm::DepthwiseConv2dOp op, Value m);
+  Row prepareGridPositions(vlm::AddGridPositionsOp op, Value m);
   Row prepareGatedAdd(vlm::GatedAddOp op, Value m);
   Row prepareMultiply(vlm::MultiplyOp op, Value m);
   Row prepareMergeTokens(vlm::MergeTokensOp op, Value m);

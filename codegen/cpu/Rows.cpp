@@ -59,7 +59,8 @@ void cpu::generateContrast(Emitter &e, vlm::KernelOp kernel, StringRef prefix, K
         KernelFrame frame(e, kernel, args);
         RowEmitter emitter(e, frame);
         Value texts = frame.dims.dim(op.getText(), 0);
-        Value scale = emitExp(e, e.load(e.f32, frame.operand(op.getLogScale())));
+        Value scale = e.load(e.f32, frame.operand(op.getLogScale()));
+        scale = op.getDivides() ? e.fdiv(e.fconstant(e.f32, 1), scale) : emitExp(e, scale);
         Value bias = op.getBias() ? e.load(e.f32, frame.operand(op.getBias())) : e.fconstant(e.f32, 0);
         e.loop(begin, end, 1, [&](Value image) {
           Value imageRow = e.at(frame.operand(op.getImage()), e.mul(image, features));

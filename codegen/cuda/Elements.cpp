@@ -26,6 +26,8 @@ std::string cuda::whyNot(vlm::KernelOp kernel) {
              vlm::MergeTokensOp, vlm::ReplaceTokensOp, vlm::GatedAddOp,
              vlm::AveragePoolOp, vlm::ScaleOp, vlm::GroupNormOp,
              vlm::MaskFeaturesOp, vlm::ConcatFeaturesOp, vlm::MeanTokensOp,
+             vlm::MaxTokensOp, vlm::DepthwiseConv2dOp, vlm::ScaleFeaturesOp,
+             vlm::AddGridPositionsOp,
              vlm::PixelUnshuffleOp, vlm::GroupMomentsOp, vlm::LeastFeatureOp,
              vlm::RopeTableOp>(op))
       return ("it holds '" + op.getName().getStringRef() + "'").str();
@@ -72,6 +74,7 @@ private:
   Value concatenated(vlm::ConcatFeaturesOp op, Value row, Value feature);
   Value unshuffled(vlm::PixelUnshuffleOp op, Value row, Value feature);
   Value meanOf(vlm::MeanTokensOp op, Value sequence, Value feature);
+  Value largestOf(vlm::MaxTokensOp op, Value sequence, Value feature);
   Value moment(vlm::GroupMomentsOp op, Value row, Value which);
   Value leastFeature(vlm::LeastFeatureOp op, Value row);
   Value rotary(vlm::RopeTableOp op, Value row, Value feature);
@@ -187,7 +190,9 @@ Value ElementEmitter::contrast(vlm::ContrastiveLogitsOp op, Value image,
     return e.fma(x(k, e.f32, 1), y(k, e.f32, 1), sum);
   });
   Value origin = e.constant(0);
-  Value scale = cpu::emitExp(e, load(op.getLogScale(), origin));
+  Value scale = load(op.getLogScale(), origin);
+  scale = op.getDivides() ? e.fdiv(e.fconstant(e.f32, 1), scale)
+                          : cpu::emitExp(e, scale);
   Value bias = op.getBias() ? load(op.getBias(), origin) : zero();
   return e.fma(sum, scale, bias);
 }
@@ -261,6 +266,18 @@ Value ElementEmitter::meanOf(vlm::MeanTokensOp op, Value sequence,
     return e.fadd(sum, load(op.getInput(), at));
   });
   return e.fdiv(sum, arith::SIToFPOp::create(e.b, e.loc, e.f32, tokens));
+}
+
+Value ElementEmitter::largestOf(vlm::MaxTokensOp op, Value sequence,
+                                Value feature) {
+  Value tokens = frame.dims.dim(op.getInput(), 1);
+  int64_t features = vlm::getFeatures(op.getInput());
+  Value first = e.mul(sequence, tokens);
+  return loopFrom0(
+      tokens, e.fconstant(e.f32, -INFINITY), [&](Value t, Value most) {
+        Value at = e.add(e.mul(e.add(first, t), features), feature);
+        return e.fmax(most, load(op.getInput(), at));
+      });
 }
 
 /// The mean of a picture's group of channels, or behind it one over its
@@ -365,6 +382,8 @@ Value ElementEmitter::emit(Value row, Value feature) {
     return unshuffled(op, row, feature);
   if (auto op = dyn_cast<vlm::MeanTokensOp>(last))
     return meanOf(op, row, feature);
+  if (auto op = dyn_cast<vlm::MaxTokensOp>(last))
+    return largestOf(op, row, feature);
   if (auto op = dyn_cast<vlm::GroupMomentsOp>(last))
     return moment(op, row, feature);
   for (Operation &op : frame.kernel.getBody().front()) {

@@ -228,7 +228,7 @@ static constexpr AbiField modelFields[] = {
     FIELD(vlm_abi_model, text_max_tokens),
     FIELD(vlm_abi_model, pad_token_id),
     FIELD(vlm_abi_model, text_flags),
-    FIELD(vlm_abi_model, text_reserved),
+    FIELD(vlm_abi_model, text_padded_tokens),
     FIELD(vlm_abi_model, generation),
     FIELD(vlm_abi_model, picture_words.offset),
     FIELD(vlm_abi_model, picture_words.bytes),

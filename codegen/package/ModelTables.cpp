@@ -402,7 +402,8 @@ static Constant *writeModel(AbiWriter &writer, const ModelTables &tables,
       .set("head", tables.head)
       .set("text_max_tokens", tables.textMaxTokens)
       .set("pad_token_id", tables.padTokenId)
-      .set("text_flags", tables.textFlags);
+      .set("text_flags", tables.textFlags)
+      .set("text_padded_tokens", tables.textPaddedTokens);
   if (tables.image)
     row.set("image",
             writer.array("image", {writeImage(writer, *tables.image)}));

@@ -179,6 +179,7 @@ struct ModelTables {
   uint32_t head = VLM_ABI_HEAD_SOFTMAX;
   uint32_t textMaxTokens = 0;
   uint32_t textFlags = 0; // VLM_ABI_TEXT_*
+  uint32_t textPaddedTokens = 0;
   int64_t padTokenId = 0;
   std::optional<GenerationTable> generation;
 };

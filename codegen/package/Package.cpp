@@ -82,6 +82,20 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
     result.cropHeight = result.cropWidth =
         static_cast<int32_t>(image.patch_size());
   }
+  if (image.max_patches()) {
+    result.crop = VLM_ABI_CROP_PATCH_ROWS;
+    result.longestEdge = static_cast<int32_t>(image.max_patches());
+    if (image.do_resize())
+      result.resize = VLM_ABI_RESIZE_PATCHES;
+  }
+  if (image.quarters())
+    result.crop = VLM_ABI_CROP_QUARTERS;
+  if (image.tile_size()) {
+    result.crop =
+        image.cut_lines() ? VLM_ABI_CROP_LINES : VLM_ABI_CROP_SQUARE;
+    result.cropHeight = result.cropWidth =
+        static_cast<int32_t>(image.tile_size());
+  }
   if (image.stretch_tiles() || image.fit_tiles()) {
     result.crop =
         image.fit_tiles() ? VLM_ABI_CROP_FITTED : VLM_ABI_CROP_STRETCHED;
@@ -238,6 +252,8 @@ static ModelTables makeModelTables(const PackageInputs &inputs,
     tables.textMaxTokens =
         static_cast<uint32_t>(inputs.spec->text().max_tokens());
     tables.padTokenId = inputs.spec->text().pad_token_id();
+    tables.textPaddedTokens =
+        static_cast<uint32_t>(inputs.spec->text().padded_tokens());
     if (inputs.spec->text().pad_to_max_tokens())
       tables.textFlags |= VLM_ABI_TEXT_PAD_TO_MAX;
     if (inputs.spec->text().unmasked_padding())

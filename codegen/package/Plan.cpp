@@ -152,6 +152,7 @@ llvm::Error EntryReader::readTrim() {
   if (!symbol || !input || !kind || !id)
     return fail(names::trim + " must have symbol, input, kind and id");
   std::optional<TokenIndexKind> pick = symbolizeTokenIndexKind(kind.getValue());
+  const bool isMask = kind.getValue() == names::trimMask;
   auto ids = llvm::find_if(table.inputs, [&](const TensorTable &tensor) {
     return tensor.name == input.getValue() && tensor.dims.size() == 2 &&
            tensor.dims[1] == Size::symbol(symbol.getValue());
@@ -159,9 +160,10 @@ llvm::Error EntryReader::readTrim() {
   auto place = llvm::find_if(table.symbols, [&](const SizeSymbolTable &known) {
     return known.name == symbol.getValue();
   });
-  if (!pick || ids == table.inputs.end() || place == table.symbols.end())
+  if ((!pick && !isMask) || ids == table.inputs.end() || place == table.symbols.end())
     return fail(names::trim + " names no input of [B, symbol], or no kind");
-  table.trim = TrimTable{*pick == TokenIndexKind::ArgMax
+  table.trim = TrimTable{isMask ? uint32_t(VLM_ABI_TRIM_MASK)
+                         : *pick == TokenIndexKind::ArgMax
                              ? uint32_t(VLM_ABI_TRIM_ARGMAX)
                              : uint32_t(VLM_ABI_TRIM_FIRST_EQUAL),
                          uint32_t(ids - table.inputs.begin()),

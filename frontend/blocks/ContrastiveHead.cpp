@@ -1,7 +1,8 @@
 //===- ContrastiveHead.cpp - How well pictures and texts agree ------------===//
 //
 // Entry `similarity`: image_embeds [I, P] and text_embeds [N, P], as the towers
-// give them, to logits_per_image [I, N]. Source: arXiv:2103.00020.
+// give them, to logits_per_image [I, N]. Source: arXiv:2103.00020; with a
+// temperature arXiv:2102.05918.
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/GraphBuilder.h"
@@ -24,6 +25,10 @@ static const spec::Component *findComponent(const spec::ModelSpec &model,
 static int64_t embeddingSize(const spec::Component &component) {
   if (component.has_residual_network())
     return component.residual_network().projection_size();
+  if (component.has_inverted_network()) {
+    const spec::InvertedNetwork &network = component.inverted_network();
+    return network.stages().empty() ? 0 : network.stages().rbegin()->outputs();
+  }
   auto size = [](const auto &tower) {
     return tower.has_projection_size() ? tower.projection_size()
                                        : tower.blocks().hidden_size();
@@ -39,12 +44,12 @@ static void check(const spec::ModelSpec &model,
   const spec::Component *image = findComponent(model, head.image());
   const spec::Component *text = findComponent(model, head.text());
   const bool isPictures = image && (image->has_vision_transformer() ||
-                                    image->has_residual_network());
+                                    image->has_residual_network() ||
+                                    image->has_inverted_network());
   if (!isPictures)
-    fault("image",
-          "expected the name of a vision_transformer or residual_network, "
-          "found '" +
-              head.image() + "'");
+    fault("image", "expected the name of a vision_transformer, "
+                   "residual_network or inverted_network, found '" +
+                       head.image() + "'");
   if (!text || !text->has_text_transformer())
     fault("text", "expected the name of a text_transformer, found '" +
                       head.text() + "'");
@@ -58,7 +63,9 @@ static void check(const spec::ModelSpec &model,
 }
 
 static void listWeights(const spec::Component &component, WeightList &weights) {
-  weights.add("log_scale", {});
+  weights.add(
+      component.contrastive_head().temperature() ? "temperature" : "log_scale",
+      {});
   if (component.contrastive_head().bias())
     weights.add("bias", {});
 }
@@ -77,7 +84,8 @@ static void build(const spec::ModelSpec &model,
                                 {"N", ""});
   builder.result(
       "logits_per_image",
-      builder.contrastiveLogits(image, text, component.name(), head.bias()));
+      builder.contrastiveLogits(image, text, component.name(), head.bias(),
+                                head.temperature()));
   builder.endEntry();
 }
 

@@ -1,4 +1,4 @@
-//===- EncoderBlock.cpp - The blocks of a pre-norm encoder ----------------===//
+//===- EncoderBlock.cpp - The blocks of an encoder ------------------------===//
 #include "frontend/blocks/EncoderBlock.h"
 
 #include "frontend/blocks/GraphBuilder.h"
@@ -27,6 +27,8 @@ void checkEncoderBlocks(const spec::TransformerBlocks &blocks,
   if (!(blocks.norm_epsilon() >= 0 && blocks.norm_epsilon() <= 1))
     fault("norm_epsilon",
           "expected 0 to 1, found " + std::to_string(blocks.norm_epsilon()));
+  if (blocks.post_norm() && blocks.gated())
+    fault("post_norm", "expected false, as blocks are gated, found true");
 }
 
 static void listAttentionWeights(const std::string &name,
@@ -150,26 +152,29 @@ static mlir::Value buildAttention(GraphBuilder &builder,
                    !blocks.unbiased_output());
 }
 
-/// x + MLP(LayerNorm(x)).
+/// x + MLP(LayerNorm(x)), or LayerNorm(x + MLP(x)).
 static mlir::Value buildMlp(GraphBuilder &builder, const std::string &norm,
                             const std::string &mlp,
                             const spec::TransformerBlocks &blocks,
-                            mlir::Value value) {
-  mlir::Value normed = buildNorm(builder, norm, blocks, value);
+                            mlir::Value value, bool isPostNorm = false) {
+  mlir::Value normed =
+      isPostNorm ? value : buildNorm(builder, norm, blocks, value);
   mlir::Value inner =
       builder.activation(builder.linear(normed, mlp + ".fc1"),
                          blocks.activation(), mlp + ".activation");
   mlir::Value outer = buildLast(builder, mlp + ".fc2", mlp, blocks, inner);
-  return addBranch(builder, blocks, outer, value, mlp + ".branch_gate",
-                   mlp + ".residual");
+  mlir::Value sum = addBranch(builder, blocks, outer, value,
+                              mlp + ".branch_gate", mlp + ".residual");
+  return isPostNorm ? buildNorm(builder, norm, blocks, sum) : sum;
 }
 
 mlir::Value buildAttentionPool(GraphBuilder &builder, const std::string &name,
                                const spec::TransformerBlocks &blocks,
-                               mlir::Value value) {
+                               mlir::Value value, mlir::Value keyValid) {
   mlir::Value asking = builder.weight(name + ".query_token");
   mlir::Value pooled =
-      buildAttention(builder, name + ".attention", blocks, asking, value, {});
+      buildAttention(builder, name + ".attention", blocks, asking, value,
+                     {.keyValid = keyValid});
   return buildMlp(builder, name + ".norm", name + ".mlp", blocks, pooled);
 }
 
@@ -183,12 +188,18 @@ mlir::Value buildEncoderBlocks(GraphBuilder &builder,
     states->push_back(value);
   for (int64_t i = 0; i < blocks.layers(); ++i) {
     std::string layer = component + ".layers." + std::to_string(i);
-    mlir::Value normed = buildNorm(builder, layer + ".norm1", blocks, value);
+    const bool isPostNorm = blocks.post_norm();
+    mlir::Value normed =
+        isPostNorm ? value
+                   : buildNorm(builder, layer + ".norm1", blocks, value);
     mlir::Value mixed = buildAttention(builder, layer + ".attention", blocks,
                                        normed, normed, mask);
     value = addBranch(builder, blocks, mixed, value, layer + ".attention.gate",
                       layer + ".attention.residual");
-    value = buildMlp(builder, layer + ".norm2", layer + ".mlp", blocks, value);
+    if (isPostNorm)
+      value = buildNorm(builder, layer + ".norm1", blocks, value);
+    value = buildMlp(builder, layer + ".norm2", layer + ".mlp", blocks, value,
+                     isPostNorm);
     builder.tap(layer, value);
     if (states)
       states->push_back(value);

@@ -1,7 +1,7 @@
 //===- EncoderBlock.h - The blocks of a pre-norm encoder --------*- C++ -*-===//
 //
 // What towers share: LayerNorm, attention, residual, LayerNorm, two-layer MLP,
-// residual, so many times.
+// residual, so many times; or with the norms behind the residuals.
 //
 //   value = buildEncoderBlocks(builder, component, blocks, value, {.causal =
 //   true});
@@ -49,10 +49,12 @@ void listPoolWeights(const std::string &name,
                      const spec::TransformerBlocks &blocks,
                      WeightList &weights);
 /// Pools `value` [B, T, D] to [B, 1, D]: a learned query attends to all tokens,
-/// then x + MLP(LayerNorm(x)). `name` is the whole canonical name.
+/// then x + MLP(LayerNorm(x)). `name` is the whole canonical name, `keyValid`
+/// [B, T] is 0 where a token is padding; may be null.
 mlir::Value buildAttentionPool(GraphBuilder &builder, const std::string &name,
                                const spec::TransformerBlocks &blocks,
-                               mlir::Value value);
+                               mlir::Value value,
+                               mlir::Value keyValid = mlir::Value());
 
 } // namespace vlmc
 

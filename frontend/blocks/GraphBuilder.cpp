@@ -268,6 +268,26 @@ Value GraphBuilder::scaledLinear(Value input, const std::string &name,
   return linear(input, matrix, folded(".bias"), name);
 }
 
+Value GraphBuilder::linearOfPixel(Value input, const std::string &name) {
+  const BoundWeight &bound = *weights.at(name + ".weight");
+  ArrayRef<int64_t> shape = bound.info.shape;
+  Value matrix = madeWeight(name + ".weight.matrix",
+                            recipeOf(bound, {shape[0], shape[1]}));
+  return linear(input, matrix, weight(name + ".bias"), name);
+}
+
+Value GraphBuilder::linearOfWindow(Value input, const std::string &name,
+                                   bool bias) {
+  const BoundWeight &bound = *weights.at(name + ".weight");
+  vlm::RecipeAttr rows = vlm::RecipeAttr::transpose(
+      {0, 2, 3, 1}, recipeOf(bound, bound.info.shape));
+  int64_t outer = bound.info.shape[0];
+  Value matrix = madeWeight(
+      name + ".weight.rows",
+      vlm::RecipeAttr::reshape({outer, shapeOf(input).back()}, rows));
+  return linear(input, matrix, optionalBias(name, bias), name);
+}
+
 Value GraphBuilder::patchEmbed(Value pixels, const std::string &name,
                                bool bias) {
   Value matrix = weight(name + ".weight");
@@ -291,35 +311,78 @@ vlm::RecipeAttr GraphBuilder::normFactors(const std::string &norm,
       vlm::RecipeAttr::inverseRoot(epsilon, part(".running_var")));
 }
 
+Value GraphBuilder::foldedBias(const std::string &name, const std::string &norm,
+                               vlm::RecipeAttr factors) {
+  auto part = [&](const char *what) {
+    const BoundWeight &bound = *weights.at(norm + what);
+    return recipeOf(bound, bound.info.shape);
+  };
+  vlm::RecipeAttr shift = vlm::RecipeAttr::scale(
+      -1, vlm::RecipeAttr::scaleRows(part(".running_mean"), factors));
+  return madeWeight(name + ".folded_bias",
+                    vlm::RecipeAttr::add(part(".bias"), shift));
+}
+
+/// How many places a window goes to, down and across.
+static std::pair<int64_t, int64_t>
+countPlaces(const GraphBuilder::Window &window, int64_t kernel) {
+  auto count = [&](int64_t length, int64_t before, int64_t behind) {
+    return (length + before + behind - kernel) / window.stride + 1;
+  };
+  return {count(window.height, window.padding[0], window.padding[2]),
+          count(window.width, window.padding[1], window.padding[3])};
+}
+
 Value GraphBuilder::convolution(Value input, const std::string &name,
                                 const std::string &norm, double epsilon,
                                 int64_t side, int64_t stride) {
+  int64_t around = weights.at(name + ".weight")->info.shape[2] / 2;
+  return convolution(input, name, norm, epsilon,
+                     {side, side, stride, {around, around, around, around}});
+}
+
+Value GraphBuilder::convolution(Value input, const std::string &name,
+                                const std::string &norm, double epsilon,
+                                const Window &window) {
   const BoundWeight &bound = *weights.at(name + ".weight");
   ArrayRef<int64_t> shape = bound.info.shape;
   int64_t outer = shape[0], inner = shape[1], kernel = shape[2];
-  auto part = [&](const char *what) {
-    return recipeOf(*weights.at(norm + what), {outer});
-  };
   vlm::RecipeAttr factors = normFactors(norm, epsilon);
-  vlm::RecipeAttr shift = vlm::RecipeAttr::scale(
-      -1, vlm::RecipeAttr::scaleRows(part(".running_mean"), factors));
-  Value bias = madeWeight(name + ".folded_bias",
-                          vlm::RecipeAttr::add(part(".bias"), shift));
+  Value bias = foldedBias(name, norm, factors);
   vlm::RecipeAttr matrix = recipeOf(bound, shape);
-  bool isLinear = kernel == 1 && stride == 1 && shapeOf(input).size() == 3;
+  bool isLinear =
+      kernel == 1 && window.stride == 1 && shapeOf(input).size() == 3;
   matrix = isLinear ? vlm::RecipeAttr::reshape({outer, inner}, matrix)
                     : vlm::RecipeAttr::transpose({0, 2, 3, 1}, matrix);
   Value folded =
       madeWeight(name + ".folded", vlm::RecipeAttr::scaleRows(matrix, factors));
   if (isLinear)
     return linear(input, folded, bias, name);
-  int64_t around = kernel / 2;
-  int64_t places = (side + 2 * around - kernel) / stride + 1;
+  auto [down, across] = countPlaces(window, kernel);
   auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
   return create<vlm::Conv2dOp>(
-      name, withShape(input, {shapeOf(input)[0], places * places, outer}),
-      input, folded, bias, number(side), number(side), number(stride),
-      builder.getDenseI64ArrayAttr({around, around, around, around}));
+      name, withShape(input, {shapeOf(input)[0], down * across, outer}), input,
+      folded, bias, number(window.height), number(window.width),
+      number(window.stride), builder.getDenseI64ArrayAttr(window.padding));
+}
+
+Value GraphBuilder::depthwise(Value input, const std::string &name,
+                              const std::string &norm, double epsilon,
+                              const Window &window) {
+  const BoundWeight &bound = *weights.at(name + ".weight");
+  int64_t channels = bound.info.shape[0], kernel = bound.info.shape[2];
+  vlm::RecipeAttr factors = normFactors(norm, epsilon);
+  Value bias = foldedBias(name, norm, factors);
+  vlm::RecipeAttr rows = vlm::RecipeAttr::scaleRows(
+      recipeOf(bound, {channels, kernel, kernel}), factors);
+  Value folded =
+      madeWeight(name + ".folded", vlm::RecipeAttr::transpose({1, 2, 0}, rows));
+  auto [down, across] = countPlaces(window, kernel);
+  auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+  return create<vlm::DepthwiseConv2dOp>(
+      name, withShape(input, {shapeOf(input)[0], down * across, channels}),
+      input, folded, bias, number(window.height), number(window.width),
+      number(window.stride), builder.getDenseI64ArrayAttr(window.padding));
 }
 
 Value GraphBuilder::convolution(Value input, const std::string &name,
@@ -359,6 +422,35 @@ Value GraphBuilder::projectPatch(Value pixels, const std::string &name,
       name, withShape(pixels, {shape[0], places, outer}), pixels, matrix,
       weight(name + ".bias"), number(side), number(side), number(size),
       builder.getDenseI64ArrayAttr({0, 0, 0, 0}));
+}
+
+/// As torch.arange does on a CPU with AVX2: whole pairs of vectors of 8 begin
+/// at a rounded number, what is left is rounded once each. What it gives beyond
+/// the last bucket is left out: no place lies there.
+std::vector<float> bucketBoundaries(int64_t side) {
+  constexpr int64_t lanes = 8;
+  const double step = 1.0 / static_cast<double>(side);
+  auto count = static_cast<int64_t>(std::ceil((1.0 - step) / step));
+  std::vector<float> boundaries;
+  for (int64_t i = 0; i < count; ++i) {
+    const bool isInVector = i / (2 * lanes) < count / (2 * lanes);
+    int64_t first = isInVector ? i / lanes * lanes : i;
+    double base = step + step * static_cast<double>(first);
+    if (isInVector)
+      base = static_cast<double>(static_cast<float>(base));
+    base += static_cast<double>(i - first) * step;
+    if (i + 1 < side)
+      boundaries.push_back(static_cast<float>(base));
+  }
+  return boundaries;
+}
+
+Value GraphBuilder::addGridPositions(Value input, const std::string &name,
+                                     Value grid, ArrayRef<float> boundaries) {
+  return create<vlm::AddGridPositionsOp>(
+      name, input.getType(), input, weight(name + ".weight"), grid,
+      boundaries.empty() ? DenseF32ArrayAttr()
+                         : builder.getDenseF32ArrayAttr(boundaries));
 }
 
 Value GraphBuilder::averagePool(Value input, int64_t side, int64_t size,
@@ -433,6 +525,11 @@ Value GraphBuilder::rmsNorm(Value input, const std::string &name,
 
 Value GraphBuilder::multiply(Value lhs, Value rhs, const std::string &label) {
   return create<vlm::MultiplyOp>(label, lhs.getType(), lhs, rhs);
+}
+
+Value GraphBuilder::scaleFeatures(Value input, Value factors,
+                                  const std::string &label) {
+  return create<vlm::ScaleFeaturesOp>(label, input.getType(), input, factors);
 }
 
 Value GraphBuilder::scale(Value input, double factor,
@@ -706,16 +803,24 @@ Value GraphBuilder::meanTokens(Value input, const std::string &label) {
       label, withShape(input, {shape[0], shape[2]}), input);
 }
 
+Value GraphBuilder::maxTokens(Value input, const std::string &label) {
+  ArrayRef<int64_t> shape = shapeOf(input);
+  return create<vlm::MaxTokensOp>(label, withShape(input, {shape[0], shape[2]}),
+                                  input);
+}
+
 Value GraphBuilder::l2Normalize(Value input, const std::string &label) {
   return create<vlm::L2NormalizeOp>(label, input.getType(), input);
 }
 
 Value GraphBuilder::contrastiveLogits(Value image, Value text,
-                                      const std::string &name, bool bias) {
+                                      const std::string &name, bool bias,
+                                      bool divides) {
   Value offset = bias ? weight(name + ".bias", {1}) : Value();
   return create<vlm::ContrastiveLogitsOp>(
       name, floats({dynamic, dynamic}), image, text,
-      weight(name + ".log_scale", {1}), offset);
+      weight(name + (divides ? ".temperature" : ".log_scale"), {1}), offset,
+      divides);
 }
 
 } // namespace vlmc

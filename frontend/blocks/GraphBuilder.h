@@ -21,6 +21,7 @@
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -29,12 +30,18 @@ namespace vlmc {
 
 /// The most sequences, pictures or rows of one call.
 inline constexpr int64_t maxBatch = 1 << 20;
+/// The most patches of a picture with a grid of its own.
+inline constexpr int64_t maxPatches = 1 << 16;
 
 /// A size symbol of an entry: its least, likely and greatest value.
 struct Symbol {
   llvm::StringRef name;
   int64_t min, likely, max;
 };
+
+/// Where the buckets from 1 on begin, of a side cut into as many as there are
+/// rows in a table, to the bit as torch.arange(1 / side, 1, 1 / side) rounds.
+std::vector<float> bucketBoundaries(int64_t side);
 
 /// Builds one module. Canonical names (those of WeightInfo) name weights, and
 /// label the ops that read them.
@@ -91,6 +98,12 @@ public:
                      bool bias = true);
   mlir::Value linear(mlir::Value input, mlir::Value matrix, mlir::Value bias,
                      const std::string &label);
+  /// A linear layer by the weight [D, C, 1, 1] of a convolution of one pixel.
+  mlir::Value linearOfPixel(mlir::Value input, const std::string &name);
+  /// A linear layer of rows of pixels in the order row, column, channel, by the
+  /// weight [D, C, P, P] of a convolution.
+  mlir::Value linearOfWindow(mlir::Value input, const std::string &name,
+                             bool bias);
   /// A linear layer whose results are multiplied by a weight for each feature,
   /// which is folded in.
   mlir::Value scaledLinear(mlir::Value input, const std::string &name,
@@ -107,10 +120,35 @@ public:
   mlir::Value convolution(mlir::Value input, const std::string &name,
                           int64_t side, int64_t stride, int64_t before,
                           int64_t behind);
+  /// What a window over pictures of height x width does: zeros around them,
+  /// above, before, below and behind, and how far it goes from place to place.
+  struct Window {
+    int64_t height, width, stride;
+    std::array<int64_t, 4> padding;
+  };
+  /// A convolution of planes or rows of pixels, or of each channel by itself,
+  /// with the batch norm behind it folded in.
+  mlir::Value convolution(mlir::Value input, const std::string &name,
+                          const std::string &norm, double epsilon,
+                          const Window &window);
+  mlir::Value depthwise(mlir::Value input, const std::string &name,
+                        const std::string &norm, double epsilon,
+                        const Window &window);
+  /// The same with weights that are made, [N, Ky, Kx, C] and [N].
+  mlir::Value convolution(mlir::Value input, mlir::Value windows,
+                          mlir::Value bias, int64_t side, int64_t stride,
+                          int64_t before, int64_t behind,
+                          const std::string &label);
   /// A linear layer of the pixels of each patch of `size`, in the order row,
   /// column, channel, of square pictures [B, C, H, H].
   mlir::Value projectPatch(mlir::Value pixels, const std::string &name,
                            int64_t size);
+  /// Rows of a square table of positions [S * S, D] added to tokens [B, T, D] by
+  /// their place in pictures of `grid` [B, 2], lines and columns: the table is
+  /// resized to these or, with `boundaries`, looked up by fractional places.
+  mlir::Value addGridPositions(mlir::Value input, const std::string &name,
+                               mlir::Value grid,
+                               llvm::ArrayRef<float> boundaries = {});
   /// The mean of each square of `size` pixels of pictures of `side`.
   mlir::Value averagePool(mlir::Value input, int64_t side, int64_t size,
                           const std::string &label);
@@ -171,6 +209,9 @@ public:
   mlir::Value activation(mlir::Value input, spec::Activation kind,
                          const std::string &label);
   mlir::Value add(mlir::Value lhs, mlir::Value rhs, const std::string &label);
+  /// input [B, T, D] * factors [B, D].
+  mlir::Value scaleFeatures(mlir::Value input, mlir::Value factors,
+                            const std::string &label);
   /// input * factor.
   mlir::Value scale(mlir::Value input, double factor, const std::string &label);
   /// cap * tanh(input / cap).
@@ -190,6 +231,7 @@ public:
                             const std::string &label);
   /// [B, T, D] to [B, D].
   mlir::Value meanTokens(mlir::Value input, const std::string &label);
+  mlir::Value maxTokens(mlir::Value input, const std::string &label);
   mlir::Value prependTokens(mlir::Value input, const std::string &name,
                             int64_t count);
   /// `tokens` [B, P, D], or a weight [P, D], in front of those of `input`.
@@ -210,10 +252,16 @@ public:
   /// Rows side by side, [..., D1] to [..., D1 + D2 + ...].
   mlir::Value concatFeatures(llvm::ArrayRef<mlir::Value> inputs,
                              const std::string &label);
+  /// Features [begin, end) of each row.
+  mlir::Value sliceFeatures(mlir::Value input, int64_t begin, int64_t end,
+                            const std::string &label);
   mlir::Value squeeze(mlir::Value input, const std::string &label);
   mlir::Value l2Normalize(mlir::Value input, const std::string &label);
+  /// `divides`: by NAME.temperature, else times the exponential of
+  /// NAME.log_scale.
   mlir::Value contrastiveLogits(mlir::Value image, mlir::Value text,
-                                const std::string &name, bool bias);
+                                const std::string &name, bool bias,
+                                bool divides = false);
 
 private:
   /// Creates an op with one result at the end of the entry and labels it.
@@ -226,6 +274,9 @@ private:
                            llvm::ArrayRef<int64_t> shape);
   void defineWeight(const BoundWeight &weight, llvm::ArrayRef<int64_t> shape);
   vlm::RecipeAttr normFactors(const std::string &norm, double epsilon);
+  /// The bias that a batch norm leaves of a convolution without one.
+  mlir::Value foldedBias(const std::string &name, const std::string &norm,
+                         vlm::RecipeAttr factors);
 
   mlir::ModuleOp module;
   mlir::OpBuilder builder;

@@ -180,9 +180,9 @@ static void build(const spec::ModelSpec &model,
                   const spec::Component &component, GraphBuilder &builder) {
   const spec::PerceiverResampler &resampler = component.perceiver_resampler();
   const spec::Component &tower = *findTower(model, resampler.tower());
-  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
-  Value pixels = addTowerPixels(builder, tower);
-  Value context = buildTowerTokens(builder, tower, pixels);
+  builder.beginEntry("encode_image", towerSymbols(tower));
+  TowerInputs inputs = addTowerPixels(builder, tower);
+  Value context = buildTowerTokens(builder, tower, inputs);
   Value latents = ResamplerBuilder(builder, component).build(context);
   if (resampler.output_size())
     latents = builder.linear(latents, component.name() + ".projection",

@@ -20,7 +20,10 @@ using Message = spec::Projector;
 static void checkSquares(const spec::Component &tower, int64_t size,
                          const FaultSink &fault) {
   int64_t side = towerSide(tower);
-  if (side == 0)
+  if (hasOwnGrids(tower))
+    fault("unshuffle", "expected 0, as pictures have grids of their own, found " +
+                           std::to_string(size));
+  else if (side == 0)
     fault("unshuffle", "expected 0, as the tower keeps its class token, found " +
                            std::to_string(size));
   else if (side % size)
@@ -34,14 +37,16 @@ static void check(const spec::ModelSpec &model,
   const Message &projector = component.projector();
   const int64_t size = std::max<int64_t>(1, projector.unshuffle());
   checkTower(model, projector.tower(), "input_size", projector.input_size(),
-             fault, size * size);
+             fault, size * size,
+             projector.newline() ? Grids::Fixed : Grids::Any);
   checkRange(fault, "unshuffle", projector.unshuffle(), 0, 64);
   const spec::Component *tower = findTower(model, projector.tower());
   if (tower && size > 1)
     checkSquares(*tower, size, fault);
   checkRange(fault, "pool", projector.pool(), 0, 1024);
   if (tower && projector.pool() &&
-      (size > 1 || projector.newline() || towerSide(*tower) < projector.pool()))
+      (size > 1 || projector.newline() || hasOwnGrids(*tower) ||
+       towerSide(*tower) < projector.pool()))
     fault("pool", "expected 0 beside unshuffle or newline, or for a tower "
                   "whose tokens are no square of as many along a side, found " +
                       std::to_string(projector.pool()));
@@ -92,9 +97,9 @@ static void build(const spec::ModelSpec &model,
                   const spec::Component &component, GraphBuilder &builder) {
   const Message &projector = component.projector();
   const spec::Component &tower = *findTower(model, projector.tower());
-  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
-  Value pixels = addTowerPixels(builder, tower);
-  Value value = buildTowerTokens(builder, tower, pixels);
+  builder.beginEntry("encode_image", towerSymbols(tower));
+  TowerInputs inputs = addTowerPixels(builder, tower);
+  Value value = buildTowerTokens(builder, tower, inputs);
   if (projector.unshuffle() > 1)
     value = builder.pixelUnshuffle(value, projector.unshuffle(),
                                    projector.transposed_unshuffle(),

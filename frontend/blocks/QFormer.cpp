@@ -259,10 +259,10 @@ void QFormerBuilder::buildFeatures() {
   if (qformer.vocabulary_size())
     symbols.push_back(wordsBesideQueries());
   builder.beginEntry("encode_image", symbols);
-  Value pixels = addTowerPixels(builder, tower);
+  TowerInputs inputs = addTowerPixels(builder, tower);
   if (qformer.vocabulary_size())
     addWords("S");
-  Value value = runQueries(buildTowerTokens(builder, tower, pixels));
+  Value value = runQueries(buildTowerTokens(builder, tower, inputs));
   builder.tap("qformer_features", value);
   builder.result("image_features", builder.linear(value, name + ".projection"));
   builder.endEntry();
@@ -270,8 +270,8 @@ void QFormerBuilder::buildFeatures() {
 
 void QFormerBuilder::buildRetrieval() {
   builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
-  Value pixels = addTowerPixels(builder, tower);
-  Value features = buildTowerTokens(builder, tower, pixels);
+  TowerInputs inputs = addTowerPixels(builder, tower);
+  Value features = buildTowerTokens(builder, tower, inputs);
   Value value = runQueries(features);
   builder.tap("qformer_features", value);
   value = builder.linear(value, name + ".projection");

@@ -1,8 +1,10 @@
 //===- TextTransformer.cpp - A text encoder -------------------------------===//
 //
 // Entry `encode_text`: input_ids [B, T] and attention_mask [B, T] (all 1 where
-// it is left out) to text_embeds [B, P]. Tap `text_features`: all tokens behind
-// the final norm [B, T, D]. Source: arXiv:2103.00020.
+// it is left out) to text_embeds [B, P]; with token types token_type_ids [B, T]
+// as well (all 0). Tap `text_features`: all tokens behind the final norm, or
+// where there is none behind the blocks, [B, T, D]. Source: arXiv:2103.00020;
+// arXiv:1810.04805 for token types and norms behind residuals.
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/EncoderBlock.h"
@@ -24,10 +26,11 @@ static void check(const spec::ModelSpec &, const spec::Component &component,
   checkRange(fault, "max_tokens", text.max_tokens(), 1, 1 << 20);
   if (text.has_projection_size())
     checkRange(fault, "projection_size", text.projection_size(), 1, 1 << 20);
-  if (text.pool() != Message::FIRST_END_TOKEN &&
-      text.pool() != Message::LARGEST_ID && text.pool() != Message::LAST_TOKEN)
-    fault("pool",
-          "expected FIRST_END_TOKEN, LARGEST_ID or LAST_TOKEN, found none");
+  if (text.pool() == Message::POOL_UNSPECIFIED ||
+      !Message::Pool_IsValid(text.pool()))
+    fault("pool", "expected FIRST_END_TOKEN, LARGEST_ID, LAST_TOKEN or "
+                  "FIRST_TOKEN, found none");
+  checkRange(fault, "token_types", text.token_types(), 0, 1 << 20);
   if (text.projection_bias() && !text.has_projection_size())
     fault("projection_bias",
           "expected false, as there is no projection_size, found true");
@@ -40,8 +43,14 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
               {{text.vocabulary_size(), {"vocabulary_size"}}, hidden});
   weights.add("positions.weight",
               {{text.max_tokens(), {"max_tokens"}}, hidden});
+  if (text.token_types())
+    weights.add("types.weight",
+                {{text.token_types(), {"token_types"}}, hidden});
+  if (text.embedding_norm())
+    weights.addNorm("embedding_norm", hidden);
   listEncoderWeights(text.blocks(), weights);
-  weights.addNorm("final_norm", hidden);
+  if (!text.no_final_norm())
+    weights.addNorm("final_norm", hidden);
   if (text.has_projection_size())
     weights.addLinear("projection",
                       {text.projection_size(), {"projection_size"}}, hidden,
@@ -61,14 +70,30 @@ static std::vector<std::string> listTaps(const spec::Component &component) {
 /// The token that stands for the text, [B, 1, D].
 static Value buildPool(GraphBuilder &builder, const std::string &name,
                        const Message &text, Value ids, Value value) {
-  if (text.pool() == Message::LAST_TOKEN)
-    return builder.takeToken(value, -1, name);
+  if (text.pool() == Message::LAST_TOKEN || text.pool() == Message::FIRST_TOKEN)
+    return builder.takeToken(
+        value, text.pool() == Message::FIRST_TOKEN ? 0 : -1, name);
   bool isFirst = text.pool() == Message::FIRST_END_TOKEN;
   Value index = builder.tokenIndex(ids,
                                    isFirst ? vlm::TokenIndexKind::FirstEqual
                                            : vlm::TokenIndexKind::ArgMax,
                                    isFirst ? text.end_token_id() : 0, name);
   return builder.takeTokens(value, index, name);
+}
+
+/// What the first block takes.
+static Value buildEmbeddings(GraphBuilder &builder, const std::string &name,
+                             const Message &text, Value ids, Value types) {
+  Value value = builder.embedding(ids, name + ".tokens");
+  if (types)
+    value = builder.add(value, builder.embedding(types, name + ".types"),
+                        name + ".types");
+  value = builder.add(value, builder.weight(name + ".positions.weight"),
+                      name + ".positions");
+  if (text.embedding_norm())
+    value = builder.layerNorm(value, name + ".embedding_norm",
+                              text.blocks().norm_epsilon());
+  return value;
 }
 
 static void build(const spec::ModelSpec &, const spec::Component &component,
@@ -87,14 +112,19 @@ static void build(const spec::ModelSpec &, const spec::Component &component,
   builder.range(0, text.vocabulary_size() - 1);
   Value mask = builder.argument("attention_mask", idType, {"B", "T"});
   builder.fill(1);
+  Value types;
+  if (text.token_types()) {
+    types = builder.argument("token_type_ids", idType, {"B", "T"});
+    builder.range(0, text.token_types() - 1);
+    builder.fill(0);
+  }
 
-  Value value = builder.embedding(ids, name + ".tokens");
-  value = builder.add(value, builder.weight(name + ".positions.weight"),
-                      name + ".positions");
+  Value value = buildEmbeddings(builder, name, text, ids, types);
   value = buildEncoderBlocks(builder, name, text.blocks(), value,
                              {text.causal(), mask});
-  value = builder.layerNorm(value, name + ".final_norm",
-                            text.blocks().norm_epsilon());
+  if (!text.no_final_norm())
+    value = builder.layerNorm(value, name + ".final_norm",
+                              text.blocks().norm_epsilon());
   Value normed = value;
   value = buildPool(builder, name + ".pool", text, ids, value);
   value = builder.squeeze(value, name + ".pool");

@@ -51,14 +51,20 @@ int64_t towerSide(const spec::Component &tower) {
     return tower.patch_projector().image_size() /
            std::max<int64_t>(1, tower.patch_projector().patch_size());
   const spec::VisionTransformer &vision = tower.vision_transformer();
-  if (vision.class_token() && !vision.drop_class_token())
+  if (hasOwnGrids(tower) ||
+      (vision.class_token() && !vision.drop_class_token()))
     return 0;
   return vision.image_size() / std::max<int64_t>(1, vision.patch_size());
 }
 
+bool hasOwnGrids(const spec::Component &tower) {
+  return tower.has_vision_transformer() &&
+         tower.vision_transformer().grid() != spec::VisionTransformer::FIXED;
+}
+
 void checkTower(const spec::ModelSpec &model, const std::string &name,
                 std::string_view widthField, int64_t width,
-                const FaultSink &fault, int64_t joined) {
+                const FaultSink &fault, int64_t joined, Grids grids) {
   const spec::Component *tower = findTower(model, name);
   if (!tower)
     return fault("tower", "expected the name of a vision transformer, residual "
@@ -67,6 +73,9 @@ void checkTower(const spec::ModelSpec &model, const std::string &name,
   if (tower->has_vision_transformer() &&
       tower->vision_transformer().pool() != spec::VisionTransformer::TOKENS)
     return fault("tower", "expected a vision transformer with pool TOKENS");
+  if (grids == Grids::Fixed && hasOwnGrids(*tower))
+    return fault("tower", "expected a vision transformer with a FIXED grid, as "
+                          "all tokens are read");
   if (tower->has_residual_network() && !tower->residual_network().tokens())
     return fault("tower", "expected a residual network with tokens");
   if (tower->has_patch_projector() && !tower->patch_projector().image_size())
@@ -83,23 +92,38 @@ static Value addSquare(GraphBuilder &builder, int64_t channels, int64_t side) {
                           {"B", "", "", ""});
 }
 
-Value addTowerPixels(GraphBuilder &builder, const spec::Component &tower) {
+llvm::SmallVector<Symbol> towerSymbols(const spec::Component &tower) {
+  llvm::SmallVector<Symbol> symbols = {{"B", 1, 1, maxBatch}};
+  if (hasOwnGrids(tower)) {
+    const spec::VisionTransformer &vision = tower.vision_transformer();
+    int64_t side = vision.image_size() / vision.patch_size();
+    symbols.push_back({"T", 1, std::min(side * side, maxPatches), maxPatches});
+  }
+  return symbols;
+}
+
+TowerInputs addTowerPixels(GraphBuilder &builder,
+                           const spec::Component &tower) {
   if (tower.has_residual_network())
-    return addSquare(builder, tower.residual_network().channels(),
-                     tower.residual_network().image_size());
+    return {addSquare(builder, tower.residual_network().channels(),
+                      tower.residual_network().image_size()),
+            {},
+            {}};
   if (tower.has_patch_projector())
-    return addSquare(builder, tower.patch_projector().channels(),
-                     tower.patch_projector().image_size());
+    return {addSquare(builder, tower.patch_projector().channels(),
+                      tower.patch_projector().image_size()),
+            {},
+            {}};
   return addPixels(builder, tower.vision_transformer());
 }
 
 Value buildTowerTokens(GraphBuilder &builder, const spec::Component &tower,
-                       Value pixels) {
+                       const TowerInputs &inputs) {
   if (tower.has_residual_network())
-    return buildNetworkTokens(builder, tower, pixels);
+    return buildNetworkTokens(builder, tower, inputs.pixels);
   if (tower.has_patch_projector())
-    return buildPatchTokens(builder, tower, pixels);
-  return buildVisionTokens(builder, tower, pixels);
+    return buildPatchTokens(builder, tower, inputs.pixels);
+  return buildVisionTokens(builder, tower, inputs);
 }
 
 void buildTowerEntry(const spec::ModelSpec &model, const spec::Component &tower,
@@ -109,9 +133,9 @@ void buildTowerEntry(const spec::ModelSpec &model, const spec::Component &tower,
   });
   if (!isRead)
     return;
-  builder.beginEntry("encode_image", {{"B", 1, 1, maxBatch}});
-  Value pixels = addTowerPixels(builder, tower);
-  builder.result("image_features", buildTowerTokens(builder, tower, pixels));
+  builder.beginEntry("encode_image", towerSymbols(tower));
+  TowerInputs inputs = addTowerPixels(builder, tower);
+  builder.result("image_features", buildTowerTokens(builder, tower, inputs));
   builder.endEntry();
 }
 

@@ -6,8 +6,9 @@
 // inside its own.
 //
 //   const spec::Component *tower = findTower(model, projector.tower());
-//   mlir::Value pixels = addTowerPixels(builder, *tower);
-//   mlir::Value tokens = buildTowerTokens(builder, *tower, pixels);
+//   builder.beginEntry("encode_image", towerSymbols(*tower));
+//   TowerInputs inputs = addTowerPixels(builder, *tower);
+//   mlir::Value tokens = buildTowerTokens(builder, *tower, inputs);
 //
 //===----------------------------------------------------------------------===//
 #ifndef VLMC_FRONTEND_BLOCKS_TOWER_H
@@ -33,19 +34,41 @@ std::optional<int64_t> connectorFeatures(const spec::Component &connector);
 /// Tokens along a side, where they are a square of places; else 0.
 int64_t towerSide(const spec::Component &tower);
 
+/// Whether each picture has lines and columns of patches of its own.
+bool hasOwnGrids(const spec::Component &tower);
+
+/// Whether a connector can read tokens of pictures with grids of their own,
+/// some of which are padding.
+enum class Grids { Fixed, Any };
+
 /// Tells, as a fault of the field `tower`, a component that is missing or gives
-/// no tokens, and as one of `widthField` a tower whose tokens are not of
-/// `width` features, with `joined` of them side by side.
+/// no tokens, or not such as the connector reads, and as one of `widthField` a
+/// tower whose tokens are not of `width` features, with `joined` of them side
+/// by side.
 void checkTower(const spec::ModelSpec &model, const std::string &name,
                 std::string_view widthField, int64_t width,
-                const FaultSink &fault, int64_t joined = 1);
+                const FaultSink &fault, int64_t joined = 1,
+                Grids grids = Grids::Fixed);
 
-/// The argument `pixel_values`, [B, C, H, W], of an entry with the symbol B.
-mlir::Value addTowerPixels(GraphBuilder &builder, const spec::Component &tower);
+/// What a tower reads.
+struct TowerInputs {
+  mlir::Value pixels;
+  /// [B, T] i64, 0 where a token is padding; null: none is.
+  mlir::Value valid;
+  mlir::Value grid; ///< [B, 2] i64, lines and columns of patches; may be null
+};
+
+/// The size symbols of an entry that a tower is part of.
+llvm::SmallVector<Symbol> towerSymbols(const spec::Component &tower);
+
+/// The argument `pixel_values`, [B, C, H, W], of an entry with the symbol B, and
+/// those beside it where pictures have grids of their own (VisionTokens.h).
+TowerInputs addTowerPixels(GraphBuilder &builder, const spec::Component &tower);
 
 /// The tokens, [B, T, D], and the taps on the way.
 mlir::Value buildTowerTokens(GraphBuilder &builder,
-                             const spec::Component &tower, mlir::Value pixels);
+                             const spec::Component &tower,
+                             const TowerInputs &inputs);
 
 /// An entry `encode_image` with the tokens as `image_features`, for a tower
 /// that a decoder reads; else nothing.

@@ -3,8 +3,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 namespace vlmc {
+
+bool hasImageProcessor(const std::string &folder) {
+  std::error_code ignored;
+  for (const char *name : {"processor_config.json", "preprocessor_config.json"})
+    if (std::filesystem::exists(std::filesystem::path(folder) / name, ignored))
+      return true;
+  return false;
+}
 
 spec::ImageProcessing toSpec(const ImageProcessing &image) {
   spec::ImageProcessing result;
@@ -37,6 +46,9 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
   result.set_only_shrink(image.onlyShrinks);
   result.set_crop_half_to_even(image.cropsHalfToEven);
   result.set_patch_size(image.patchSize);
+  result.set_max_patches(image.maxPatches);
+  result.set_rescale_offset(image.offsetsRescaled);
+  result.set_divide_again(image.dividesAgain);
   result.set_stretch_tiles(image.stretchesTiles);
   result.set_fit_tiles(image.fitsTiles);
   result.set_pad_groups(image.padsGroups);
@@ -59,6 +71,13 @@ static Failure wrong(const std::string &field, const std::string &expected,
                      const std::string &found) {
   return Failure{"image." + field + ": expected " + expected + ", found " +
                  found + "; mend the spec"};
+}
+
+/// Whether any side is given that pictures are resized to.
+static bool hasSize(const spec::ImageProcessing &image) {
+  return image.has_shortest_edge() || image.has_longest_edge() ||
+         image.has_height() || image.has_width() || image.has_max_height() ||
+         image.has_max_width();
 }
 
 /// Wrong unless the size has one of its forms.
@@ -108,6 +127,12 @@ static std::optional<Failure> checkSides(const spec::ImageProcessing &image) {
   if (image.patch_size() && (image.do_center_crop() || image.grid_size() > 0))
     return wrong("patch_size", "0 beside a crop or a grid",
                  std::to_string(image.patch_size()));
+  if (image.max_patches() < 0 || image.max_patches() > 65536)
+    return wrong("max_patches", "0 to 65536",
+                 std::to_string(image.max_patches()));
+  if (image.max_patches() && (!image.patch_size() || hasSize(image)))
+    return wrong("max_patches", "0 without a patch_size or beside a size",
+                 std::to_string(image.max_patches()));
   if (image.pad_to_square() &&
       (image.patch_size() || image.grid_size() > 0 || image.mean_size() != 3))
     return wrong("pad_to_square", "false beside patches or a grid, and a mean",
@@ -116,7 +141,7 @@ static std::optional<Failure> checkSides(const spec::ImageProcessing &image) {
     return wrong("only_shrink", "false beside round_size", "true");
   if ((image.round_size() || image.only_shrink()) && !image.has_max_height())
     return wrong("max_height", "a number, as a box is filled", "none");
-  if (image.do_resize())
+  if (image.do_resize() && !image.max_patches())
     return checkForm(image);
   return std::nullopt;
 }
@@ -126,7 +151,7 @@ static std::optional<Failure> checkNumbers(const spec::ImageProcessing &image) {
   if (image.do_rescale() && !std::isfinite(image.rescale_factor()))
     return wrong("rescale_factor", "a finite number",
                  std::to_string(image.rescale_factor()));
-  if (!image.do_normalize())
+  if (!image.do_normalize() && !image.divide_again())
     return std::nullopt;
   for (auto [field, list] :
        {std::pair("mean", &image.mean()), std::pair("std", &image.std())}) {
@@ -210,6 +235,9 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
   result.onlyShrinks = image.only_shrink();
   result.cropsHalfToEven = image.crop_half_to_even();
   result.patchSize = image.patch_size();
+  result.maxPatches = image.max_patches();
+  result.offsetsRescaled = image.rescale_offset();
+  result.dividesAgain = image.divide_again();
   result.stretchesTiles = image.stretch_tiles();
   result.fitsTiles = image.fit_tiles();
   result.padsGroups = image.pad_groups();

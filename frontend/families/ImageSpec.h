@@ -15,6 +15,9 @@
 
 namespace vlmc {
 
+/// Whether the folder says how pictures are processed.
+bool hasImageProcessor(const std::string &folder);
+
 spec::ImageProcessing toSpec(const ImageProcessing &image);
 
 /// Errors: values that no picture can be processed with, as a person may write

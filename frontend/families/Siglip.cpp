@@ -31,8 +31,7 @@ const Json &siglipVisionDefaults() {
   return defaults;
 }
 
-/// The defaults of SiglipTextConfig.
-static const Json &textDefaults() {
+const Json &siglipTextDefaults() {
   static const Json defaults = {{"hidden_act", "gelu_pytorch_tanh"},
                                 {"hidden_size", 768},
                                 {"intermediate_size", 3072},
@@ -45,8 +44,7 @@ static const Json &textDefaults() {
   return defaults;
 }
 
-/// A sub-config, completed by the defaults of its class.
-static Json complete(ConfigSection &top, const std::string &name,
+Json completeSection(ConfigSection &top, const std::string &name,
                      const Json &defaults) {
   Json values = defaults;
   if (const Json *section = top.object(name))
@@ -54,10 +52,7 @@ static Json complete(ConfigSection &top, const std::string &name,
   return values;
 }
 
-static void readVision(ConfigSection section, const Json &values,
-                       spec::VisionTransformer &vision) {
-  readBlocks(section, *vision.mutable_blocks());
-  readPatches(section, vision);
+void readSiglipHead(ConfigSection &section, const Json &values) {
   section.ignore("vision_use_head");
   if (values["vision_use_head"] != true)
     section.error("vision_use_head",
@@ -65,6 +60,13 @@ static void readVision(ConfigSection section, const Json &values,
                       describe(values["vision_use_head"]) +
                       "; without the pooling head there is no image embedding "
                       "to compare with texts");
+}
+
+static void readVision(ConfigSection section, const Json &values,
+                       spec::VisionTransformer &vision) {
+  readBlocks(section, *vision.mutable_blocks());
+  readPatches(section, vision);
+  readSiglipHead(section, values);
   vision.set_patch_bias(true);
   vision.set_post_norm(true);
   vision.set_pool(spec::VisionTransformer::ATTENTION);
@@ -72,8 +74,8 @@ static void readVision(ConfigSection section, const Json &values,
   section.finish();
 }
 
-static void readText(ConfigSection section, spec::TextTransformer &text,
-                     spec::TextProcessing &words) {
+void readSiglipText(ConfigSection section, spec::TextTransformer &text,
+                    spec::TextProcessing &words) {
   readBlocks(section, *text.mutable_blocks());
   readWords(section, text, words);
   text.set_pool(spec::TextTransformer::LAST_TOKEN);
@@ -85,31 +87,39 @@ static void readText(ConfigSection section, spec::TextTransformer &text,
   section.finish();
 }
 
-/// How texts are padded: to the tokenizer's limit, and with a mask only where
-/// the tokenizer gives one. Faults of this file are the tokenizer's to tell.
-static void readPadding(const std::string &folder,
-                        spec::TextProcessing &words) {
-  words.set_pad_to_max_tokens(true);
+/// tokenizer_config.json, or an empty object.
+static Json readTokenizerConfig(const std::string &folder) {
   auto path = std::filesystem::path(folder) / "tokenizer_config.json";
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored))
-    return;
+    return Json::object();
   Result<Json> config = readJsonFile(path.string());
-  if (!config || !config->is_object())
-    return;
-  auto limit = config->find("model_max_length");
-  if (limit != config->end() && limit->is_number() &&
-      limit->get<double>() >= 1 &&
-      limit->get<double>() < static_cast<double>(words.max_tokens()))
-    words.set_max_tokens(static_cast<int64_t>(limit->get<double>()));
-  auto inputs = config->find("model_input_names");
-  if (inputs != config->end() && inputs->is_array())
+  return config && config->is_object() ? *config : Json::object();
+}
+
+void readSiglipMask(const std::string &folder, spec::TextProcessing &words) {
+  const Json config = readTokenizerConfig(folder);
+  auto inputs = config.find("model_input_names");
+  if (inputs != config.end() && inputs->is_array())
     words.set_unmasked_padding(
         std::ranges::find(*inputs, Json("attention_mask")) == inputs->end());
 }
 
-/// Canonical names, and those of transformers 4 and 5, which are the same.
-static void addWeightRules(spec::ModelSpec &model) {
+/// How texts are padded: to the tokenizer's limit, and with a mask only where
+/// the tokenizer gives one.
+static void readPadding(const std::string &folder,
+                        spec::TextProcessing &words) {
+  words.set_pad_to_max_tokens(true);
+  readSiglipMask(folder, words);
+  const Json config = readTokenizerConfig(folder);
+  auto limit = config.find("model_max_length");
+  if (limit != config.end() && limit->is_number() &&
+      limit->get<double>() >= 1 &&
+      limit->get<double>() < static_cast<double>(words.max_tokens()))
+    words.set_max_tokens(static_cast<int64_t>(limit->get<double>()));
+}
+
+void addSiglipRules(spec::ModelSpec &model) {
   addRule(model, "vision.patch_embed",
           "vision_model.embeddings.patch_embedding");
   addRule(model, "vision.positions",
@@ -156,8 +166,8 @@ static spec::ModelSpec readSiglip(const CheckpointConfig &config,
                                   ConfigLog &log) {
   ConfigSection top(config.json, config.file, "", log);
   checkArchitecture(top, "SiglipModel");
-  Json vision = complete(top, "vision_config", siglipVisionDefaults());
-  Json text = complete(top, "text_config", textDefaults());
+  Json vision = completeSection(top, "vision_config", siglipVisionDefaults());
+  Json text = completeSection(top, "text_config", siglipTextDefaults());
   top.finish();
 
   spec::ModelSpec model;
@@ -168,10 +178,10 @@ static spec::ModelSpec readSiglip(const CheckpointConfig &config,
   readVision({vision, config.file, "vision_config", log}, vision, tower);
   component = model.add_components();
   component->set_name("text");
-  readText({text, config.file, "text_config", log},
-           *component->mutable_text_transformer(), *model.mutable_text());
+  readSiglipText({text, config.file, "text_config", log},
+                 *component->mutable_text_transformer(), *model.mutable_text());
   addSimilarity(model, spec::ContrastiveHead::SIGMOID).set_bias(true);
-  addWeightRules(model);
+  addSiglipRules(model);
   readPadding(config.folder, *model.mutable_text());
   if (log.errors.empty())
     readTowerImage(config.folder, siglipProcessor(tower.image_size()),

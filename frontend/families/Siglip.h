@@ -1,6 +1,6 @@
-//===- Siglip.h - SigLIP's tower, wherever it looks -------------*- C++ -*-===//
+//===- Siglip.h - SigLIP's towers, wherever they look -----------*- C++ -*-===//
 //
-// What models that borrow SigLIP's vision tower need of it.
+// What models that borrow SigLIP's vision tower, or both, need of it.
 //
 //   Json values = siglipVisionDefaults();
 //   values.update(visionConfig);
@@ -16,6 +16,28 @@ namespace vlmc {
 
 /// The defaults of SiglipVisionConfig.
 const Json &siglipVisionDefaults();
+
+/// The defaults of SiglipTextConfig.
+const Json &siglipTextDefaults();
+
+/// A sub-config, completed by the defaults of its class.
+Json completeSection(ConfigSection &top, const std::string &name,
+                     const Json &defaults);
+
+/// Refuses vision_use_head: false in a vision_config, whose values are given.
+void readSiglipHead(ConfigSection &section, const Json &values);
+
+/// A text_config.
+void readSiglipText(ConfigSection section, spec::TextTransformer &text,
+                    spec::TextProcessing &words);
+
+/// Whether the tokenizer gives no mask, so that padding is read. Faults of its
+/// file are the tokenizer's to tell.
+void readSiglipMask(const std::string &folder, spec::TextProcessing &words);
+
+/// Canonical names of both towers, and those of transformers 4 and 5, which are
+/// the same.
+void addSiglipRules(spec::ModelSpec &model);
 
 /// SiglipImageProcessor for pictures of that side.
 ImageProcessorClass siglipProcessor(int64_t side);

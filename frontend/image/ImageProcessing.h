@@ -69,6 +69,12 @@ struct ImageProcessing {
   bool doRescale = true;
   double rescaleFactor = 1.0 / 255;
 
+  /// 1 is subtracted behind rescaling.
+  bool offsetsRescaled = false;
+  /// Last of all values are divided by `std`, once more where they are
+  /// normalised.
+  bool dividesAgain = false;
+
   bool doNormalize = true;
   std::array<double, 3> mean = {0.48145466, 0.4578275, 0.40821073};
   std::array<double, 3> std = {0.26862954, 0.26130258, 0.27577711};
@@ -83,6 +89,10 @@ struct ImageProcessing {
   /// If not 0, pictures are cut into patches of this side, with pixels of the
   /// value 1 at the right and the bottom where a patch is not whole.
   int64_t patchSize = 0;
+
+  /// If not 0, with a patch size: pictures are resized to whole patches, as many
+  /// as there can be up to this number, which are then rows of pixels.
+  int64_t maxPatches = 0;
 
   /// Pictures are cut into tiles: heights and widths of the resolutions that
   /// the tiles may make up; none where they are not.
@@ -124,6 +134,8 @@ struct ImageProcessorClass {
   /// The class of `names` that pads pictures to squares where `do_pad` says so;
   /// "": none does.
   std::string padsAs = {};
+  /// Whether it knows `rescale_offset` and `include_top`.
+  bool offsetsRescaled = false;
   /// Whether it is a class for videos, by whatever name.
   bool isOfVideos = false;
   /// A key that counts in the place of `size` where it is given.

@@ -10,6 +10,8 @@ static float pilValue(int value, int channel, const ImageProcessing &image) {
   if (image.doRescale)
     result =
         static_cast<float>(static_cast<double>(value) * image.rescaleFactor);
+  if (image.doRescale && image.offsetsRescaled)
+    result -= 1.0F;
   if (image.doNormalize) {
     float mean = static_cast<float>(image.mean[channel]);
     float deviation = static_cast<float>(image.std[channel]);
@@ -23,12 +25,19 @@ static float pilValue(int value, int channel, const ImageProcessing &image) {
 static float torchvisionValue(int value, int channel,
                               const ImageProcessing &image) {
   auto result = static_cast<float>(value);
+  // What is shifted as well is rescaled by itself.
+  const bool isFused =
+      image.doRescale && image.doNormalize && !image.offsetsRescaled;
+  if (image.doRescale && !isFused) {
+    result *= static_cast<float>(image.rescaleFactor);
+    if (image.offsetsRescaled)
+      result -= 1.0F;
+  }
   if (!image.doNormalize)
-    return image.doRescale ? result * static_cast<float>(image.rescaleFactor)
-                           : result;
+    return result;
   auto mean = static_cast<float>(image.mean[channel]);
   auto deviation = static_cast<float>(image.std[channel]);
-  if (image.doRescale) {
+  if (isFused) {
     auto inverse = static_cast<float>(1.0 / image.rescaleFactor);
     mean *= inverse;
     deviation *= inverse;
@@ -42,8 +51,12 @@ NormalisationTable makeNormalisationTable(const ImageProcessing &processing,
   auto valueOf = backend == ImageBackend::Pil ? pilValue : torchvisionValue;
   NormalisationTable table;
   for (int channel = 0; channel < 3; ++channel)
-    for (int value = 0; value < 256; ++value)
-      table[channel * 256 + value] = valueOf(value, channel, processing);
+    for (int value = 0; value < 256; ++value) {
+      float &number = table[channel * 256 + value];
+      number = valueOf(value, channel, processing);
+      if (processing.dividesAgain)
+        number /= static_cast<float>(processing.std[channel]);
+    }
   return table;
 }
 

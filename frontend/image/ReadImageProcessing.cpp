@@ -87,6 +87,7 @@ public:
   void readPatches(ImageProcessing &image);
   void readPadding(const ImageProcessing &image);
   void readFittedTiles(ImageProcessing &image);
+  void readPatchRows(ImageProcessing &image);
   void readSampling();
   void reportOthers();
 
@@ -304,6 +305,33 @@ void Reader::readPadding(const ImageProcessing &image) {
              "pad_size, set it to false if the model works without it");
 }
 
+/// Pictures become rows of whole patches (Siglip2ImageProcessor); nothing else
+/// tells their size.
+void Reader::readPatchRows(ImageProcessing &image) {
+  struct Number {
+    const char *key;
+    int64_t most;
+    int64_t ImageProcessing::*field;
+  };
+  for (const Number &number :
+       {Number{"patch_size", 4096, &ImageProcessing::patchSize},
+        Number{"max_num_patches", 65536, &ImageProcessing::maxPatches}})
+    if (const Json *value = find(number.key)) {
+      if (!value->is_number_integer() || *value < 1 || *value > number.most)
+        return fail(number.key,
+                    "an integer from 1 to " + std::to_string(number.most),
+                    *value);
+      image.*number.field = value->get<int64_t>();
+    }
+  image.doCenterCrop = false;
+  image.shortestEdge.reset();
+  image.longestEdge.reset();
+  image.height.reset();
+  image.width.reset();
+  image.maxHeight.reset();
+  image.maxWidth.reset();
+}
+
 /// All arrangements of up to max_image_tiles tiles, in the order in which
 /// MllamaImageProcessor numbers them.
 void Reader::readFittedTiles(ImageProcessing &image) {
@@ -466,6 +494,12 @@ static ImageProcessing readObject(Reader &reader,
     reader.readPatches(image);
   if (image.fitsTiles)
     reader.readFittedTiles(image);
+  if (image.maxPatches)
+    reader.readPatchRows(image);
+  if (known.offsetsRescaled) {
+    reader.readFlag("rescale_offset", image.offsetsRescaled);
+    reader.readFlag("include_top", image.dividesAgain);
+  }
   // The class that joins words and pictures has its own values of these.
   if (image.panCrops)
     for (const char *key :

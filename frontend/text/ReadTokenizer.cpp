@@ -148,6 +148,10 @@ Pipeline Reader::choosePipeline() {
   if (tokenizer.json && type == (MODEL_TYPE) && !isWordsOnly)                  \
     return Pipeline::AsInFile;
 #include "frontend/families/TokenizerClasses.def"
+#define TOKENIZER_ALWAYS(MODEL_TYPE, NAME)                                     \
+  if (type == (MODEL_TYPE))                                                    \
+    name = NAME;
+#include "frontend/families/TokenizerClasses.def"
 #define TOKENIZER_OF_MODEL(MODEL_TYPE, NAME)                                   \
   if (name.empty() && type == MODEL_TYPE)                                      \
     name = NAME;

@@ -163,13 +163,61 @@ static LogicalResult checkPicture(Operation *op, Value input, int64_t height,
   return success();
 }
 
+/// Checks stride, padding and the size of a kernel's window against a picture.
+template <class OpType>
+static LogicalResult checkWindow(OpType op, int64_t down, int64_t across) {
+  ArrayRef<int64_t> padding = op.getPadding();
+  if (static_cast<int64_t>(op.getStride()) < 1 || padding.size() != 4 ||
+      llvm::any_of(padding, [](int64_t size) { return size < 0; }))
+    return op.emitOpError()
+           << "needs a 'stride' of at least 1 and a 'padding' of "
+              "four sizes, but has "
+           << op.getStride() << " and [" << padding << "]";
+  int64_t height = op.getHeight(), width = op.getWidth();
+  if (height + padding[0] + padding[2] < down ||
+      width + padding[1] + padding[3] < across)
+    return op.emitOpError() << "has a kernel of " << down << "x" << across
+                            << ", which is larger than the padded picture";
+  return success();
+}
+
+/// How many windows there are, down and across.
+template <class OpType>
+static std::pair<int64_t, int64_t> countWindows(OpType op, int64_t down,
+                                                int64_t across) {
+  ArrayRef<int64_t> padding = op.getPadding();
+  int64_t stride = op.getStride();
+  int64_t height = op.getHeight(), width = op.getWidth();
+  return {(height + padding[0] + padding[2] - down) / stride + 1,
+          (width + padding[1] + padding[3] - across) / stride + 1};
+}
+
 std::pair<int64_t, int64_t> Conv2dOp::getResultSize() {
   ArrayRef<int64_t> weight = typeOf(getWeight()).getShape();
-  ArrayRef<int64_t> padding = getPadding();
-  int64_t stride = getStride();
-  int64_t height = getHeight(), width = getWidth();
-  return {(height + padding[0] + padding[2] - weight[1]) / stride + 1,
-          (width + padding[1] + padding[3] - weight[2]) / stride + 1};
+  return countWindows(*this, weight[1], weight[2]);
+}
+
+std::pair<int64_t, int64_t> DepthwiseConv2dOp::getResultSize() {
+  ArrayRef<int64_t> weight = typeOf(getWeight()).getShape();
+  return countWindows(*this, weight[0], weight[1]);
+}
+
+LogicalResult DepthwiseConv2dOp::verify() {
+  if (failed(checkRank(*this, "weight", getWeight(), 3)) ||
+      failed(checkStatic(*this, "weight", getWeight())) ||
+      failed(checkPicture(*this, getInput(), getHeight(), getWidth())))
+    return failure();
+  ArrayRef<int64_t> weight = typeOf(getWeight()).getShape();
+  if (int64_t channels = getFeatures(getInput()); channels != weight[2])
+    return emitOpError() << "'input' must have the " << weight[2]
+                         << " channels of 'weight', but has " << channels;
+  if (failed(checkWindow(*this, weight[0], weight[1])) ||
+      (getBias() && failed(checkShape(*this, "bias", getBias(), {weight[2]}))))
+    return failure();
+  auto [down, across] = getResultSize();
+  return checkShape(
+      *this, "result", getResult(),
+      {typeOf(getInput()).getDimSize(0), down * across, weight[2]});
 }
 
 LogicalResult Conv2dOp::verify() {
@@ -187,19 +235,10 @@ LogicalResult Conv2dOp::verify() {
   if (int64_t channels = input[readsPlanes() ? 1 : 2]; channels != weight[3])
     return emitOpError() << "'input' must have the " << weight[3]
                          << " channels of 'weight', but has " << channels;
-  ArrayRef<int64_t> padding = getPadding();
-  if (static_cast<int64_t>(getStride()) < 1 || padding.size() != 4 ||
-      llvm::any_of(padding, [](int64_t size) { return size < 0; }))
-    return emitOpError() << "needs a 'stride' of at least 1 and a 'padding' of "
-                            "four sizes, but has "
-                         << getStride() << " and [" << padding << "]";
-  if (height + padding[0] + padding[2] < weight[1] ||
-      width + padding[1] + padding[3] < weight[2])
-    return emitOpError() << "has a kernel of " << weight[1] << "x" << weight[2]
-                         << ", which is larger than the padded picture";
-  auto [down, across] = getResultSize();
-  if (getBias() && failed(checkShape(*this, "bias", getBias(), {weight[0]})))
+  if (failed(checkWindow(*this, weight[1], weight[2])) ||
+      (getBias() && failed(checkShape(*this, "bias", getBias(), {weight[0]}))))
     return failure();
+  auto [down, across] = getResultSize();
   return checkShape(*this, "result", getResult(),
                     {input[0], down * across, weight[0]});
 }
@@ -607,11 +646,54 @@ std::pair<unsigned, unsigned> ReplaceTokensOp::getDimSource(unsigned,
   return {1, dim};
 }
 
-LogicalResult MeanTokensOp::verify() {
+/// One row for each sequence.
+static LogicalResult checkOfTokens(Operation *op) {
+  if (failed(checkRank(op, "input", op->getOperand(0), 3)))
+    return failure();
+  ArrayRef<int64_t> input = typeOf(op->getOperand(0)).getShape();
+  return checkShape(op, "result", op->getResult(0), {input[0], input[2]});
+}
+
+LogicalResult MeanTokensOp::verify() { return checkOfTokens(*this); }
+
+LogicalResult MaxTokensOp::verify() { return checkOfTokens(*this); }
+
+LogicalResult ScaleFeaturesOp::verify() {
   if (failed(checkRank(*this, "input", getInput(), 3)))
     return failure();
   ArrayRef<int64_t> input = typeOf(getInput()).getShape();
-  return checkShape(*this, "result", getResult(), {input[0], input[2]});
+  return checkShape(*this, "factors", getFactors(), {input[0], input[2]});
+}
+
+int64_t AddGridPositionsOp::getSide() {
+  int64_t rows = typeOf(getTable()).getDimSize(0), side = 1;
+  while (side * side < rows)
+    ++side;
+  return side;
+}
+
+LogicalResult AddGridPositionsOp::verify() {
+  if (failed(checkRank(*this, "input", getInput(), 3)) ||
+      failed(checkRank(*this, "table", getTable(), 2)) ||
+      failed(checkStatic(*this, "table", getTable())))
+    return failure();
+  ArrayRef<int64_t> input = typeOf(getInput()).getShape();
+  int64_t rows = typeOf(getTable()).getDimSize(0), side = getSide();
+  if (side * side != rows || getFeatures(getTable()) != input[2])
+    return emitOpError() << "'table' must be the square of a number of rows of "
+                         << input[2] << " features, but is "
+                         << getTable().getType();
+  if (failed(checkShape(*this, "grid", getGrid(), {input[0], 2})))
+    return failure();
+  std::optional<ArrayRef<float>> boundaries = getBoundaries();
+  if (!boundaries)
+    return success();
+  // One more than there are buckets behind the first would leave the table.
+  auto within = llvm::count_if(*boundaries, [](float x) { return x < 1.0F; });
+  if (!llvm::is_sorted(*boundaries) || within >= side)
+    return emitOpError() << "'boundaries' must ascend, fewer than " << side
+                         << " of them below 1, but are [" << *boundaries << "]";
+  return success();
 }
 
 LogicalResult SliceFeaturesOp::verify() {

@@ -38,8 +38,9 @@ inline constexpr llvm::StringLiteral below = "vlm.below";
 /// On an argument of an entry: IntegerAttr (i64); the argument may be left out and is then filled with this value.
 inline constexpr llvm::StringLiteral fill = "vlm.fill";
 /// On an entry: DictionaryAttr of `symbol`, the size symbol of its tokens; `input`, the name of the ids; `kind` and `id` as of `vlm.token_index`. No
-/// result depends on tokens behind the one so picked.
+/// result depends on tokens behind the one so picked. Or, with the kind `mask`, on those behind the last one that is not 0 in the input.
 inline constexpr llvm::StringLiteral trim = "vlm.trim";
+inline constexpr llvm::StringLiteral trimMask = "mask";
 /// On a planned entry: ArrayAttr of ArrayAttr of `#vlm.size`: for each arena slot the sizes (bytes) whose maximum it has.
 inline constexpr llvm::StringLiteral slots = "vlm.slots";
 /// On the module: StringAttr, the model's name and family, and `#vlm.target`-like description strings.

@@ -118,6 +118,30 @@ def Vlm_Conv2dOp : Vlm_TensorOp<"conv2d"> {
   }];
 }
 
+def Vlm_DepthwiseConv2dOp : Vlm_TensorOp<"depthwise_conv2d"> {
+  let summary = "a convolution of each channel by itself over the pixels of pictures";
+  let description = [{
+    Pixels are rows of channels, one picture row behind the other. What lies around the picture is 0 and is left out of the sums.
+    - Shapes: `input` `[B, H*W, C]` with `height` H and `width` W, `weight` `[Ky, Kx, C]`, `bias` `[C]` (may be absent), `padding` `[top, left, bottom,
+      right]`, `result` `[B, H'*W', C]` with `H' = (H + top + bottom - Ky) / stride + 1`, W' alike.
+    - Types: float; accumulated in f32 in the order ky, kx; the bias comes last.
+    - Source: torch.nn.Conv2d with as many groups as channels; AlignVisionDepthwiseConv2d in transformers.
+    ```mlir
+    %y = vlm.depthwise_conv2d %x, %w {height = 8 : i64, width = 8 : i64, stride = 2 : i64, padding = array<i64: 0, 0, 1, 1>}
+        : (tensor<?x64x16xf32>, tensor<3x3x16xf32>) -> tensor<?x16x16xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$weight, Optional<Vlm_Float>:$bias, I64Attr:$height, I64Attr:$width, I64Attr:$stride,
+      DenseI64ArrayAttr:$padding);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Height and width of the result.
+    ::std::pair<int64_t, int64_t> getResultSize();
+  }];
+}
+
 def Vlm_AttentionOp : Vlm_ReshapingTensorOp<"attention", [AttrSizedOperandSegments]> {
   let summary = "softmax(scale * q k^T, masked) v, head by head";
   let description = [{
@@ -156,13 +180,14 @@ def Vlm_AttentionOp : Vlm_ReshapingTensorOp<"attention", [AttrSizedOperandSegmen
 def Vlm_ContrastiveLogitsOp : Vlm_ReshapingTensorOp<"contrastive_logits"> {
   let summary = "exp(scale) * image text^T + bias";
   let description = [{
+    With `divides` the products are divided by `log_scale` itself, a temperature, instead of multiplied by its exponential.
     - Shapes: `image` `[I, D]`, `text` `[T, D]` (both normalised by the caller), `log_scale` `[1]`, `bias` `[1]` (may be absent), `result` `[I, T]`.
-    - Source: CLIP, arXiv:2103.00020 (logit_scale); SigLIP, arXiv:2303.15343 (logit_bias).
+    - Source: CLIP, arXiv:2103.00020 (logit_scale); SigLIP, arXiv:2303.15343 (logit_bias); ALIGN, arXiv:2102.05918 (temperature).
     ```mlir
     %y = vlm.contrastive_logits %i, %t, %s : (tensor<?x64xf32>, tensor<?x64xf32>, tensor<1xf32>) -> tensor<?x?xf32>
     ```
   }];
-  let arguments = (ins Vlm_Float:$image, Vlm_Float:$text, Vlm_Float:$log_scale, Optional<Vlm_Float>:$bias);
+  let arguments = (ins Vlm_Float:$image, Vlm_Float:$text, Vlm_Float:$log_scale, Optional<Vlm_Float>:$bias, UnitAttr:$divides);
   let results = (outs Vlm_Float:$result);
   let assemblyFormat = "$image `,` $text `,` $log_scale (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
@@ -306,6 +331,21 @@ def Vlm_MultiplyOp : Vlm_TensorOp<"multiply", [AllTypesMatch<["lhs", "rhs", "res
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs)";
 }
 
+def Vlm_ScaleFeaturesOp : Vlm_TensorOp<"scale_features", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "input * factors, a factor for each feature of a sequence";
+  let description = [{
+    - Shapes: `input`, `result` `[B, T, D]`, `factors` `[B, D]`.
+    - Source: squeeze-and-excitation, arXiv:1709.01507; AlignVisionSqueezeExciteLayer in transformers.
+    ```mlir
+    %y = vlm.scale_features %x, %s : tensor<?x64x16xf32>, tensor<?x16xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$factors);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `,` $factors attr-dict `:` type($input) `,` type($factors)";
+  let hasVerifier = 1;
+}
+
 def Vlm_ScaleOp : Vlm_TensorOp<"scale", [AllTypesMatch<["input", "result"]>]> {
   let summary = "input * factor, element by element";
   let description = [{
@@ -407,6 +447,34 @@ def Vlm_EmbeddingOp : Vlm_TensorOp<"embedding"> {
   let hasVerifier = 1;
 }
 
+def Vlm_AddGridPositionsOp : Vlm_TensorOp<"add_grid_positions", [AllTypesMatch<["input", "result"]>]> {
+  let summary = "positions of patches added in pictures that have lines and columns of their own";
+  let description = [{
+    Token t of a picture of h lines and w columns stands in line t / w and column t % w; tokens from h * w on count as the first. What is added is
+    the table, a square of S x S rows, resized to h x w, bilinear with antialiasing: line i of h reads the lines around S / h * (i + 1/2) by a triangle
+    of half the width max(1, S / h), normalised, columns alike; of a single column, where h is not S, all lines read what line 0 does, as PyTorch's CPU
+    kernel has it. With `boundaries`, ascending, it is a row of the table: place i of n is in as many
+    buckets behind the first as boundaries are at most min(i * (1 / n), 1 - 1e-6), in f32.
+    - Shapes: `input`, `result` `[B, T, D]`, `table` `[S*S, D]`, `grid` `[B, 2]` i64, lines and columns, both at least 1.
+    - Types: float; weights and sums in f32, columns before lines.
+    - Source: torch.nn.functional.interpolate with antialias, as Siglip2VisionEmbeddings in transformers uses it; with `boundaries`
+      Idefics2VisionEmbeddings there, after NaViT, arXiv:2307.06304.
+    ```mlir
+    %y = vlm.add_grid_positions %x, %p, %g : tensor<?x?x64xf32>, tensor<16x64xf32>, tensor<?x2xi64>
+    %z = vlm.add_grid_positions %x, %p, %g {boundaries = array<f32: 2.500000e-01, 5.000000e-01, 7.500000e-01>}
+        : tensor<?x?x64xf32>, tensor<16x64xf32>, tensor<?x2xi64>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input, Vlm_Float:$table, RankedTensorOf<[I64]>:$grid, OptionalAttr<DenseF32ArrayAttr>:$boundaries);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input `,` $table `,` $grid attr-dict `:` type($input) `,` type($table) `,` type($grid)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Lines, and columns, of the table.
+    int64_t getSide();
+  }];
+}
+
 def Vlm_PrependTokensOp : Vlm_ReshapingTensorOp<"prepend_tokens"> {
   let summary = "tokens in front of every sequence";
   let description = [{
@@ -446,6 +514,21 @@ def Vlm_MeanTokensOp : Vlm_TensorOp<"mean_tokens"> {
     - Source: the mean over queries of Blip2ForImageTextRetrieval in transformers.
     ```mlir
     %y = vlm.mean_tokens %x : (tensor<?x4x2xf32>) -> tensor<?x2xf32>
+    ```
+  }];
+  let arguments = (ins Vlm_Float:$input);
+  let results = (outs Vlm_Float:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Vlm_MaxTokensOp : Vlm_TensorOp<"max_tokens"> {
+  let summary = "the largest of every sequence's tokens, feature by feature";
+  let description = [{
+    - Shapes: `input` `[B, T, D]`, `result` `[B, D]`.
+    - Source: the pooling of AlignVisionModel in transformers where `pooling_type` is max.
+    ```mlir
+    %y = vlm.max_tokens %x : (tensor<?x4x16xf32>) -> tensor<?x16xf32>
     ```
   }];
   let arguments = (ins Vlm_Float:$input);

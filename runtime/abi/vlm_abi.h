@@ -142,8 +142,9 @@ typedef struct vlm_abi_symbol {
 } vlm_abi_symbol;
 
 /* Tokens that no result depends on: of each sequence of ids, input `input` of dims [B, symbol], one token is picked; those behind the last one
- * picked may be cut off all inputs of dims [B, symbol], if the first token of each sequence is not 0 in those that are not the ids. */
-enum { VLM_ABI_TRIM_ARGMAX = 0, VLM_ABI_TRIM_FIRST_EQUAL = 1 }; /* the first of the largest id; the first `id`, or token 0 */
+ * picked may be cut off all inputs of dims [B, symbol], if the first token of each sequence is not 0 in those that are not the ids. Or the input is a
+ * mask: those behind the last one that is not 0 in it may be cut off all inputs of dims [B, symbol, ...]. */
+enum { VLM_ABI_TRIM_ARGMAX = 0, VLM_ABI_TRIM_FIRST_EQUAL = 1, VLM_ABI_TRIM_MASK = 2 }; /* the first of the largest id; the first `id`, or token 0 */
 typedef struct vlm_abi_trim {
   uint32_t kind;
   uint32_t input;
@@ -212,19 +213,29 @@ enum {
   VLM_ABI_RESIZE_EDGES = 3,         /* the shorter side becomes `edge`, or the longer one `longest_edge` where it would be longer */
   VLM_ABI_RESIZE_WITHIN = 4,        /* the largest size of the same aspect within height x width */
   VLM_ABI_RESIZE_ROUNDED = 5,       /* the same, rounded half to even instead of down */
-  VLM_ABI_RESIZE_SHRUNK = 6         /* as WITHIN where the picture is larger, else as it is */
+  VLM_ABI_RESIZE_SHRUNK = 6,        /* as WITHIN where the picture is larger, else as it is */
+  VLM_ABI_RESIZE_PATCHES = 7,       /* by one scale, up to whole patches of crop_height, the most that there can be up to `longest_edge` of them */
+  VLM_ABI_RESIZE_CAPPED = 8,        /* the longer side becomes `longest_edge` where it is longer; then sides are at least `edge` */
+  VLM_ABI_RESIZE_LONGEST = 9        /* the longer side becomes `longest_edge`, the other one is even; both at most 4096 */
 };
 /* What is made of a resized picture: all of it; its middle, of crop_height x crop_width; the same where a surplus pixel is cut by the rule "half to
  * even"; patches of crop_height x crop_width, row by row, of the picture with pixels of the value 1 at its right and bottom; or tiles of crop_height x
  * crop_width of the picture stretched to the resolution of `grid` with the nearest aspect, and if they are several behind them the whole picture; or
- * tiles of the picture fitted into the resolution that enlarges it least, or shrinks it least, with zeros at its right and bottom. */
+ * tiles of the picture fitted into the resolution that enlarges it least, or shrinks it least, with zeros at its right and bottom. Or a picture is cut
+ * before it is resized, into quarters, and itself is the fifth; what is smaller than the largest of them has zeros at its right and bottom. Or what is
+ * resized is resized once more: to multiples of crop_height, cut line by line into squares of it, and if they are several, itself as one is the last; or
+ * to one such square. Or all of it, whole patches of crop_height x crop_width, as rows of their pixels: f32 [patches][crop_height][crop_width][3]. */
 enum {
   VLM_ABI_CROP_NONE = 0,
   VLM_ABI_CROP_CENTER = 1,
   VLM_ABI_CROP_CENTER_EVEN = 2,
   VLM_ABI_CROP_PATCHES = 3,
   VLM_ABI_CROP_STRETCHED = 4,
-  VLM_ABI_CROP_FITTED = 5
+  VLM_ABI_CROP_FITTED = 5,
+  VLM_ABI_CROP_PATCH_ROWS = 6,
+  VLM_ABI_CROP_QUARTERS = 7,
+  VLM_ABI_CROP_LINES = 8,
+  VLM_ABI_CROP_SQUARE = 9
 };
 enum { VLM_ABI_BACKEND_PIL = 1, VLM_ABI_BACKEND_TORCHVISION = 2 };
 typedef struct vlm_abi_image {
@@ -365,7 +376,7 @@ typedef struct vlm_abi_model {
   uint32_t text_max_tokens;   /* longest text, special tokens included; 0: the model takes no text */
   int64_t pad_token_id;
   uint32_t text_flags; /* VLM_ABI_TEXT_* */
-  uint32_t text_reserved;
+  uint32_t text_padded_tokens; /* shorter texts are padded to it; 0: to the longest of a batch, or as the flags say */
   const vlm_abi_generation *generation; /* NULL: the model generates no text */
   vlm_abi_range picture_words; /* tables of another tokenizer, for words that `encode_image` takes beside a picture */
   const vlm_abi_image *video;  /* of a video's frames; NULL: as pictures */

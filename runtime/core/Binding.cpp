@@ -363,12 +363,29 @@ static int64_t pickToken(const vlm_abi_trim &trim, const vlm_tensor_t &ids,
   return best;
 }
 
+/// How many tokens count where `mask` shows them; all where it shows none of a
+/// row: then all are seen alike.
+static int64_t countShown(const vlm_tensor_t &mask, int64_t columns) {
+  int64_t tokens = 0;
+  for (int64_t row = 0; row < mask.dims[0]; ++row) {
+    int64_t shown = columns;
+    while (shown > 0 && integerAt(mask, row * columns + shown - 1) == 0)
+      --shown;
+    if (shown == 0)
+      return columns;
+    tokens = std::max(tokens, shown);
+  }
+  return tokens;
+}
+
 /// How many tokens of each sequence count.
 int64_t Binding::countTokens() const {
   const vlm_abi_trim &trim = *abi.trim;
   int64_t columns = symbols[trim.symbol];
   const vlm_tensor_t &ids = *workspace.givenInputs[trim.input];
   int64_t rows = ids.dims[0], tokens = abi.symbols[trim.symbol].min;
+  if (trim.kind == VLM_ABI_TRIM_MASK)
+    return std::max(tokens, countShown(ids, columns));
   for (uint32_t i = 0; i < abi.n_inputs; ++i) {
     const vlm_tensor_t *mask = workspace.givenInputs[i];
     if (i == trim.input || !mask || abi.inputs[i].rank != 2 ||
@@ -392,7 +409,7 @@ void Binding::trimTokens() {
 }
 
 bool Binding::isTrimmed(const vlm_abi_tensor &tensor) const {
-  return trimmed && tensor.rank == 2 &&
+  return trimmed && tensor.rank >= 2 &&
          tensor.symbols[1] == int32_t(abi.trim->symbol);
 }
 

@@ -114,7 +114,7 @@ bool Request::layOut(std::byte *base, int threads, int64_t &outBytes) {
   return true;
 }
 
-/// Copies the first `columns` integers of each row of `stride`.
+/// Copies the first `columns` numbers of each row of `stride`.
 template <typename To, typename From>
 void copyRows(void *to, const void *from, int64_t rows, int64_t columns,
               int64_t stride) {
@@ -136,9 +136,12 @@ void Request::copyInput(uint32_t input) {
   binding.elements(expected, columns);
   stride = columns;
   if (binding.isTrimmed(expected)) {
+    // All that a token has lies together.
     rows = given.dims[0];
-    columns = binding.dim(expected, 1);
+    columns = rows ? columns / rows : 0;
     stride = given.dims[1];
+    for (uint32_t axis = 2; axis < expected.rank; ++axis)
+      stride *= binding.dim(expected, axis);
   }
   auto copy = given.dtype == VLM_I64          ? copyRows<int64_t, int64_t>
               : expected.dtype == VLM_ABI_I64 ? copyRows<int64_t, int32_t>

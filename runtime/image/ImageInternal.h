@@ -120,6 +120,11 @@ VLM_API vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
 VLM_API vlm_status_t *
 vlm_image_process(const vlm_abi_image *processing, vlm_image_backend_t backend,
                   vlm_pool_t *pool, const vlm_image_t *image, float *pixels);
+/// Cuts lines x columns patches from the top left of planes [3, height, width]:
+/// rows [lines * columns][patch][patch][3], a patch each.
+VLM_API void vlm_image_cut_patches(const float *planes, int64_t height,
+                                   int64_t width, int64_t patch, int64_t lines,
+                                   int64_t columns, float *rows);
 /// Of processing that fits pictures into an arrangement of tiles, the number of
 /// the one that a picture gets, from 1 on; 0: there are none.
 VLM_API int64_t vlm_image_arrangement(const vlm_abi_image *processing,

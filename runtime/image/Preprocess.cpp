@@ -30,7 +30,7 @@ vlm_status_t *vlmc::rt::tooElongated(const Size &from, const Size &to) {
 }
 
 static Size resultSize(const vlm_abi_image &processing, const Size &resized) {
-  return processing.do_crop
+  return processing.do_crop && processing.do_crop != VLM_ABI_CROP_PATCH_ROWS
              ? Size{processing.crop_height, processing.crop_width}
              : resized;
 }
@@ -137,6 +137,45 @@ static vlm_status_t *processPatches(const vlm_abi_image &processing,
       std::fill(row + first, row + target.width, table[channel * 256 + 1]);
     }
   cutTiles(whole, target, side, pixels);
+  return nullptr;
+}
+
+/// Pictures that are not resized have to be whole patches already, and not too
+/// many.
+static vlm_status_t *checkPatchRows(const vlm_abi_image &processing,
+                                    const Size &resized) {
+  const int64_t side = processing.crop_height;
+  const int64_t patches = resized.height / side * (resized.width / side);
+  if (processing.do_crop != VLM_ABI_CROP_PATCH_ROWS ||
+      (resized.height % side == 0 && resized.width % side == 0 &&
+       patches <= processing.longest_edge))
+    return nullptr;
+  return makeStatus(VLM_INVALID_ARGUMENT,
+                    "expected a picture of whole patches of " +
+                        sizeText({side, side}) + " pixels, at most " +
+                        std::to_string(processing.longest_edge) +
+                        " of them, found one of " + sizeText(resized) +
+                        " pixels (height x width), which the checkpoint does "
+                        "not resize; resize it first");
+}
+
+/// Whole patches as rows of their pixels.
+static vlm_status_t *processPatchRows(const vlm_abi_image &processing,
+                                      vlm_image_backend_t backend,
+                                      vlm_pool_t *pool,
+                                      const vlm_image_t &image,
+                                      float *pixels) {
+  Size resized = resizedSize(processing, {image.height, image.width});
+  if (vlm_status_t *status = checkPatchRows(processing, resized))
+    return status;
+  Floats whole(size_t(3 * resized.height * resized.width));
+  if (vlm_status_t *status =
+          processTo(processing, backend, pool, image, resized, resized,
+                    placingOf(processing, backend), whole.data()))
+    return status;
+  const int64_t side = processing.crop_height;
+  vlm_image_cut_patches(whole.data(), resized.height, resized.width, side,
+                        resized.height / side, resized.width / side, pixels);
   return nullptr;
 }
 
@@ -322,6 +361,18 @@ static vlm_abi_image withoutTiles(const vlm_abi_image &processing) {
 
 extern "C" {
 
+void vlm_image_cut_patches(const float *planes, int64_t height, int64_t width,
+                           int64_t patch, int64_t lines, int64_t columns,
+                           float *rows) {
+  const int64_t plane = height * width;
+  for (int64_t line = 0; line < lines; ++line)
+    for (int64_t column = 0; column < columns; ++column)
+      for (int64_t y = line * patch; y < (line + 1) * patch; ++y)
+        for (int64_t x = column * patch; x < (column + 1) * patch; ++x)
+          for (int64_t channel = 0; channel < 3; ++channel)
+            *rows++ = planes[channel * plane + y * width + x];
+}
+
 vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
                                        int64_t height, int64_t width,
                                        int64_t *outHeight, int64_t *outWidth) {
@@ -335,6 +386,8 @@ vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
       resized = resizedSize(*processing, {1, 1});
     Size result = resultSize(*processing, resized);
     if (vlm_status_t *status = checkSizes(size, resized, result))
+      return status;
+    if (vlm_status_t *status = checkPatchRows(*processing, resized))
       return status;
     *outHeight = result.height;
     *outWidth = result.width;
@@ -380,6 +433,8 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
         return outOfMemory("picture");
       image = square.get();
     }
+    if (processing->do_crop == VLM_ABI_CROP_PATCH_ROWS)
+      return processPatchRows(*processing, backend, pool, *image, pixels);
     if (processing->do_crop == VLM_ABI_CROP_PATCHES)
       return processPatches(*processing, backend, pool, *image, pixels);
     if (processing->do_crop == VLM_ABI_CROP_STRETCHED)

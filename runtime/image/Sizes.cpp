@@ -57,6 +57,26 @@ static Size roundedSize(const vlm_abi_image &processing, const Size &size) {
   return {toEven(height / ratio), toEven(width / ratio)};
 }
 
+/// As get_image_size_for_max_num_patches of transformers'
+/// image_processing_siglip2, to the last bit of the scale that is searched for.
+static Size patchesSize(const vlm_abi_image &processing, const Size &size) {
+  const int64_t patch = processing.crop_height;
+  auto scaled = [&](double scale, int64_t side) {
+    double patches = std::ceil(static_cast<double>(side) * scale /
+                               static_cast<double>(patch));
+    return std::max<int64_t>(1, wholeSide(patches)) * patch;
+  };
+  constexpr double accuracy = 1e-5;
+  double least = accuracy / 10, most = 100;
+  while (most - least >= accuracy) {
+    double scale = (least + most) / 2;
+    double patches = static_cast<double>(scaled(scale, size.height) / patch) *
+                     static_cast<double>(scaled(scale, size.width) / patch);
+    (patches <= processing.longest_edge ? least : most) = scale;
+  }
+  return {scaled(least, size.height), scaled(least, size.width)};
+}
+
 Size vlmc::rt::resizedSize(const vlm_abi_image &processing, const Size &size) {
   switch (processing.resize) {
   case VLM_ABI_RESIZE_EXACT:
@@ -73,6 +93,8 @@ Size vlmc::rt::resizedSize(const vlm_abi_image &processing, const Size &size) {
     return size.height <= processing.height && size.width <= processing.width
                ? size
                : withinSize(processing, size);
+  case VLM_ABI_RESIZE_PATCHES:
+    return patchesSize(processing, size);
   default:
     return size;
   }

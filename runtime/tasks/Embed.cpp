@@ -2,6 +2,7 @@
 
 #include "runtime/core/PoolInternal.h"
 #include "runtime/core/StatusInternal.h"
+#include "runtime/tasks/PatchBatch.h"
 #include "runtime/tasks/Requests.h"
 
 #include <algorithm>
@@ -100,7 +101,7 @@ private:
   SizeRange length;
   size_t maxTokens = 0;
   bool padToMax = false, unmasked = false;
-  int64_t padId = 0, longest = 0;
+  int64_t padId = 0, longest = 0, padded = 0;
   std::vector<int64_t> ids, mask;
 };
 
@@ -117,6 +118,8 @@ vlm_status_t *TextBatch::open(const vlm_model_t *model,
     maxTokens = size_t(length.max);
   padToMax = vlm_model_abi(model)->text_flags & VLM_ABI_TEXT_PAD_TO_MAX;
   unmasked = vlm_model_abi(model)->text_flags & VLM_ABI_TEXT_UNMASKED;
+  padded = std::min<int64_t>(vlm_model_abi(model)->text_padded_tokens,
+                             int64_t(maxTokens));
   padId = vlm_tokenizer_pad_id(opened);
   if (padId < 0 || vlm_model_abi(model)->text_flags & VLM_ABI_TEXT_OWN_PAD)
     padId = vlm_model_abi(model)->pad_token_id;
@@ -126,7 +129,8 @@ vlm_status_t *TextBatch::open(const vlm_model_t *model,
 vlm_status_t *TextBatch::prepare(const char *const *texts, size_t first,
                                  size_t n) {
   std::vector<Tokens> tokens(n);
-  longest = padToMax ? int64_t(maxTokens) : std::max<int64_t>(length.min, 1);
+  longest = padToMax ? int64_t(maxTokens)
+                     : std::max({length.min, int64_t(1), padded});
   for (size_t i = 0; i < n; ++i) {
     const char *text = texts[first + i];
     if (vlm_status_t *status =
@@ -201,6 +205,35 @@ struct Pieces {
   }
 };
 
+/// Embeds pictures whose rows of patches are of several numbers; the rows of
+/// embeddings stand in the order of the pictures.
+vlm_status_t *embedPatchRows(const vlm_model_t *model, const Encoder &encoder,
+                             const Pieces &pieces,
+                             std::span<const vlm_image_t *const> images,
+                             float *embeddings) {
+  PatchBatch batch(model);
+  std::vector<std::vector<size_t>> groups;
+  if (vlm_status_t *status = batch.split(images, pieces.batch, groups))
+    return status;
+  std::vector<float> rows;
+  for (const std::vector<size_t> &group : groups) {
+    if (vlm_status_t *status = batch.prepare(images, group))
+      return status;
+    rows.resize(group.size() * size_t(pieces.width));
+    std::array<vlm_tensor_t, 3> inputs = batch.tensors();
+    int64_t dims[] = {int64_t(group.size()), pieces.width};
+    vlm_tensor_t output =
+        denseTensor("image_embeds", VLM_F32, rows.data(), 2, dims);
+    if (vlm_status_t *status = vlm_entry_run(encoder.entry, inputs.data(),
+                                             inputs.size(), &output, 1))
+      return status;
+    for (size_t i = 0; i < group.size(); ++i)
+      std::copy_n(rows.data() + i * size_t(pieces.width), pieces.width,
+                  embeddings + group[i] * size_t(pieces.width));
+  }
+  return nullptr;
+}
+
 } // namespace
 
 vlm_status_t *vlm_embedding_width(const vlm_model_t *model,
@@ -242,6 +275,9 @@ vlm_status_t *vlm_embed_images(const vlm_model_t *model,
     if (vlm_status_t *status =
             pieces.measure(encoder, "pixel_values", "image_embeds"))
       return status;
+    if (readsPatchRows(model))
+      return embedPatchRows(model, encoder, pieces, {images, count},
+                            embeddings);
     PictureBatch pictures(model, images);
     for (size_t first = 0; first < count; first += pieces.batch) {
       size_t n = std::min(pieces.batch, count - first);

@@ -46,11 +46,13 @@ def main():
             piece_tokens.make_all(Path(args.out) / "pieces")
             continue
         if part == "siglip":
+            import naflex_models
             import siglip_models
             import siglip_tokens
 
             siglip_models.make_all(Path(args.out) / "siglip")
             siglip_tokens.make_all(Path(args.out) / "siglip")
+            naflex_models.make_all(Path(args.out) / "siglip2")
             continue
         if part == "llava":
             import llava_files

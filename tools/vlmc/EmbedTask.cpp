@@ -26,10 +26,35 @@ Outcome<Image> decodeImage(const std::string &path) {
   return Image(image, vlm_image_destroy);
 }
 
-/// Appends one preprocessed picture to `pixels`, which becomes [N, 3, H, W].
+bool becomesPatchRows(const vlm_model_t *model) {
+  const vlm_abi_image *image = vlm_model_abi(model)->image;
+  return image && image->do_crop == VLM_ABI_CROP_PATCH_ROWS;
+}
+
+namespace {
+/// Preprocessed pictures, and where they become rows of patches the lines and
+/// columns of each.
+struct Pictures {
+  HostTensor pixels;
+  std::vector<int64_t> grids;
+};
+} // namespace
+
+/// Notes lines and columns of a picture of that size after preprocessing, and
+/// gives the shape of its rows; behind those that it has there are zeros.
+static std::vector<int64_t> addGrid(const vlm_abi_image &processing,
+                                    int64_t height, int64_t width,
+                                    Pictures &out) {
+  const int64_t side = processing.crop_height;
+  out.grids.insert(out.grids.end(), {height / side, width / side});
+  return {0, processing.longest_edge, 3 * side * side};
+}
+
+/// Appends one preprocessed picture.
 static std::optional<Fault> appendPicture(const vlm_model_t *model,
                                           const std::string &path,
-                                          HostTensor &pixels) {
+                                          Pictures &pictures) {
+  HostTensor &pixels = pictures.pixels;
   Outcome<Image> image = decodeImage(path);
   if (!image)
     return image.takeFault();
@@ -46,9 +71,13 @@ static std::optional<Fault> appendPicture(const vlm_model_t *model,
                   "picture (vlmc generate), or take a model that embeds");
   if (fault)
     return Fault(path + ": " + fault->message, fault->code);
+  std::vector<int64_t> shape = {0, 3, height, width};
+  const bool isRows = becomesPatchRows(model);
+  if (isRows)
+    shape = addGrid(*vlm_model_abi(model)->image, height, width, pictures);
   if (pixels.shape.empty())
-    pixels = HostTensor::zeros(VLM_F32, {0, 3, height, width});
-  if (pixels.shape[2] != height || pixels.shape[3] != width)
+    pixels = HostTensor::zeros(VLM_F32, shape);
+  if (!isRows && (pixels.shape[2] != height || pixels.shape[3] != width))
     return Fault(path + ": is " + std::to_string(height) + " x " +
                  std::to_string(width) +
                  " pixels after preprocessing, the pictures before it " +
@@ -56,7 +85,10 @@ static std::optional<Fault> appendPicture(const vlm_model_t *model,
                  std::to_string(pixels.shape[3]) +
                  "; give pictures of different sizes one by one");
   size_t begin = pixels.bytes.size();
-  pixels.bytes.resize(begin + size_t(3 * height * width) * sizeof(float));
+  size_t values = 1;
+  for (size_t axis = 1; axis < pixels.shape.size(); ++axis)
+    values *= size_t(pixels.shape[axis]);
+  pixels.bytes.resize(begin + values * sizeof(float));
   fault = check(vlm_model_preprocess(
       model, image->get(),
       reinterpret_cast<float *>(pixels.bytes.data() + begin)));
@@ -66,28 +98,72 @@ static std::optional<Fault> appendPicture(const vlm_model_t *model,
   return std::nullopt;
 }
 
-Outcome<HostTensor>
-preprocessPictures(const vlm_model_t *model,
-                   const std::vector<std::string> &paths,
-                   const std::function<void(size_t)> &progress) {
-  HostTensor pixels;
+static Outcome<Pictures>
+preprocessAll(const vlm_model_t *model, const std::vector<std::string> &paths,
+              const std::function<void(size_t)> &progress) {
+  Pictures pictures;
   for (size_t i = 0; i < paths.size(); ++i) {
-    if (std::optional<Fault> fault = appendPicture(model, paths[i], pixels))
+    if (std::optional<Fault> fault = appendPicture(model, paths[i], pictures))
       return *fault;
     if (progress)
       progress(i + 1);
   }
-  return pixels;
+  return pictures;
+}
+
+Outcome<HostTensor>
+preprocessPictures(const vlm_model_t *model,
+                   const std::vector<std::string> &paths,
+                   const std::function<void(size_t)> &progress) {
+  Outcome<Pictures> pictures = preprocessAll(model, paths, progress);
+  if (!pictures)
+    return pictures.takeFault();
+  return std::move(pictures->pixels);
 }
 
 std::optional<Fault>
 EmbedTask::addImages(const std::vector<std::string> &paths,
                      const std::function<void(size_t)> &progress) {
-  Outcome<HostTensor> pixels = preprocessPictures(model, paths, progress);
-  if (!pixels)
-    return pixels.takeFault();
-  if (!paths.empty())
-    addInput("pixel_values", std::move(*pixels));
+  Outcome<Pictures> pictures = preprocessAll(model, paths, progress);
+  if (!pictures)
+    return pictures.takeFault();
+  if (paths.empty())
+    return std::nullopt;
+  addInput("pixel_values", std::move(pictures->pixels));
+  if (becomesPatchRows(model))
+    addGrids(pictures->grids);
+  return std::nullopt;
+}
+
+/// Which rows are patches, and how these stand: `sides` are lines and columns
+/// of each picture.
+void EmbedTask::addGrids(const std::vector<int64_t> &sides) {
+  const auto count = int64_t(sides.size() / 2);
+  HostTensor mask = HostTensor::zeros(
+      VLM_I64, {count, tensors.at("pixel_values").shape[1]});
+  for (int64_t i = 0; i < count; ++i)
+    std::fill_n(mask.data<int64_t>() + i * mask.shape[1],
+                sides[size_t(2 * i)] * sides[size_t(2 * i + 1)], 1);
+  addInput("pixel_attention_mask", std::move(mask));
+  addInput("spatial_shapes", HostTensor::of(VLM_I64, {count, 2}, sides.data()));
+}
+
+/// Ready-made grids are of no more patches than there are rows.
+std::optional<Fault> EmbedTask::checkGrids() const {
+  auto grids = tensors.find("spatial_shapes");
+  auto pixels = tensors.find("pixel_values");
+  if (grids == tensors.end() || grids->second.shape.size() != 2 ||
+      grids->second.shape[1] != 2 || pixels->second.shape.size() != 3)
+    return std::nullopt; // the entry point tells what is wrong
+  const int64_t *sides = grids->second.data<int64_t>();
+  const int64_t most = pixels->second.shape[1];
+  for (int64_t i = 0; i < grids->second.shape[0]; ++i, sides += 2)
+    if (sides[0] > 0 && sides[1] > most / sides[0])
+      return Fault("spatial_shapes: row " + std::to_string(i) +
+                   ": expected at most " + std::to_string(most) +
+                   " patches, the rows of a picture in pixel_values, found " +
+                   std::to_string(sides[0]) + " x " + std::to_string(sides[1]) +
+                   "; mend the file");
   return std::nullopt;
 }
 
@@ -145,6 +221,8 @@ EmbedTask::addTexts(const std::vector<std::string> &texts) {
   }
   if (abi.text_flags & VLM_ABI_TEXT_PAD_TO_MAX)
     longest = std::max<size_t>(longest, abi.text_max_tokens);
+  longest = std::max<size_t>(
+      longest, std::min(abi.text_padded_tokens, abi.text_max_tokens));
   int32_t pad = abi.text_flags & VLM_ABI_TEXT_OWN_PAD
                     ? -1
                     : vlm_tokenizer_pad_id(tokenizer.get());
@@ -191,13 +269,18 @@ std::optional<Fault> EmbedTask::encode(const std::string &entry,
 }
 
 std::optional<Fault> EmbedTask::run() {
-  if (tensors.count("pixel_values"))
-    if (std::optional<Fault> fault =
-            encode("encode_image", "embed pictures", {"pixel_values"}))
+  if (tensors.count("pixel_values")) {
+    if (std::optional<Fault> fault = checkGrids())
       return fault;
+    if (std::optional<Fault> fault =
+            encode("encode_image", "embed pictures",
+                   {"pixel_values", "pixel_attention_mask", "spatial_shapes"}))
+      return fault;
+  }
   if (tensors.count("input_ids"))
-    if (std::optional<Fault> fault = encode("encode_text", "embed texts",
-                                            {"input_ids", "attention_mask"}))
+    if (std::optional<Fault> fault =
+            encode("encode_text", "embed texts",
+                   {"input_ids", "attention_mask", "token_type_ids"}))
       return fault;
   auto image = tensors.find("image_embeds"), text = tensors.find("text_embeds");
   if (image == tensors.end() || text == tensors.end())
@@ -208,14 +291,16 @@ std::optional<Fault> EmbedTask::run() {
 
 TensorMap EmbedTask::writtenValues() const {
   TensorMap written = tensors;
-  auto mask = written.find("attention_mask");
-  if (mask == written.end())
-    return written;
-  HostTensor bytes = HostTensor::zeros(VLM_U8, mask->second.shape);
-  const int64_t *values = mask->second.data<int64_t>();
-  for (size_t i = 0; i < bytes.bytes.size(); ++i)
-    bytes.bytes[i] = values[i] != 0;
-  mask->second = std::move(bytes);
+  for (const char *name : {"attention_mask", "pixel_attention_mask"}) {
+    auto mask = written.find(name);
+    if (mask == written.end())
+      continue;
+    HostTensor bytes = HostTensor::zeros(VLM_U8, mask->second.shape);
+    const int64_t *values = mask->second.data<int64_t>();
+    for (size_t i = 0; i < bytes.bytes.size(); ++i)
+      bytes.bytes[i] = values[i] != 0;
+    mask->second = std::move(bytes);
+  }
   return written;
 }
 

@@ -30,13 +30,18 @@ using Image = std::unique_ptr<vlm_image_t, decltype(&vlm_image_destroy)>;
 /// Errors: those of the runtime, which name the file.
 Outcome<Image> decodeImage(const std::string &path);
 
-/// Decodes and preprocesses picture files into [N, 3, H, W]; `progress` is told
-/// of each.
+/// Decodes and preprocesses picture files into [N, 3, H, W], or, where pictures
+/// become rows of patches, [N, M, P * P * 3] with zeros behind those that there
+/// are; `progress` is told of each.
 /// Errors: those of the runtime; pictures that come out in different sizes.
 Outcome<HostTensor>
 preprocessPictures(const vlm_model_t *model,
                    const std::vector<std::string> &paths,
                    const std::function<void(size_t done)> &progress = {});
+
+/// Whether the model's pictures become rows of patches, each with lines and
+/// columns of its own.
+bool becomesPatchRows(const vlm_model_t *model);
 
 /// A tokenizer of the runtime.
 using Tokenizer =
@@ -54,10 +59,11 @@ public:
   /// Tokenises; texts are padded on the right to the longest. One that is
   /// longer than the model takes is cut, with a warning.
   std::optional<Fault> addTexts(const std::vector<std::string> &texts);
-  /// Takes an input ready made: pixel_values, input_ids or attention_mask.
+  /// Takes an input ready made, such as pixel_values or input_ids.
   void addInput(const std::string &name, HostTensor tensor);
 
   /// Computes all outputs whose inputs are there.
+  /// Errors: those of the runtime; grids of more patches than there are rows.
   std::optional<Fault> run();
 
   /// Inputs and outputs by name.
@@ -68,6 +74,8 @@ public:
   std::vector<std::string> missingTaps() const;
 
 private:
+  void addGrids(const std::vector<int64_t> &sides);
+  std::optional<Fault> checkGrids() const;
   std::optional<Fault> encode(const std::string &entry,
                               const std::string &doing,
                               const std::vector<std::string> &inputs);

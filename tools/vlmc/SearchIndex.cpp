@@ -308,6 +308,27 @@ embedTogether(const vlm_model_t *model, HostTensor pixels,
   return std::nullopt;
 }
 
+/// Embeds a picture that has lines and columns of its own; a file that cannot
+/// be read is told and left out.
+static std::optional<Fault> embedAlone(const vlm_model_t *model,
+                                       const std::string &path,
+                                       SearchIndex::Picture &picture) {
+  EmbedTask task(model);
+  if (std::optional<Fault> fault = task.addImages({path})) {
+    picture.fault = fault->message;
+    warn(picture.fault + "; it is left out");
+    return std::nullopt;
+  }
+  if (std::optional<Fault> fault = task.run())
+    return fault;
+  Outcome<std::vector<std::vector<float>>> rows =
+      embeddingsOf(task.values(), "image_embeds");
+  if (!rows)
+    return rows.takeFault();
+  picture.embedding = std::move(rows->front());
+  return std::nullopt;
+}
+
 std::optional<Fault>
 SearchIndex::embed(std::vector<Picture *> &wanted,
                    const std::function<void(size_t, size_t)> &progress) {
@@ -319,8 +340,15 @@ SearchIndex::embed(std::vector<Picture *> &wanted,
   HostTensor pixels;
   std::vector<Picture *> batch;
   for (size_t i = 0; i < wanted.size(); ++i) {
-    Outcome<HostTensor> one = preprocessPictures(
-        model, {(fs::path(folder) / wanted[i]->name).string()});
+    const std::string path = (fs::path(folder) / wanted[i]->name).string();
+    if (becomesPatchRows(model)) {
+      progress(i + 1, wanted.size());
+      if (std::optional<Fault> fault = embedAlone(model, path, *wanted[i]))
+        return fault;
+      counts.embedded += !wanted[i]->embedding.empty();
+      continue;
+    }
+    Outcome<HostTensor> one = preprocessPictures(model, {path});
     progress(i + 1, wanted.size());
     if (!one) {
       wanted[i]->fault = one.takeFault().message;

@@ -67,12 +67,14 @@ static std::optional<Fault> readInputs(const RequestCase &request, Task &task) {
     std::string name = entry.name.substr(request.prefix.size());
     bool isPixels = name == "pixel_values" || name == "pixel_values_videos";
     static const std::set<std::string> integers = {
-        "aspect_ratio_ids",  "aspect_ratio_mask",
-        "batch_num_images",  "cross_attention_mask",
-        "attention_mask",    "image_attention_mask",
-        "image_sizes",       "decoder_input_ids",
-        "input_ids",         "qformer_attention_mask",
-        "qformer_input_ids", "token_type_ids"};
+        "aspect_ratio_ids",       "aspect_ratio_mask",
+        "batch_num_images",
+        "cross_attention_mask",   "attention_mask",
+        "image_attention_mask",   "image_sizes",
+        "pixel_attention_mask",
+        "decoder_input_ids",      "input_ids",
+        "qformer_attention_mask", "qformer_input_ids",
+        "spatial_shapes",         "token_type_ids"};
     if (!isPixels && !integers.count(name)) {
       // Without a prefix, the tensors of other cases are in the same file.
       if (name.find('.') == name.npos)

@@ -65,8 +65,9 @@ private:
         .Case([&](vlm::ContrastiveLogitsOp o) {
           Tensor logits =
               linear(values[o.getImage()], values[o.getText()], nullptr);
+          double scale = values[o.getLogScale()].data[0];
           for (double &x : logits.data)
-            x = x * std::exp(values[o.getLogScale()].data[0]) +
+            x = (o.getDivides() ? x / scale : x * std::exp(scale)) +
                 (o.getBias() ? values[o.getBias()].data[0] : 0);
           return logits;
         })
@@ -144,6 +145,24 @@ private:
           for (auto [i, v] : llvm::enumerate(x.data))
             v *= values[o.getRhs()].data[i];
           return x;
+        })
+        .Case([&](vlm::ScaleFeaturesOp o) {
+          const Tensor &x = values[o.getInput()];
+          return make(x.shape, [&](int64_t r, int64_t c) {
+            return x.at(r, c) * values[o.getFactors()].at(r / x.shape[1], c);
+          });
+        })
+        .Case([&](vlm::DepthwiseConv2dOp o) { return depthwise(o); })
+        .Case([&](vlm::AddGridPositionsOp o) { return addGridPositions(o); })
+        .Case([&](vlm::MaxTokensOp o) {
+          const Tensor &x = values[o.getInput()];
+          int64_t t = x.shape[1];
+          return make({x.shape[0], x.width()}, [&](int64_t r, int64_t c) {
+            double most = x.at(r * t, c);
+            for (int64_t i = 1; i < t; ++i)
+              most = std::max(most, x.at(r * t + i, c));
+            return most;
+          });
         })
         .Case([&](vlm::ScaleOp o) {
           Tensor x = values[o.getInput()];
@@ -273,6 +292,74 @@ private:
                        w.data[((n * w.shape[1] + i) * w.shape[2] + j) * c + k];
           return sum;
         });
+  }
+
+  Tensor depthwise(vlm::DepthwiseConv2dOp o) {
+    const Tensor &x = values[o.getInput()], &w = values[o.getWeight()];
+    int64_t height = o.getHeight(), width = o.getWidth();
+    auto [down, across] = o.getResultSize();
+    int64_t places = down * across, wide = across;
+    return make({x.shape[0], places, x.width()}, [&](int64_t r, int64_t c) {
+      double sum = o.getBias() ? values[o.getBias()].data[c] : 0;
+      int64_t stride = o.getStride(), place = r % places;
+      for (int64_t i = 0; i < w.shape[0]; ++i)
+        for (int64_t j = 0; j < w.shape[1]; ++j) {
+          int64_t y = place / wide * stride - o.getPadding()[0] + i;
+          int64_t at = place % wide * stride - o.getPadding()[1] + j;
+          if (y >= 0 && y < height && at >= 0 && at < width)
+            sum += x.at((r / places * height + y) * width + at, c) *
+                   w.at(i * w.shape[1] + j, c);
+        }
+      return sum;
+    });
+  }
+
+  /// What place `i` of `n` reads of each of a table's places.
+  static std::vector<double> resizedPlace(int64_t i, int64_t n, int64_t side) {
+    std::vector<double> weights;
+    double scale = double(side) / double(n), center = scale * (double(i) + 0.5);
+    double total = 0;
+    for (int64_t j = 0; j < side; ++j) {
+      double distance =
+          std::abs(double(j) + 0.5 - center) / std::max(scale, 1.0);
+      weights.push_back(std::max(0.0, 1 - distance));
+      total += weights.back();
+    }
+    for (double &weight : weights)
+      weight /= total;
+    return weights;
+  }
+
+  Tensor addGridPositions(vlm::AddGridPositionsOp o) {
+    const Tensor &x = values[o.getInput()], &table = values[o.getTable()];
+    const Tensor &grid = values[o.getGrid()];
+    int64_t side = o.getSide(), tokens = x.shape[1];
+    return make(x.shape, [&](int64_t r, int64_t c) {
+      auto lines = int64_t(grid.at(r / tokens, 0)),
+           columns = int64_t(grid.at(r / tokens, 1));
+      int64_t token = r % tokens < lines * columns ? r % tokens : 0;
+      int64_t line = token / columns, column = token % columns;
+      if (std::optional<ArrayRef<float>> boundaries = o.getBoundaries()) {
+        auto bucket = [&](int64_t i, int64_t n) {
+          float place = std::min(float(i) * (1.0F / float(n)),
+                                 float(1.0 - 1e-6));
+          return llvm::count_if(*boundaries,
+                                [&](float b) { return b <= place; });
+        };
+        return x.at(r, c) +
+               table.at(bucket(line, lines) * side + bucket(column, columns),
+                        c);
+      }
+      bool isNarrow = columns == 1 && lines != side;
+      std::vector<double> down =
+          resizedPlace(isNarrow ? 0 : line, lines, side);
+      std::vector<double> across = resizedPlace(column, columns, side);
+      double sum = x.at(r, c);
+      for (int64_t i = 0; i < side; ++i)
+        for (int64_t j = 0; j < side; ++j)
+          sum += down[i] * across[j] * table.at(i * side + j, c);
+      return sum;
+    });
   }
 
   Tensor unshuffle(vlm::PixelUnshuffleOp o) {

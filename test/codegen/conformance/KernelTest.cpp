@@ -610,6 +610,91 @@ TEST_P(PictureConformance, GemmConvolutions) {
   }
 }
 
+TEST_P(PictureConformance, RowsOfConvolutionsOfEachChannel) {
+  struct Case {
+    int64_t height, width, channels, down, across, stride;
+    std::vector<int64_t> padding;
+  };
+  for (const Case &c : std::vector<Case>{
+           {9, 7, 20, 3, 3, 1, {1, 1, 1, 1}},
+           {8, 13, 16, 5, 5, 2, {1, 1, 2, 2}},
+           {6, 6, 33, 3, 3, 2, {0, 0, 1, 1}},
+           {3, 4, 5, 5, 5, 1, {2, 2, 2, 2}},
+           {7, 30, 7, 2, 4, 1, {0, 1, 1, 2}},
+           {5, 5, 48, 5, 5, 1, {0, 0, 0, 0}},
+           {1, 1, 18, 3, 3, 1, {1, 1, 1, 1}},
+           {4, 11, 17, 1, 1, 2, {0, 0, 0, 0}}}) {
+    int64_t places =
+        ((c.height + c.padding[0] + c.padding[2] - c.down) / c.stride + 1) *
+        ((c.width + c.padding[1] + c.padding[3] - c.across) / c.stride + 1);
+    std::vector<int64_t> pixels = {2, c.height * c.width, c.channels};
+    std::string x = type({0, pixels[1], c.channels}),
+                w = type({c.down, c.across, c.channels}),
+                b = type({c.channels}), f = type({0, c.channels}),
+                y = type({0, places, c.channels});
+    std::string attributes = " {height = " + std::to_string(c.height) +
+                             " : i64, width = " + std::to_string(c.width) +
+                             " : i64, stride = " + std::to_string(c.stride) +
+                             " : i64, padding = array<i64";
+    for (auto [i, size] : llvm::enumerate(c.padding))
+      attributes += (i ? ", " : ": ") + std::to_string(size);
+    attributes += ">} : (";
+    SCOPED_TRACE(attributes + x + ", " + w);
+    Tensor input = random(pixels, 1),
+           weight = random({c.down, c.across, c.channels}, 2),
+           bias = random({c.channels}, 3);
+    check(kernelText("rows", "%x: " + x + ", %w: " + w, y,
+                     "%y = vlm.depthwise_conv2d %x, %w" + attributes + x +
+                         ", " + w + ") -> " + y),
+          {{input, weight}});
+    check(kernelText("rows",
+                     "%x: " + x + ", %w: " + w + ", %b: " + b + ", %f: " + f, y,
+                     "%0 = vlm.depthwise_conv2d %x, %w bias %b" + attributes +
+                         x + ", " + w + ", " + b + ") -> " + y +
+                         "\n%1 = vlm.activation silu %0 : " + y +
+                         "\n%y = vlm.scale_features %1, %f : " + y + ", " + f),
+          {{input, weight, bias, random({2, c.channels}, 4)}});
+    // With an op of whole rows behind it, row by row.
+    check(kernelText("rows", "%x: " + x + ", %w: " + w, y,
+                     "%0 = vlm.depthwise_conv2d %x, %w" + attributes + x +
+                         ", " + w + ") -> " + y +
+                         "\n%y = vlm.l2_normalize %0 : " + y),
+          {{input, weight}});
+  }
+}
+
+TEST_P(PictureConformance, RowsOfLargestTokens) {
+  for (auto [tokens, features] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 16}, {9, 7}, {5, 64}, {7, 150}}) {
+    std::string x = type({0, tokens, features}), y = type({0, features});
+    for (const char *op : {"max_tokens", "mean_tokens"})
+      check(kernelText("rows", "%x: " + x, y,
+                       std::string("%y = vlm.") + op + " %x : (" + x +
+                           ") -> " + y),
+            {{random({3, tokens, features}, 1)}});
+  }
+}
+
+TEST_P(PictureConformance, RowsOfPositionsInGrids) {
+  Tensor grid{{6, 2}, {3, 5, 1, 1, 16, 1, 1, 13, 4, 4, 2, 8}};
+  for (auto [side, features] :
+       std::vector<std::pair<int64_t, int64_t>>{{4, 20}, {1, 16}, {7, 33}}) {
+    std::string x = type({0, 0, features}), p = type({side * side, features}),
+                g = "tensor<?x2xi64>";
+    SCOPED_TRACE(p);
+    std::vector<Tensor> operands = {random({6, 16, features}, 1),
+                                    random({side * side, features}, 2), grid};
+    auto text = [&](const std::string &attributes) {
+      return kernelText("rows", "%x: " + x + ", %p: " + p + ", %g: " + g, x,
+                        "%y = vlm.add_grid_positions %x, %p, %g" + attributes +
+                            " : " + x + ", " + p + ", " + g);
+    };
+    check(text(""), {operands});
+    if (side == 4)
+      check(text(" {boundaries = array<f32: 0.25, 0.5, 0.75>}"), {operands});
+  }
+}
+
 TEST_P(PictureConformance, GemmAndRowsOfAveragePools) {
   for (auto [height, width, size, channels] :
        std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>>{
@@ -979,6 +1064,10 @@ TEST_P(Conformance, ContrastAllPairs) {
                        ", " + t + ", " + s + ", " + s + ") -> " + y),
         {{random({2, 21}, 1), random({5, 21}, 2), Tensor{{1}, {2.6592}},
           Tensor{{1}, {-1.5}}}});
+  check(kernelText("contrast", "%i: " + i + ", %t: " + t + ", %s: " + s, y,
+                   "%y = vlm.contrastive_logits %i, %t, %s {divides} : (" + i +
+                       ", " + t + ", " + s + ") -> " + y),
+        {{random({2, 21}, 1), random({5, 21}, 2), Tensor{{1}, {0.35}}}});
 }
 
 } // namespace

@@ -52,6 +52,28 @@ TEST(ImageSpec, GoesThereAndBack) {
   EXPECT_EQ(*again, image);
 }
 
+TEST(ImageSpec, HoldsPatchesAndOffsets) {
+  ImageProcessing image;
+  image.shortestEdge.reset();
+  image.doCenterCrop = false;
+  image.patchSize = 14;
+  image.maxPatches = 729;
+  image.offsetsRescaled = image.dividesAgain = true;
+  auto again = fromSpec(toSpec(image));
+  ASSERT_TRUE(again) << again.message();
+  EXPECT_EQ(*again, image);
+  spec::ImageProcessing wrong = toSpec(image);
+  wrong.set_max_patches(70000);
+  EXPECT_EQ(fromSpec(wrong).message(),
+            "image.max_patches: expected 0 to 65536, found 70000; mend the "
+            "spec");
+  wrong.set_max_patches(9);
+  wrong.set_shortest_edge(20);
+  EXPECT_EQ(fromSpec(wrong).message(),
+            "image.max_patches: expected 0 without a patch_size or beside a "
+            "size, found 9; mend the spec");
+}
+
 TEST(ImageSpec, TellsWhatNoPictureCanBeProcessedWith) {
   auto messageOf = [](auto change) {
     spec::ImageProcessing image = toSpec(ImageProcessing());

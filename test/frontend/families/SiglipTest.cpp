@@ -136,12 +136,3 @@ TEST_F(SiglipConfig, TellsPicturesOfAnotherSize) {
             "(vision_config.image_size), found 48x32; mend size in "
             "preprocessor_config.json");
 }
-
-TEST_F(SiglipConfig, RefusesAnyResolution) {
-  config["model_type"] = "siglip2";
-  EXPECT_EQ(shortMessageOf(),
-            "model_type: \"siglip2\": NaFlex models, which take pictures of "
-            "any size and aspect, are not supported yet; take the SigLIP 2 "
-            "checkpoint of a fixed resolution, such as "
-            "google/siglip2-base-patch16-224, whose model_type is siglip");
-}

@@ -307,6 +307,56 @@ TEST(NormalisationTable, EqualsPyTorch) {
   EXPECT_EQ(table[512 + 201], 201.0F * 0.0078F);
 }
 
+// The expected numbers are what EfficientNetImageProcessorPil and
+// EfficientNetImageProcessor of transformers make of the first channel.
+TEST(NormalisationTable, OffsetsAndDividesAgain) {
+  ImageProcessing image;
+  image.mean = {0.5, 0.5, 0.5};
+  image.std = {0.5, 0.5, 0.5};
+  image.doNormalize = false;
+  image.rescaleFactor = 1 / 127.5;
+  image.offsetsRescaled = true;
+  auto valueOf = [&](ImageBackend backend, int value) {
+    return makeNormalisationTable(image, backend)[value];
+  };
+  EXPECT_EQ(valueOf(ImageBackend::Pil, 0), -1.0F);
+  EXPECT_EQ(valueOf(ImageBackend::Pil, 100), -0x1.b9b9b8p-3F);
+  EXPECT_EQ(valueOf(ImageBackend::Torchvision, 100), -0x1.b9b9b0p-3F);
+  // Normalised behind the offset, not together with the factor.
+  image.doNormalize = true;
+  image.dividesAgain = true;
+  image.rescaleFactor = 0.01;
+  EXPECT_EQ(valueOf(ImageBackend::Pil, 1), -0x1.7d70a4p+2F);
+  image.doNormalize = false;
+  EXPECT_EQ(valueOf(ImageBackend::Torchvision, 0), -2.0F);
+}
+
+TEST_F(ImageProcessingTest, ReadsClassesOfPatches) {
+  known.defaults.shortestEdge.reset();
+  known.defaults.patchSize = 16;
+  known.defaults.maxPatches = 256;
+  ImageProcessing image = readGood(
+      R"({"patch_size": 14, "max_num_patches": 729, "size": {"height": 3,
+          "width": 4}})");
+  EXPECT_EQ(image.patchSize, 14);
+  EXPECT_EQ(image.maxPatches, 729);
+  EXPECT_FALSE(image.height || image.doCenterCrop);
+  expectError(R"({"patch_size": 0})",
+              "patch_size: expected an integer from 1 to 4096, found 0; mend "
+              "the file");
+  expectError(R"({"max_num_patches": 1.5})",
+              "max_num_patches: expected an integer from 1 to 65536, found "
+              "1.5; mend the file");
+}
+
+TEST_F(ImageProcessingTest, ReadsOffsetsOfClassesThatHaveThem) {
+  known.offsetsRescaled = true;
+  known.defaults.dividesAgain = true;
+  ImageProcessing image = readGood(R"({"rescale_offset": true})");
+  EXPECT_TRUE(image.offsetsRescaled && image.dividesAgain);
+  EXPECT_FALSE(readGood(R"({"include_top": false})").dividesAgain);
+}
+
 TEST_F(ImageProcessingTest, VideosHaveFilesOfTheirOwn) {
   known.isOfVideos = true;
   auto read = [&] {

@@ -358,6 +358,69 @@ TEST(Preprocess, CutsPatches) {
       }
 }
 
+// Expected sizes are those of get_image_size_for_max_num_patches in
+// transformers' image_processing_siglip2.
+TEST(Preprocess, FindsTheMostPatches) {
+  ImageProcessing settings;
+  Processing processing(settings);
+  processing.abi.resize = VLM_ABI_RESIZE_PATCHES;
+  processing.abi.do_crop = VLM_ABI_CROP_PATCH_ROWS;
+  struct Case {
+    int64_t height, width;
+    int32_t patch, most;
+    int64_t toHeight, toWidth;
+  };
+  for (const Case &c : {Case{480, 640, 16, 256, 224, 288},
+                        {640, 480, 16, 256, 288, 224},
+                        {1, 1, 16, 256, 112, 112},
+                        {3, 400, 16, 256, 16, 2144},
+                        {400, 3, 14, 9, 126, 14},
+                        {224, 224, 16, 256, 256, 256},
+                        {1000, 667, 14, 729, 462, 308},
+                        {5, 1000, 8, 20, 8, 160},
+                        {17, 31, 16, 1, 16, 16},
+                        {2000, 3000, 16, 1024, 416, 624}}) {
+    processing.abi.crop_height = processing.abi.crop_width = c.patch;
+    processing.abi.longest_edge = c.most;
+    int64_t height = 0, width = 0;
+    ASSERT_EQ(take(vlm_image_processed_size(&processing.abi, c.height, c.width,
+                                            &height, &width)),
+              "");
+    EXPECT_EQ(height, c.toHeight) << c.height << " x " << c.width;
+    EXPECT_EQ(width, c.toWidth) << c.height << " x " << c.width;
+  }
+}
+
+TEST(Preprocess, MakesRowsOfPatches) {
+  ImageProcessing settings;
+  settings.doResize = settings.doRescale = settings.doNormalize = false;
+  Processing processing(settings);
+  processing.abi.do_crop = VLM_ABI_CROP_PATCH_ROWS;
+  processing.abi.crop_height = processing.abi.crop_width = 4;
+  processing.abi.longest_edge = 6;
+  ImagePtr image = makeNoise(8, 12); // 2 x 3 patches
+  std::vector<float> pixels(size_t(6 * 4 * 4 * 3), -1.0F);
+  ASSERT_EQ(take(vlm_image_process(&processing.abi, VLM_IMAGE_BACKEND_PIL,
+                                   nullptr, image.get(), pixels.data())),
+            "");
+  for (int64_t i = 0; i < int64_t(pixels.size()); ++i) {
+    int64_t patch = i / 48, channel = i % 3;
+    int64_t y = patch / 3 * 4 + i % 48 / 12, x = patch % 3 * 4 + i % 12 / 3;
+    ASSERT_EQ(pixels[size_t(i)], image->row(y)[3 * x + channel]) << i;
+  }
+  // What is not resized has to be whole patches, and not too many.
+  int64_t height = 0, width = 0;
+  EXPECT_EQ(take(vlm_image_processed_size(&processing.abi, 8, 14, &height,
+                                          &width)),
+            "1: expected a picture of whole patches of 4 x 4 pixels, at most 6 of "
+            "them, found one of 8 x 14 pixels (height x width), which the "
+            "checkpoint does not resize; resize it first");
+  EXPECT_EQ(take(vlm_image_processed_size(&processing.abi, 8, 16, &height,
+                                          &width))
+                .substr(0, 30),
+            "1: expected a picture of whole");
+}
+
 TEST(Preprocess, CropsHalfToEven) {
   ImageProcessing settings;
   settings.doResize = settings.doRescale = settings.doNormalize = false;
