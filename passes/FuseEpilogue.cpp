@@ -1,4 +1,6 @@
 //===-- FuseEpilogue.cpp - finish rows where products leave their sums ----===//
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
 #include "passes/FusionRules.h"
 #include "passes/Groups.h"
 #include "passes/Passes.h"
@@ -45,8 +47,66 @@ static void pullViews(GroupOp group) {
   }
 }
 
+/// The multiplication of both halves of a product, one of them through an
+/// activation; null where other ops read the product.
+static MultiplyOp findGate(Value product) {
+  MultiplyOp gate;
+  unsigned activations = 0, slices = 0;
+  for (Operation *user : product.getUsers()) {
+    auto slice = dyn_cast<SliceFeaturesOp>(user);
+    if (!slice || !slice->hasOneUse() ||
+        getFeatures(slice.getResult()) * 2 != getFeatures(product))
+      return {};
+    Operation *reader = *slice->getUsers().begin();
+    if (isa<ActivationOp>(reader) && reader->hasOneUse()) {
+      ++activations;
+      reader = *reader->getUsers().begin();
+    }
+    auto multiply = dyn_cast<MultiplyOp>(reader);
+    if (!multiply || (gate && gate != multiply))
+      return {};
+    gate = multiply;
+    ++slices;
+  }
+  return slices == 2 && activations == 1 ? gate : MultiplyOp();
+}
+
+/// Moves a multiplication of both halves of the group's result into the group.
+static void pullGate(GroupOp group, MultiplyOp gate) {
+  Operation *yield = group.getBody().front().getTerminator();
+  // In the order of features, so that equal kernels are equal.
+  SmallVector<Operation *> slices(group->getUsers());
+  llvm::sort(slices, [](Operation *a, Operation *b) {
+    return cast<SliceFeaturesOp>(a).getBegin() <
+           cast<SliceFeaturesOp>(b).getBegin();
+  });
+  SmallVector<Operation *> moved(slices);
+  for (Operation *slice : slices)
+    if (Operation *reader = *slice->getUsers().begin(); reader != gate)
+      moved.push_back(reader);
+  moved.push_back(gate);
+  IRMapping mapping;
+  mapping.map(group->getResult(0), yield->getOperand(0));
+  OpBuilder builder(yield);
+  for (Operation *op : moved)
+    builder.clone(*op, mapping);
+  yield->setOperand(0, mapping.lookup(gate.getResult()));
+  group->moveBefore(gate);
+  gate.replaceAllUsesWith(group->getResult(0));
+  for (Operation *op : llvm::reverse(moved))
+    op->erase();
+  group->getResult(0).setType(
+      cast<RankedTensorType>(yield->getOperand(0).getType()));
+}
+
 /// Grows the group by the readers of its result, as long as there is one each.
 static void fuseInto(GroupOp group, const FusionRules &rules) {
+  if (MultiplyOp gate = findGate(group->getResult(0));
+      gate && rules.canGate()) {
+    reportPassed(group, passName)
+        << remark::add("{0} computes {1}", describe(group), describe(gate));
+    pullGate(group, gate);
+  }
   for (;;) {
     Value result = group->getResult(0);
     auto isCandidate = [&](Operation *reader) {

@@ -29,13 +29,23 @@ static bool endsProduct(Value value, const FusionRules &rules) {
          });
 }
 
+/// Whether the epilogue of a product before may take the op.
+static bool mayEndProduct(Operation *op, const FusionRules &rules) {
+  if (isa<MultiplyOp>(op) && rules.canGate())
+    return llvm::any_of(op->getOperands(), [](Value operand) {
+      return isa_and_nonnull<SliceFeaturesOp>(operand.getDefiningOp());
+    });
+  return rules.canFuse(AnchorKind::Gemm, op, FusionPlace::Epilogue) &&
+         llvm::any_of(op->getOperands(), [&](Value operand) {
+           return endsProduct(operand, rules);
+         });
+}
+
 /// Whether the group computes its anchor's input from this operand of its.
-static bool takesAsInput(OpOperand &use, const FusionRules &rules,
-                         Operation *producer) {
+static bool isInput(OpOperand &use) {
   auto group = dyn_cast<GroupOp>(use.getOwner());
   if (!group || group.getAnchor() != AnchorKind::Gemm ||
-      !isa<LinearOp>(getAnchorOp(group.getBody().front())) ||
-      !rules.canFuse(AnchorKind::Gemm, producer, FusionPlace::Prologue))
+      !isa<LinearOp>(getAnchorOp(group.getBody().front())))
     return false;
   return llvm::any_of(getInputArguments(group), [&](BlockArgument argument) {
     return argument.getArgNumber() == use.getOperandNumber();
@@ -65,13 +75,21 @@ private:
     SmallVector<GroupOp> takers;
     bool allTake = true;
     for (OpOperand &use : op->getResult(0).getUses()) {
-      if (takesAsInput(use, rules, op))
+      if (isInput(use))
         takers.push_back(cast<GroupOp>(use.getOwner()));
       else
         allTake = false;
     }
     if (takers.empty())
       return;
+    if (!rules.canFuse(AnchorKind::Gemm, op, FusionPlace::Prologue)) {
+      if (!mayEndProduct(op, rules))
+        reportMissed(op, passName) << remark::reason(
+            "{0} is not computed by the products that read it: on this target "
+            "they take rows of memory, and norms of whole rows",
+            describe(op));
+      return;
+    }
     if (!isView(op) && !allTake) {
       reportMissed(op, passName) << remark::reason(
           "{0} is not computed by the products that read it: it is also read "
@@ -79,19 +97,15 @@ private:
           describe(op), describeReaders(op->getResult(0)));
       return;
     }
-    // A sum that several compute brings its operands' sums with it: of a
-    // residual stream each product would compute all of it anew.
-    if (isa<AddOp>(op) && takers.size() > 1) {
+    if (takers.size() > 1 && !rules.canRepeat(op)) {
       reportMissed(op, passName) << remark::reason(
           "{0} is not computed by the products that read it: they are {1}, and "
-          "each would compute what is added too",
-          describe(op), static_cast<int64_t>(takers.size()));
+          "each would compute {2}",
+          describe(op), static_cast<int64_t>(takers.size()),
+          isa<AddOp>(op) ? "what is added too" : "it anew");
       return;
     }
-    if (rules.canFuse(AnchorKind::Gemm, op, FusionPlace::Epilogue) &&
-        llvm::any_of(op->getOperands(), [&](Value operand) {
-          return endsProduct(operand, rules);
-        }))
+    if (mayEndProduct(op, rules))
       return;
     llvm::sort(takers,
                [](GroupOp a, GroupOp b) { return a->isBeforeInBlock(b); });

@@ -14,8 +14,22 @@ bool vlmc::isRowWise(Operation *op) {
          isa<LayerNormOp, L2NormalizeOp, ActivationOp, AddOp, EmbeddingOp,
              PrependTokensOp, RmsNormOp, MultiplyOp, RopeOp, MergeTokensOp,
              ReplaceTokensOp, GatedAddOp, AveragePoolOp, ScaleOp, GroupNormOp,
-             MaskFeaturesOp, AddGridPositionsOp, DepthwiseConv2dOp,
-             ScaleFeaturesOp>(op);
+             MaskFeaturesOp>(op);
+}
+
+/// Whether the op normalises rows as a whole.
+static bool isWholeNorm(Operation *op) {
+  if (auto norm = dyn_cast<RmsNormOp>(op))
+    return getFeatures(norm.getWeight()) == getFeatures(norm.getInput());
+  auto norm = dyn_cast<LayerNormOp>(op);
+  return norm && norm.getGroupSize() == getFeatures(norm.getInput());
+}
+
+// A sum that several compute brings its operands' sums with it: of a residual
+// stream each product would compute all of it anew. A GPU's products compute
+// in a pass of its own what they do not take from memory.
+bool FusionRules::canRepeat(Operation *op) const {
+  return isView(op) || (!isa<AddOp>(op) && arch != "cuda");
 }
 
 bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
@@ -25,17 +39,15 @@ bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
   if (auto pool = dyn_cast<AveragePoolOp>(op);
       pool && static_cast<int64_t>(pool.getSize()) > 2)
     return false;
-  // Windows that overlap have a kernel of their own.
-  if (isa<DepthwiseConv2dOp>(op) && anchor != AnchorKind::Rows)
-    return false;
   switch (anchor) {
   case AnchorKind::Gemm:
     if (place == FusionPlace::Epilogue)
       return isa<ActivationOp, AddOp, SqueezeOp, GatedAddOp, ScaleOp>(op);
-    // The CPU kernels pack the rows of their input, and normalise them on the
+    // The CPU kernels pack the rows of their input, and compute them on the
     // way; where the hardware copies tiles by itself there is no such moment.
     if (arch == "cuda")
-      return isa<TakeTokensOp, SqueezeOp, SliceFeaturesOp>(op);
+      return isa<TakeTokensOp, SqueezeOp, SliceFeaturesOp>(op) ||
+             isWholeNorm(op);
     return isRowWise(op);
   case AnchorKind::Attention:
     return place == FusionPlace::Prologue && isa<SliceFeaturesOp>(op);

@@ -39,6 +39,13 @@ public:
   bool canFuse(vlm::AnchorKind anchor, mlir::Operation *op,
                FusionPlace place) const;
 
+  /// Whether each of several products may compute `op` anew.
+  bool canRepeat(mlir::Operation *op) const;
+
+  /// Whether a product may end with one half of its result times an activation
+  /// of the other.
+  bool canGate() const { return arch == "cuda"; }
+
 private:
   std::string arch;
 };

@@ -62,10 +62,37 @@ static LogicalResult checkAnchorIs(KernelOp kernel, Operation *anchor,
          << stringifyAnchorKind(kernel.getAnchor()) << "'";
 }
 
+/// Where both halves of a product are multiplied, one of them through an
+/// activation: the result, with the ops on the way in `seen`. Else `product`.
+static Value followGate(Value product, llvm::DenseSet<Operation *> &seen) {
+  SmallVector<Operation *> path;
+  MultiplyOp gate;
+  for (Operation *user : product.getUsers()) {
+    if (!isa<SliceFeaturesOp>(user) || !user->hasOneUse() ||
+        getFeatures(user->getResult(0)) * 2 != getFeatures(product))
+      return product;
+    path.push_back(user);
+    Operation *reader = *user->getUsers().begin();
+    if (isa<ActivationOp>(reader) && reader->hasOneUse()) {
+      path.push_back(reader);
+      reader = *reader->getUsers().begin();
+    }
+    auto multiply = dyn_cast<MultiplyOp>(reader);
+    if (!multiply || (gate && gate != multiply))
+      return product;
+    gate = multiply;
+  }
+  if (path.size() != 3)
+    return product;
+  seen.insert_range(path);
+  seen.insert(gate);
+  return gate.getResult();
+}
+
 /// Follows a product's result to the yield and collects the ops on the way.
 static LogicalResult checkEpilogue(Operation *anchor,
                                    llvm::DenseSet<Operation *> &seen) {
-  Value value = anchor->getResult(0);
+  Value value = followGate(anchor->getResult(0), seen);
   for (;;) {
     if (!value.hasOneUse())
       return value.getDefiningOp()->emitOpError()

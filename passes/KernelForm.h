@@ -4,7 +4,8 @@
 // - gemm: one `linear` or `patch_embed`; a linear's input comes from the
 //   arguments through row-wise ops, a patch_embed's is an argument; weight and
 //   bias are arguments. Its result goes through `activation`, `squeeze` and
-//   `add` with an argument or a view of one as the right operand.
+//   `add` with an argument or a view of one as the right operand; before them
+//   its halves may be multiplied, one of them through an `activation`.
 // - attention: one `attention` whose query, key and value are arguments or
 //   `slice_features` of arguments, and nothing else.
 // - rows: row-wise ops with one result, or a single `token_index`.

@@ -93,6 +93,15 @@ def FusePatchEmbedPass : Vlm_Pass<"vlm-fuse-patch-embed"> {
 
 //===-- Groups ----------------------------------------------------------------------------------------------------------------------===//
 
+def FuseGateUpPass : Vlm_FusionPass<"vlm-fuse-gate-up"> {
+  let summary = "One linear for a gate and what it multiplies";
+  let description = [{
+    Before: `multiply (activation (linear x, Wg)), (linear x, Wu)`
+    After:  `gu = linear x, [Wg; Wu]`, its two `slice_features`, `activation`, `multiply`, all of which vlm-fuse-epilogue then moves into the product
+    Where the target's products can end so (GPUs). The weights are concatenated by their recipes. Exact.
+  }];
+}
+
 def PlaceAnchorsPass : Vlm_Pass<"vlm-place-anchors"> {
   let summary = "Wrap each anchor into a group";
   let description = [{
@@ -114,7 +123,8 @@ def FuseNormProloguePass : Vlm_FusionPass<"vlm-fuse-norm-prologue"> {
   let description = [{
     Moves row-wise producers (`layer_norm`, `l2_normalize`, `embedding`, ...) of a product's input into its group, if every reader is a product that
     takes them so; views (`take_tokens`, `squeeze`, `slice_features`) into every product that reads them. Leaves `activation` and `add` to the
-    epilogue of the product before them.
+    epilogue of the product before them. For GPUs (`arch` cuda) only norms of whole rows, and those only into a single product: it normalises few rows
+    as it reads them, and many in a pass of its own before.
   }];
 }
 
@@ -122,7 +132,8 @@ def FuseEpiloguePass : Vlm_FusionPass<"vlm-fuse-epilogue"> {
   let summary = "Compute activations and additions where products leave their sums";
   let description = [{
     Moves the only reader of a product into its group if it is an `activation`, a `squeeze` or an `add` (bias, positions, residual; views of the
-    residual come along). The product becomes the left operand of `add`.
+    residual come along). The product becomes the left operand of `add`. For GPUs (`arch` cuda) also a `multiply` of both halves of the product, one
+    of them through an `activation`.
   }];
 }
 
@@ -165,6 +176,7 @@ def TilePass : Vlm_Pass<"vlm-tile"> {
   }];
   let options = [
     Option<"arch", "arch", "std::string", /*default=*/"\"x86_64\"", "Architecture of the target.">,
+    Option<"chip", "chip", "std::string", /*default=*/"\"\"", "The GPU's generation, sm_90a, that products may have code of their own for.">,
     Option<"strategy", "strategy", "std::string", /*default=*/"\"auto\"", "auto, or reference for every kernel.">,
     Option<"weights", "weights", "std::string", /*default=*/"\"auto\"", "How matrices are to be stored, as --vlm-pack-weights takes it.">,
     Option<"tileRows", "tile-rows", "int64_t", /*default=*/"6", "Rows of the f32 GEMM micro-kernel.">,

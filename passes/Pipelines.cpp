@@ -20,6 +20,7 @@ static void addGraphPasses(OpPassManager &pm) {
 
 /// Groups grow around anchors, by the rules of the architecture.
 static void addFusionPasses(OpPassManager &pm, const std::string &arch) {
+  pm.addPass(createFuseGateUpPass({.arch = arch}));
   pm.addPass(createPlaceAnchorsPass());
   pm.addPass(createFuseAttentionPass({.arch = arch}));
   pm.addPass(createFuseNormProloguePass({.arch = arch}));
@@ -47,8 +48,8 @@ void vlmc::buildPlannedPipeline(OpPassManager &pm,
                                 bool reference) {
   pm.addPass(createVerifyKernelsPass());
   pm.addPass(createTilePass({.arch = options.arch,
+                             .chip = options.chip,
                              .strategy = reference ? "reference" : "auto",
-                             .weights = options.weights,
                              .tileRows = options.tileRows,
                              .tilePanels = options.tilePanels,
                              .l2Bytes = options.l2Bytes}));

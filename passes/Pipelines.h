@@ -21,6 +21,9 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
   Option<std::string> arch{*this, "arch",
                            llvm::cl::desc("architecture of the target"),
                            llvm::cl::init("x86_64")};
+  Option<std::string> chip{*this, "chip",
+                           llvm::cl::desc("generation of a GPU, sm_90a"),
+                           llvm::cl::init("")};
   Option<int64_t> tileRows{*this, "tile-rows",
                            llvm::cl::desc("rows of the GEMM micro-kernel"),
                            llvm::cl::init(6)};
@@ -39,6 +42,8 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
   PipelineOptions() = default;
   explicit PipelineOptions(const Target &target) {
     arch = target.arch;
+    if (arch == "cuda")
+      chip = target.cpu;
     tileRows = target.tileRows;
     tilePanels = target.tilePanels();
     l2Bytes = target.l2Bytes;

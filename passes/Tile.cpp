@@ -90,6 +90,7 @@ struct Plan {
   SmallVector<std::pair<StringRef, int64_t>> tiles;
   std::vector<Size> temps;
   Size scratch;
+  std::string chip; ///< that a product's code may be for
 };
 
 struct TilePass : public vlmc::impl::TilePassBase<TilePass> {
@@ -156,9 +157,15 @@ private:
     if (strategy == "reference" &&
         kernel.getAnchor() != vlm::AnchorKind::CachedAttention)
       return plan;
-    if (kernel.getAnchor() == vlm::AnchorKind::Gemm)
+    if (kernel.getAnchor() == vlm::AnchorKind::Gemm) {
       plan.strategy = "gemm";
-    else if (kernel.getAnchor() == vlm::AnchorKind::Attention)
+      plan.chip = chip;
+      // Many rows are normalised before the product, in 16 bits.
+      if (auto linear = findNormalised(kernel))
+        plan.temps.push_back(
+            KernelDims(kernel).rows(linear.getInput()) *
+            Size(2 * vlm::getFeatures(linear.getInput())));
+    } else if (kernel.getAnchor() == vlm::AnchorKind::Attention)
       plan.strategy = fitsTensorCores(kernel) ? "attention" : "elements";
     else if (kernel.getAnchor() == vlm::AnchorKind::CachedAttention)
       plan.strategy = "cached_attention";
@@ -170,19 +177,30 @@ private:
     return plan;
   }
 
+  /// The product whose rows the kernel normalises, if it does.
+  static vlm::LinearOp findNormalised(vlm::KernelOp kernel) {
+    bool hasNorm = false;
+    for (Operation &op : kernel.getBody().front()) {
+      hasNorm |= isa<vlm::RmsNormOp, vlm::LayerNormOp>(op);
+      if (auto linear = dyn_cast<vlm::LinearOp>(op))
+        return hasNorm ? linear : vlm::LinearOp();
+    }
+    return {};
+  }
+
   /// The sums of more features of a head than 256 do not fit the registers of
-  /// a GPU's warp.
+  /// a GPU's warp, and more keys than of 512 not its shared memory.
   static bool fitsTensorCores(vlm::KernelOp kernel) {
-    constexpr int64_t most = 256;
+    constexpr int64_t most = 512;
     for (auto op : kernel.getBody().front().getOps<vlm::AttentionOp>()) {
       int64_t size = vlm::getFeatures(op.getQuery()) /
                      static_cast<int64_t>(op.getNumHeads());
-      if (size <= most)
+      if (size <= most / 2 || (size <= most && size % 32 == 0))
         continue;
       reportMissed(kernel, "tile") << remark::reason(
           "attention of kernel '{0}' takes no tensor cores: its heads have {1} "
-          "features, and the sums of more than {2} do not fit the registers",
-          kernel.getSymName(), size, most);
+          "features, and those of more than {2} are multiples of 32 up to {3}",
+          kernel.getSymName(), size, most / 2, most);
       return false;
     }
     return true;
@@ -365,6 +383,9 @@ private:
     tiles.push_back(builder.getNamedAttr("temps", builder.getArrayAttr(temps)));
     tiles.push_back(
         builder.getNamedAttr("scratch", plan.scratch.toAttr(context)));
+    if (!plan.chip.empty())
+      tiles.push_back(
+          builder.getNamedAttr("chip", builder.getStringAttr(plan.chip)));
     kernel.setTilesAttr(builder.getDictionaryAttr(tiles));
   }
 };

@@ -98,7 +98,8 @@ Expected<Assembled> assemble(StringRef ptxas, StringRef ptx, StringRef chip) {
   SmallVector<StringRef> lines;
   StringRef(*output).split(lines, '\n');
   for (StringRef line : lines)
-    if (line.contains("warning") || line.contains("serializ"))
+    if (line.contains("warning") || line.contains("serializ") ||
+        line.contains("Performance Loss"))
       result.warnings += (line + "\n").str();
   return result;
 }
@@ -174,6 +175,9 @@ std::vector<std::string> describeUses(ArrayRef<KernelUse> uses,
         assembled(use.spilledBytes), assembled(use.stackBytes),
         assembled(use.staticShared), use.dynamicShared, use.tensorOps));
   }
+  for (const KernelUse &use : uses)
+    if (!use.note.empty())
+      lines.push_back(use.kernel + ": " + use.note);
   return lines;
 }
 

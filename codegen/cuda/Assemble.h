@@ -25,6 +25,7 @@ namespace vlmc::cuda {
 struct KernelUse {
   std::string kernel;
   std::string strategy;
+  std::string note; ///< why so; "": it is not known to be a choice
   int64_t threads = 0;       ///< of a block
   int64_t dynamicShared = 0; ///< bytes
   int64_t tensorOps = 0;     ///< instructions of tensor cores in its text
@@ -57,7 +58,7 @@ std::vector<KernelUse> readUses(llvm::StringRef output);
 /// The number of mma and wgmma instructions of each entry of a PTX text.
 llvm::StringMap<int64_t> countTensorOps(llvm::StringRef ptx);
 
-/// A table, line by line, its head first.
+/// A table, line by line, its head first; behind it the notes.
 std::vector<std::string> describeUses(llvm::ArrayRef<KernelUse> uses,
                                       llvm::StringRef chip);
 

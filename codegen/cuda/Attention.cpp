@@ -3,7 +3,8 @@
 // A block takes 64 queries of one head, a warp 16 of them. Keys and values come
 // in blocks, the next one while this one is multiplied; scores stay in
 // registers, where they become the left side of the second product. Maxima and
-// sums of a row grow along the keys (arXiv:2205.14135, 2307.08691).
+// sums of a row grow along the keys (arXiv:2205.14135, 2307.08691). Of a head
+// of more than 256 features four blocks sum a quarter of the values each.
 //
 //===----------------------------------------------------------------------===//
 #include "codegen/cuda/Kernels.h"
@@ -33,14 +34,14 @@ public:
 private:
   /// Tiles of eight columns of the scores and of the result.
   int64_t scoreTiles() const { return tile.keys / 8; }
-  int64_t resultTiles() const { return tile.size / 8; }
+  int64_t resultTiles() const { return tile.value().columns / 8; }
   /// Where a stage's keys are in shared memory; its values are behind.
   Value stageAt(Value stage) {
     return e.add(e.mul(stage, 2 * tile.key().bytes()), tile.query().bytes());
   }
 
-  TileSource sourceOf(Value value, Value head, Value sequence, Value firstRow,
-                      Value count);
+  TileSource sourceOf(Value value, Value begin, int64_t columns, Value sequence,
+                      Value firstRow, Value count);
   void loadStage(Value stage, Value block);
   SmallVector<Value> multiplyKeys(Value keys);
   SmallVector<Value> multiplyValues(Value values, ArrayRef<Value> weights,
@@ -60,6 +61,8 @@ private:
   vlm::AttentionOp attention;
   int64_t heads, kvHeads, size;
   Value batch, head, queries, keys, firstQuery, warpRow, lane;
+  /// Where the features of values begin, in a head, that this block sums.
+  Value firstFeature;
   /// This thread's two rows of queries, their positions.
   SmallVector<Value> row, position;
   /// Whether each is a token that is no key, where only those mask such keys.
@@ -69,19 +72,19 @@ private:
 
 //===-- Loading -----------------------------------------------------------===//
 
-/// A head's features of rows `firstRow` and on of a sequence of `count`.
-TileSource AttentionEmitter::sourceOf(Value value, Value headNumber,
+/// `columns` features of rows `firstRow` and on of a sequence of `count`.
+TileSource AttentionEmitter::sourceOf(Value value, Value begin, int64_t columns,
                                       Value sequence, Value firstRow,
                                       Value count) {
   TileSource source;
-  source.columns = size;
-  Value begin = e.mul(headNumber, size);
+  source.columns = columns;
   if (auto rows = memoryRows(e, frame, value)) {
-    source.memory = MemoryRows{rows->storage, rows->base,
-                               [this, begin, inner = rows->offset](Value m) {
-                                 return e.add(inner(m), begin);
-                               },
-                               std::gcd(rows->alignment, size)};
+    source.memory =
+        MemoryRows{rows->storage, rows->base,
+                   [this, begin, inner = rows->offset](Value m) {
+                     return e.add(inner(m), begin);
+                   },
+                   std::gcd(std::gcd(rows->alignment, size), columns)};
   }
   source.element = [this, value, begin](Value m, Value k) {
     return cpu::RowEmitter(e, frame).prepare(value, m)(e.add(begin, k), e.f32,
@@ -100,14 +103,14 @@ TileSource AttentionEmitter::sourceOf(Value value, Value headNumber,
 
 void AttentionEmitter::loadStage(Value stage, Value block) {
   Value base = stageAt(stage), first = e.mul(block, tile.keys);
-  Value kvHead = e.div(head, heads / kvHeads);
-  int64_t offset = 0;
-  for (Value value : {attention.getKey(), attention.getValue()}) {
-    TileLoader loader(g, tile.key(), tile.threads(), half,
-                      sourceOf(value, kvHead, batch, first, keys));
-    loader.load(e.add(base, offset), e.constant(0));
-    offset = tile.key().bytes();
-  }
+  Value begin = e.mul(e.div(head, heads / kvHeads), size);
+  TileLoader key(g, tile.key(), tile.threads(), half,
+                 sourceOf(attention.getKey(), begin, size, batch, first, keys));
+  key.load(base, e.constant(0));
+  TileLoader value(g, tile.value(), tile.threads(), half,
+                   sourceOf(attention.getValue(), e.add(begin, firstFeature),
+                            size / tile.slices, batch, first, keys));
+  value.load(e.add(base, tile.key().bytes()), e.constant(0));
   g.commit();
 }
 
@@ -149,7 +152,7 @@ SmallVector<Value> AttentionEmitter::multiplyValues(Value base,
     for (int64_t j = 0; j < resultTiles(); j += 2) {
       SmallVector<Value> b =
           g.loadMatrices(half,
-                         matrixAddress(g, tile.key(), base, lane,
+                         matrixAddress(g, tile.value(), base, lane,
                                        e.constant(key), e.constant(j), true),
                          /*isTransposed=*/true);
       for (int64_t i = 0; i < 2; ++i) {
@@ -277,12 +280,14 @@ SmallVector<Value> AttentionEmitter::step(Value block, ValueRange carried) {
 void AttentionEmitter::store(ValueRange carried) {
   auto result = static_cast<unsigned>(frame.kernel.getArgumentTypes().size());
   Storage storage = frame.form(result).storage;
+  int64_t columns = size / tile.slices;
   for (int64_t part = 0; part < 2; ++part) {
     Value sum = g.sumOver(carried[2 + part], 4);
     Value inverse = e.fdiv(e.fconstant(e.f32, 1), sum);
     e.ifThen(e.less(row[part], queries), [&] {
       Value line = e.add(e.mul(batch, queries), row[part]);
-      Value begin = e.add(e.mul(line, heads * size), e.mul(head, size));
+      Value begin = e.add(e.mul(line, heads * size),
+                          e.add(e.mul(head, size), firstFeature));
       for (int64_t j = 0; j < resultTiles(); ++j)
         for (int64_t side = 0; side < 2; ++side) {
           Value column = e.add(e.mul(e.rem(lane, 4), 2), j * 8 + side);
@@ -290,8 +295,9 @@ void AttentionEmitter::store(ValueRange carried) {
           auto write = [&] {
             g.storeAs(storage, x, frame.result(0), e.add(begin, column));
           };
-          j * 8 + 8 <= size ? write()
-                            : e.ifThen(e.less(column, e.constant(size)), write);
+          j * 8 + 8 <= columns
+              ? write()
+              : e.ifThen(e.less(column, e.constant(columns)), write);
         }
     });
   }
@@ -301,7 +307,11 @@ void AttentionEmitter::store(ValueRange carried) {
 
 void AttentionEmitter::emit() {
   batch = g.block(gpu::Dimension::z);
-  head = g.block(gpu::Dimension::y);
+  Value slice = g.block(gpu::Dimension::y);
+  head = e.div(slice, tile.slices);
+  firstFeature = tile.slices == 1
+                     ? e.constant(0)
+                     : e.mul(e.rem(slice, tile.slices), size / tile.slices);
   firstQuery = e.mul(g.block(gpu::Dimension::x), tile.queries);
   queries = frame.dims.dim(attention.getQuery(), 1);
   keys = frame.dims.dim(attention.getKey(), 1);
@@ -324,9 +334,9 @@ void AttentionEmitter::emit() {
       isInvalid.push_back(isFlagged(own));
   }
   Value sequence = attention.isQueryShared() ? e.constant(0) : batch;
-  TileLoader query(
-      g, tile.query(), tile.threads(), half,
-      sourceOf(attention.getQuery(), head, sequence, firstQuery, queries));
+  TileLoader query(g, tile.query(), tile.threads(), half,
+                   sourceOf(attention.getQuery(), e.mul(head, size), size,
+                            sequence, firstQuery, queries));
   query.load(e.constant(0), e.constant(0));
   if (tile.stages > 1)
     loadStage(e.constant(0), e.constant(0));

@@ -18,14 +18,8 @@ namespace {
 class GemmEmitter {
 public:
   GemmEmitter(Emitter &e, cpu::KernelFrame &frame, const KernelPlan &plan)
-      : e(e), g(e), frame(frame), tile(plan.gemm), half(plan.half) {
-    for (Operation &op : frame.kernel.getBody().front())
-      if (isa<vlm::LinearOp, vlm::PatchEmbedOp, vlm::Conv2dOp>(op))
-        anchor = &op;
-    auto weight = cast<RankedTensorType>(anchor->getOperand(1).getType());
-    n = weight.getDimSize(0);
-    k = weight.getNumElements() / n;
-  }
+      : e(e), g(e), frame(frame), plan(plan), tile(plan.gemm), half(plan.half),
+        product(plan.product), anchor(product.anchor), k(product.k) {}
   void emit();
 
 private:
@@ -34,7 +28,7 @@ private:
   SmallVector<Value> multiplyStage(Value stage, ValueRange sums);
   void finish(ValueRange sums);
   void storeSums(ValueRange sums);
-  void finishElement(Value m, Value column, Value at);
+  void finishElement(Value m, Value i, Value column);
 
   int64_t rowTiles() const { return tile.rows / tile.warpsDown / 16; }
   int64_t columnTiles() const { return tile.columns / tile.warpsAcross / 8; }
@@ -42,10 +36,12 @@ private:
   Emitter &e;
   Gpu g;
   cpu::KernelFrame &frame;
+  const KernelPlan &plan;
   GemmTile tile;
   Storage half;
-  Operation *anchor = nullptr;
-  int64_t n, k;
+  const Product &product;
+  Operation *anchor;
+  int64_t k;
   Value rows, firstRow, firstColumn, warpRow, warpColumn;
 };
 } // namespace
@@ -71,6 +67,11 @@ TileSource GemmEmitter::leftSource() {
     };
     return source;
   }
+  if (product.norm) { // a pass of its own was before
+    source.memory = MemoryRows{half, frame.temporary(0),
+                               [this](Value m) { return e.mul(m, k); }, k};
+    return source;
+  }
   Value input = anchor->getOperand(0);
   source.memory = memoryRows(e, frame, input);
   source.element = [this, input](Value m, Value at) {
@@ -79,14 +80,22 @@ TileSource GemmEmitter::leftSource() {
   return source;
 }
 
+/// The weight's rows for the tile's columns; behind gates what they multiply.
 TileSource GemmEmitter::rightSource() {
   TileSource source;
   source.columns = k;
-  source.row = [this](Value i) {
-    return e.min(e.add(firstColumn, i), e.constant(n - 1));
+  int64_t own = plan.resultColumns();
+  auto columnOf = [this, own](Value i) {
+    return e.add(firstColumn, product.isGated() ? e.rem(i, own) : i);
   };
-  source.isValid = [this](Value i) {
-    return e.less(e.add(firstColumn, i), e.constant(n));
+  source.row = [this, own, columnOf](Value i) {
+    Value n = e.min(columnOf(i), e.constant(product.columns - 1));
+    if (product.isGated())
+      n = e.add(n, e.mul(e.div(i, own), product.columns));
+    return n;
+  };
+  source.isValid = [this, columnOf](Value i) {
+    return e.less(columnOf(i), e.constant(product.columns));
   };
   Value weight = anchor->getOperand(1);
   source.memory = MemoryRows{half, frame.operand(weight),
@@ -149,49 +158,36 @@ void GemmEmitter::storeSums(ValueRange sums) {
       }
 }
 
-/// Element (m, column) of the result, whose sum is at `at` of shared memory.
-void GemmEmitter::finishElement(Value m, Value column, Value at) {
-  cpu::RowEmitter emitter(e, frame);
-  emitter.setAnchor(anchor->getResult(0), [&](Value) -> cpu::Row {
-    return [&](Value, Type, int64_t) {
-      Value sum = g.load(e.f32, g.sharedAt(at), 4);
-      if (anchor->getNumOperands() < 3)
-        return sum;
-      Value bias = anchor->getOperand(2);
-      Storage storage = frame.form(bias).storage;
-      return e.fadd(sum, cpu::loadStored(e, storage, e.f32,
-                                         e.at(frame.operand(bias), column,
-                                              cpu::elementOf(e, storage)),
-                                         1));
-    };
+/// Column `column` of row m, of a block's row i in shared memory.
+void GemmEmitter::finishElement(Value m, Value i, Value column) {
+  finishSum(e, frame, product, m, column, [&](Value n) {
+    Value own = e.sub(column, firstColumn);
+    if (product.isGated())
+      own = e.add(own, e.mul(e.div(n, product.columns), plan.resultColumns()));
+    Value at = e.add(e.mul(i, tile.sumColumns()), own);
+    return g.load(e.f32, g.sharedAt(e.mul(at, 4)), 4);
   });
-  Value x = emitter.prepare(frame.kernel.getYielded()[0], m)(column, e.f32, 1);
-  auto result = static_cast<unsigned>(frame.kernel.getArgumentTypes().size());
-  g.storeAs(frame.form(result).storage, x, frame.result(0),
-            e.add(e.mul(m, n), column));
 }
 
 void GemmEmitter::finish(ValueRange sums) {
   int64_t band = tile.rows / tile.warpsDown;
-  int64_t rowsAtOnce = tile.threads() / tile.columns;
+  int64_t columns = plan.resultColumns();
+  int64_t rowsAtOnce = tile.threads() / columns;
   Value thread = g.thread();
-  Value ownColumn = e.rem(thread, tile.columns);
-  Value column = e.add(firstColumn, ownColumn);
+  Value column = e.add(firstColumn, e.rem(thread, columns));
   g.waitFor(0);
   for (int64_t part = 0; part < tile.warpsDown; ++part) {
     g.barrier();
     e.ifThen(e.equal(warpRow, e.constant(part * band)),
              [&] { storeSums(sums); });
     g.barrier();
-    Value first = e.div(thread, tile.columns);
+    Value first = e.div(thread, columns);
     e.loop(first, e.constant(band), rowsAtOnce, [&](Value i) {
       Value m = e.add(firstRow, e.add(i, part * band));
-      Value isInside = arith::AndIOp::create(e.b, e.loc, e.less(m, rows),
-                                             e.less(column, e.constant(n)));
-      e.ifThen(isInside, [&] {
-        Value at = e.add(e.mul(i, tile.sumColumns()), ownColumn);
-        finishElement(m, column, e.mul(at, 4));
-      });
+      Value isInside =
+          arith::AndIOp::create(e.b, e.loc, e.less(m, rows),
+                                e.less(column, e.constant(product.columns)));
+      e.ifThen(isInside, [&] { finishElement(m, i, column); });
     });
   }
 }
@@ -201,7 +197,7 @@ void GemmEmitter::finish(ValueRange sums) {
 void GemmEmitter::emit() {
   rows = frame.dims.rows(e, anchor->getResult(0));
   firstRow = e.mul(g.block(gpu::Dimension::x), tile.rows);
-  firstColumn = e.mul(g.block(gpu::Dimension::y), tile.columns);
+  firstColumn = e.mul(g.block(gpu::Dimension::y), plan.resultColumns());
   Value warp = g.warp();
   warpRow = e.mul(e.div(warp, tile.warpsAcross), tile.rows / tile.warpsDown);
   warpColumn =

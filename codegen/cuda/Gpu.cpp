@@ -70,9 +70,10 @@ void Gpu::declareShared(Emitter &e, gpu::GPUModuleOp module) {
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToStart(module.getBody());
   auto type = LLVM::LLVMArrayType::get(e.b.getI8Type(), 0);
+  // Eight swizzled rows of a tile lie at a multiple of their bytes.
   LLVM::GlobalOp::create(e.b, e.loc, type, /*isConstant=*/false,
                          LLVM::Linkage::External, sharedName, Attribute(),
-                         /*alignment=*/128, /*addrSpace=*/3);
+                         /*alignment=*/1024, /*addrSpace=*/3);
 }
 
 Value Gpu::sharedAt(Value bytes) {
@@ -178,8 +179,10 @@ Value Gpu::pack(Storage storage, Value low, Value high) {
 Value Gpu::narrow(Storage storage, Value x) {
   if (storage == Storage::F32)
     return x;
-  return arith::TruncFOp::create(e.b, e.loc,
-                                 storage == Storage::F16 ? f16 : bf16, x);
+  Type type = storage == Storage::F16 ? f16 : bf16;
+  if (auto vector = dyn_cast<VectorType>(x.getType()))
+    type = VectorType::get(vector.getShape(), type);
+  return arith::TruncFOp::create(e.b, e.loc, type, x);
 }
 
 Value Gpu::narrowWithin(Storage storage, Value x) {
@@ -193,12 +196,14 @@ Value Gpu::narrowWithin(Storage storage, Value x) {
 }
 
 void Gpu::storeAs(Storage storage, Value x, Value base, Value offset) {
-  if (!isa<FloatType>(x.getType())) {
+  if (!isa<FloatType>(getElementTypeOrSelf(x.getType()))) {
     e.store(x, e.at(base, offset, x.getType()));
     return;
   }
   Value rounded = narrowWithin(storage, x);
-  e.store(rounded, e.at(base, offset, rounded.getType()), bytesOf(storage));
+  e.store(rounded,
+          e.at(base, offset, getElementTypeOrSelf(rounded.getType())),
+          bytesOf(storage));
 }
 
 Value Gpu::biasPlace(Value table, Value head, Value distance) {

@@ -78,12 +78,12 @@ public:
   /// Two floats as an element of `a` or `b`, the first in the low half.
   Value pack(Storage storage, Value low, Value high);
 
-  /// A float rounded to what is stored.
+  /// A float, or a vector of it, rounded to what is stored.
   Value narrow(Storage storage, Value x);
   /// A float rounded so, and what f16 has no room for to its end: a sum that
   /// is too large makes no infinity, from which products make NaNs.
   Value narrowWithin(Storage storage, Value x);
-  /// Stores a float at element `offset` of a buffer, within its range.
+  /// Stores a float, or a vector of it, at element `offset` of a buffer, within its range.
   void storeAs(Storage storage, Value x, Value base, Value offset);
   /// 2^x, to about 22 bits.
   Value exp2(Value x);

@@ -1,6 +1,7 @@
 //===-- Launch.cpp - strategies of a GPU's kernels and their launches -----===//
 #include "codegen/cuda/Launch.h"
 #include "codegen/cuda/Kernels.h"
+#include "runtime/abi/vlm_abi.h"
 #include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
@@ -45,36 +46,81 @@ template <typename... Ops> static Operation *findAnchor(vlm::KernelOp kernel) {
   return nullptr;
 }
 
-/// How an operand or result lies in memory, without a frame.
-static Storage storageOf(vlm::KernelOp kernel, Value argument) {
-  unsigned i = cast<BlockArgument>(argument).getArgNumber();
+/// By the name in `tiles.storage`, or else by the type.
+static Storage storageAt(vlm::KernelOp kernel, size_t i, Type type) {
   DictionaryAttr tiles = kernel.getTilesAttr();
   auto storage = tiles ? tiles.getAs<ArrayAttr>("storage") : ArrayAttr();
   StringRef name = storage ? cast<StringAttr>(storage[i]).getValue() : "";
   if (name.empty())
-    return cpu::formOf(argument.getType()).storage;
+    return cpu::formOf(type).storage;
   return name == "f16"    ? Storage::F16
          : name == "bf16" ? Storage::BF16
                           : Storage::F32;
 }
 
+Storage cuda::storageOf(vlm::KernelOp kernel, Value argument) {
+  return storageAt(kernel, cast<BlockArgument>(argument).getArgNumber(),
+                   argument.getType());
+}
+
+Storage cuda::resultStorage(vlm::KernelOp kernel) {
+  return storageAt(kernel, kernel.getArgumentTypes().size(),
+                   kernel.getResultTypes()[0]);
+}
+
+/// Whether a call may have as few rows as the function for few rows takes.
+static bool mayHaveFewRows(Value result) {
+  int64_t least = 1;
+  for (int64_t dim :
+       cast<RankedTensorType>(result.getType()).getShape().drop_back())
+    least *= ShapedType::isDynamic(dim) ? 1 : dim;
+  return least <= SkinnyTile::maxRows;
+}
+
+/// Warps share the features so that each has some, and more where few blocks
+/// would leave the chip idle.
+static SkinnyTile planSkinny(const Product &product) {
+  SkinnyTile tile;
+  // Rows of the weight begin at multiples of 16 bytes.
+  if (product.k % 8 || !product.alignment() || product.alignment() % 8 ||
+      !mayHaveFewRows(product.anchor->getResult(0)))
+    return tile;
+  tile.sides = product.isGated() ? 2 : 1;
+  tile.steps = 4 / tile.sides;
+  int64_t most = product.columns / SkinnyTile::columns < 256 ? 16 : 8;
+  tile.warps = 1;
+  while (tile.warps < most && tile.warps * tile.steps * 32 * 2 <= product.k)
+    tile.warps *= 2;
+  return tile;
+}
+
+/// The chip that a product may have code of its own for; "": none.
+static StringRef chipOf(vlm::KernelOp kernel) {
+  DictionaryAttr tiles = kernel.getTilesAttr();
+  auto chip = tiles ? tiles.getAs<StringAttr>("chip") : StringAttr();
+  return chip ? chip.getValue() : "";
+}
+
 static KernelPlan planGemm(vlm::KernelOp kernel) {
-  Operation *anchor =
-      findAnchor<vlm::LinearOp, vlm::PatchEmbedOp, vlm::Conv2dOp>(kernel);
   KernelPlan plan;
-  Value weight = anchor ? anchor->getOperand(1) : Value();
+  plan.product = Product::of(kernel);
+  Operation *anchor = plan.product.anchor;
+  Value weight = anchor ? plan.product.weight() : Value();
   if (!weight || cpu::formOf(weight.getType()).panels)
     return plan;
   plan.half = storageOf(kernel, weight);
   if (plan.half == Storage::F32)
     return plan;
   plan.strategy = Strategy::Gemm;
-  int64_t n = cast<RankedTensorType>(weight.getType()).getDimSize(0);
   // Where the left side is no memory, finding it takes registers.
-  if (n <= 64 || !isa<vlm::LinearOp>(anchor))
+  if (plan.product.n <= 64 || !isa<vlm::LinearOp>(anchor))
     plan.gemm.columns = 64;
+  plan.skinny = planSkinny(plan.product);
+  plan.skinny.startsEarly = chipOf(kernel).starts_with("sm_9");
   plan.threads = plan.gemm.threads();
   plan.sharedBytes = plan.gemm.sharedBytes();
+  if (chipOf(kernel) == "sm_90a")
+    planWgmma(kernel, plan);
   return plan;
 }
 
@@ -92,14 +138,18 @@ static KernelPlan planAttention(vlm::KernelOp kernel) {
   }
   int64_t size =
       vlm::getFeatures(op.getQuery()) / static_cast<int64_t>(op.getNumHeads());
-  // As vlm-tile tells, the sums of more features do not fit the registers.
-  if (plan.half == Storage::F32 || size > 256)
+  // As vlm-tile tells, other heads do not fit.
+  if (plan.half == Storage::F32 || size > 512 || (size > 256 && size % 32))
     return plan;
   plan.strategy = Strategy::Attention;
   plan.attention.size = static_cast<int64_t>(llvm::alignTo(size, 16));
   // Wide heads leave less room, in registers and in shared memory.
   if (plan.attention.size > 128)
     plan.attention.keys = plan.attention.size > 192 ? 16 : 32;
+  if (size > 256) {
+    plan.attention.slices = 4;
+    plan.attention.stages = 1;
+  }
   plan.threads = plan.attention.threads();
   plan.sharedBytes = plan.attention.sharedBytes();
   return plan;
@@ -118,12 +168,28 @@ static KernelPlan planCachedAttention(vlm::KernelOp kernel) {
   return plan;
 }
 
-std::vector<std::string> cuda::functionsOf(vlm::KernelOp kernel,
-                                           const KernelPlan &plan) {
+std::vector<KernelFunction> cuda::functionsOf(vlm::KernelOp kernel,
+                                              const KernelPlan &plan) {
   std::string name = kernel.getSymName().str();
+  KernelFunction whole{name, Part::Whole, plan.threads, plan.sharedBytes};
   if (plan.strategy == Strategy::CachedAttention)
-    return {name + "_p0", name + "_p1"};
-  return {name};
+    return {{name + "_p0", Part::Append, plan.threads, 0},
+            {name + "_p1", Part::Attend, plan.threads, plan.sharedBytes}};
+  if (plan.strategy != Strategy::Gemm)
+    return {whole};
+  if (plan.wgmma.columns) {
+    whole.threads = plan.wgmma.threads();
+    whole.sharedBytes = plan.wgmma.sharedBytes();
+    whole.maps = 2;
+  }
+  std::vector<KernelFunction> functions;
+  if (plan.skinny.warps)
+    functions.push_back({name + "_few", Part::FewRows, plan.skinny.threads(),
+                         plan.skinny.sharedBytes()});
+  if (plan.product.norm)
+    functions.push_back({name + "_norm", Part::Norm, plan.threads, 0});
+  functions.push_back(whole);
+  return functions;
 }
 
 KernelPlan cuda::planKernel(vlm::KernelOp kernel) {
@@ -152,24 +218,61 @@ static Size rowsOf(ArrayRef<Size> dims) {
   return rows;
 }
 
+static KernelLaunch launchOf(const KernelFunction &function) {
+  KernelLaunch launch;
+  launch.function = function.name;
+  launch.threads = function.threads;
+  launch.sharedBytes = function.sharedBytes;
+  return launch;
+}
+
+/// One function where there are few rows, else another, with the norm before.
+static std::vector<KernelLaunch>
+gemmLaunches(vlm::KernelOp kernel, ArrayRef<KernelFunction> functions,
+             const KernelPlan &plan, const Size &rows, const Size &columns) {
+  std::vector<KernelLaunch> launches;
+  int64_t many = plan.skinny.warps ? SkinnyTile::maxRows + 1 : 0;
+  for (const KernelFunction &function : functions) {
+    KernelLaunch &launch = launches.emplace_back(launchOf(function));
+    launch.minRows = many;
+    launch.grid = {rows, columns, Size(1)};
+    switch (function.part) {
+    case Part::FewRows:
+      launch.units = {SkinnyTile::maxRows, SkinnyTile::columns, 1};
+      launch.minRows = 0;
+      launch.maxRows = SkinnyTile::maxRows;
+      launch.flags = plan.skinny.startsEarly ? VLM_ABI_LAUNCH_EARLY : 0;
+      break;
+    case Part::Norm:
+      launch.grid[1] = Size(1);
+      launch.units = {function.threads / warpThreads, 1, 1};
+      break;
+    default:
+      launch.units = {plan.gemm.rows, plan.resultColumns(), 1};
+      if (plan.wgmma.columns) {
+        launch.units[0] = plan.wgmma.rows;
+        launch.maps = wgmmaMaps(kernel, plan, rows);
+      }
+    }
+  }
+  return launches;
+}
+
 std::vector<KernelLaunch> cuda::launchesOf(vlm::KernelOp kernel,
                                            ArrayRef<std::vector<Size>> dims) {
   KernelPlan plan = planKernel(kernel);
   ArrayRef<Size> result = dims[kernel.getArgumentTypes().size()];
-  KernelLaunch launch;
-  std::vector<std::string> functions = functionsOf(kernel, plan);
-  launch.function = functions[0];
-  launch.threads = plan.threads;
-  launch.sharedBytes = plan.sharedBytes;
+  std::vector<KernelFunction> functions = functionsOf(kernel, plan);
+  KernelLaunch launch = launchOf(functions[0]);
   Size rows = rowsOf(result);
   switch (plan.strategy) {
   case Strategy::Gemm:
-    launch.grid = {rows, result.back(), Size(1)};
-    launch.units = {plan.gemm.rows, plan.gemm.columns, 1};
-    break;
+    return gemmLaunches(kernel, functions, plan, rows, result.back());
   case Strategy::Attention: {
     auto op = cast<vlm::AttentionOp>(findAnchor<vlm::AttentionOp>(kernel));
-    launch.grid = {result[1], Size(static_cast<int64_t>(op.getNumHeads())),
+    launch.grid = {result[1],
+                   Size(static_cast<int64_t>(op.getNumHeads()) *
+                        plan.attention.slices),
                    result[0]};
     launch.units = {plan.attention.queries, 1, 1};
     break;
@@ -178,15 +281,13 @@ std::vector<KernelLaunch> cuda::launchesOf(vlm::KernelOp kernel,
     auto op = cast<vlm::CachedAttentionOp>(
         findAnchor<vlm::CachedAttentionOp>(kernel));
     KernelLaunch append = launch;
-    append.function = functions[0];
-    append.sharedBytes = 0;
     auto layer = cast<RankedTensorType>(op.getCache().getType());
     append.grid[0] =
         rowsOf(dims[cast<BlockArgument>(op.getSequence()).getArgNumber()]) *
         dims[cast<BlockArgument>(op.getSequence()).getArgNumber()].back() *
         Size(layer.getDimSize(1) * layer.getDimSize(2));
     append.units[0] = plan.threads;
-    launch.function = functions[1];
+    launch = launchOf(functions[1]);
     launch.grid[0] = rows * Size(static_cast<int64_t>(op.getNumHeads()));
     launch.units[0] = plan.threads / warpThreads;
     return {append, launch};

@@ -36,21 +36,36 @@ static void loadDialects(MLIRContext &context) {
                       vector::VectorDialect, vlm::VlmDialect>();
 }
 
-/// Writes function `number` of the kernel by its strategy.
-static void emitBody(cpu::Emitter &e, vlm::KernelOp kernel, size_t number,
-                     ValueRange arguments) {
-  size_t buffers = kernel.getArgumentTypes().size() + 1;
+/// Operands, the result, temporaries.
+static size_t countBuffers(vlm::KernelOp kernel) {
+  DictionaryAttr tiles = kernel.getTilesAttr();
+  auto temps = tiles ? tiles.getAs<ArrayAttr>("temps") : ArrayAttr();
+  return kernel.getArgumentTypes().size() + kernel.getResultTypes().size() +
+         (temps ? temps.size() : 0);
+}
+
+/// Writes a part of the kernel by its strategy.
+static void emitBody(cpu::Emitter &e, vlm::KernelOp kernel,
+                     const cuda::KernelFunction &made, ValueRange arguments) {
+  cuda::Part part = made.part;
+  size_t buffers = countBuffers(kernel);
+  ValueRange maps = arguments.take_front(static_cast<size_t>(made.maps));
+  arguments = arguments.drop_front(maps.size());
   cpu::KernelFrame frame(e, kernel, arguments.take_front(buffers),
                          arguments.drop_front(buffers));
   cuda::KernelPlan plan = cuda::planKernel(kernel);
   switch (plan.strategy) {
   case cuda::Strategy::Gemm:
-    return cuda::emitGemm(e, frame, plan);
+    return part == cuda::Part::FewRows ? cuda::emitSkinny(e, frame, plan)
+           : part == cuda::Part::Norm  ? cuda::emitNormPass(e, frame, plan)
+           : made.maps ? cuda::emitWgmma(e, frame, plan, maps)
+                       : cuda::emitGemm(e, frame, plan);
   case cuda::Strategy::Attention:
     return cuda::emitAttention(e, frame, plan);
   case cuda::Strategy::CachedAttention:
-    return number == 0 ? cuda::emitCacheAppend(e, frame, plan)
-                       : cuda::emitCachedAttention(e, frame, plan);
+    return part == cuda::Part::Append
+               ? cuda::emitCacheAppend(e, frame, plan)
+               : cuda::emitCachedAttention(e, frame, plan);
   case cuda::Strategy::Rows:
     return cuda::emitRows(e, frame, plan);
   case cuda::Strategy::Moments:
@@ -74,6 +89,32 @@ static std::string whyNotAtAll(vlm::KernelOp kernel, const Target &target) {
   return "";
 }
 
+/// Of a function: how many of its first arguments are tensor maps.
+static constexpr llvm::StringLiteral mapsName = "vlmc.maps";
+
+/// Makes those arguments the 128 bytes themselves, as a copy of tiles wants.
+static void passMapsByValue(ModuleOp gpu) {
+  gpu.walk([](LLVM::LLVMFuncOp function) {
+    auto maps = function->getAttrOfType<IntegerAttr>(mapsName);
+    if (!maps)
+      return;
+    Builder b(function.getContext());
+    auto bytes = LLVM::LLVMArrayType::get(b.getI8Type(), 128);
+    for (unsigned i = 0; i < maps.getInt(); ++i) {
+      function.setArgAttr(i, LLVM::LLVMDialect::getByValAttrName(),
+                          TypeAttr::get(bytes));
+      function.setArgAttr(i, LLVM::LLVMDialect::getAlignAttrName(),
+                          b.getI64IntegerAttr(64));
+      function.setArgAttr(i, NVVM::NVVMDialect::getGridConstantAttrName(),
+                          b.getUnitAttr());
+    }
+    // Without a number of blocks ptxas does not let groups trade registers.
+    function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                      b.getI32IntegerAttr(1));
+    function->removeAttr(mapsName);
+  });
+}
+
 static LogicalResult addKernel(cpu::Emitter &e, gpu::GPUModuleOp module,
                                vlm::KernelOp kernel) {
   std::string hindrance = whyNotAtAll(kernel, e.target);
@@ -82,20 +123,27 @@ static LogicalResult addKernel(cpu::Emitter &e, gpu::GPUModuleOp module,
            << "of kind '" << stringifyAnchorKind(kernel.getAnchor())
            << "' cannot be written for a GPU yet: " << hindrance
            << "; compile for CPUs alone";
-  SmallVector<Type> types(kernel.getArgumentTypes().size() + 1, e.ptr);
+  SmallVector<Type> operands(countBuffers(kernel), e.ptr);
   for (Type type : kernel.getArgumentTypes())
-    types.append(cast<RankedTensorType>(type).getNumDynamicDims(), e.i64);
+    operands.append(cast<RankedTensorType>(type).getNumDynamicDims(), e.i64);
   OpBuilder::InsertionGuard guard(e.b);
-  std::vector<std::string> names =
-      cuda::functionsOf(kernel, cuda::planKernel(kernel));
-  for (auto [number, name] : llvm::enumerate(names)) {
+  for (const cuda::KernelFunction &made :
+       cuda::functionsOf(kernel, cuda::planKernel(kernel))) {
     e.b.setInsertionPointToEnd(module.getBody());
-    auto function = gpu::GPUFuncOp::create(e.b, e.loc, name,
+    SmallVector<Type> types(static_cast<size_t>(made.maps), e.ptr);
+    types.append(operands);
+    auto function = gpu::GPUFuncOp::create(e.b, e.loc, made.name,
                                            e.b.getFunctionType(types, {}));
     function->setAttr(gpu::GPUDialect::getKernelFuncAttrName(),
                       e.b.getUnitAttr());
+    if (made.maps) {
+      function->setAttr(mapsName, e.b.getI64IntegerAttr(made.maps));
+      // Groups of warps trade registers, whose number follows from this.
+      function.setKnownBlockSize(
+          ArrayRef<int32_t>{static_cast<int32_t>(made.threads), 1, 1});
+    }
     e.b.setInsertionPointToStart(&function.getBody().front());
-    emitBody(e, kernel, number, function.getArguments());
+    emitBody(e, kernel, made, function.getArguments());
     gpu::ReturnOp::create(e.b, e.loc);
   }
   return success();
@@ -155,7 +203,10 @@ LogicalResult cuda::lowerToNvvm(ModuleOp gpu) {
   OpPassManager &last = pm.nest<gpu::GPUModuleOp>();
   last.addPass(createReconcileUnrealizedCastsPass());
   last.addPass(createConvertNVVMToLLVMPass());
-  return pm.run(gpu);
+  if (failed(pm.run(gpu)))
+    return failure();
+  passMapsByValue(gpu);
+  return success();
 }
 
 FailureOr<std::unique_ptr<llvm::Module>>
@@ -205,6 +256,20 @@ static int64_t countDims(vlm::KernelOp kernel) {
   return count;
 }
 
+/// How sm_90a makes a product, and why so; "": there is no choice.
+static std::string describeProduct(const cuda::KernelPlan &plan) {
+  const cuda::WgmmaTile &tile = plan.wgmma;
+  if (!plan.whyNoWgmma.empty())
+    return "mma.sync, since " + plan.whyNoWgmma;
+  if (!tile.columns)
+    return "";
+  return ("wgmma, tiles of " + Twine(tile.rows) + " x " + Twine(tile.columns) +
+          ", " + Twine(tile.stages) + " stages; the epilogue takes " +
+          Twine(tile.piece) + (tile.piece == 1 ? " column" : " columns") +
+          " at once")
+      .str();
+}
+
 /// The kernels of a module, and what is known of their use before assembly.
 static void listKernels(ModuleOp planned, cuda::DeviceModule &device) {
   for (auto kernel : planned.getOps<vlm::KernelOp>()) {
@@ -212,16 +277,16 @@ static void listKernels(ModuleOp planned, cuda::DeviceModule &device) {
     KernelCode &code = device.kernels.emplace_back();
     code.kernel = kernel.getSymName().str();
     code.strategy = cuda::strategyName(plan.strategy).str();
-    code.buffers = static_cast<uint32_t>(kernel.getArgumentTypes().size() +
-                                         kernel.getResultTypes().size());
+    code.buffers = static_cast<uint32_t>(countBuffers(kernel));
     code.dims = static_cast<uint32_t>(countDims(kernel));
-    std::vector<std::string> functions = cuda::functionsOf(kernel, plan);
-    for (std::string &function : functions) {
+    for (cuda::KernelFunction &function : cuda::functionsOf(kernel, plan)) {
       cuda::KernelUse &use = device.uses.emplace_back();
-      use.strategy = code.strategy;
-      use.threads = plan.threads;
-      use.dynamicShared = &function == &functions.back() ? plan.sharedBytes : 0;
-      use.kernel = std::move(function);
+      use.kernel = std::move(function.name);
+      use.strategy = function.maps ? "wgmma" : code.strategy;
+      if (function.part == cuda::Part::Whole)
+        use.note = describeProduct(plan);
+      use.threads = function.threads;
+      use.dynamicShared = function.sharedBytes;
     }
   }
 }

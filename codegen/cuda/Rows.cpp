@@ -11,17 +11,14 @@ static void forOwnFeatures(Gpu &g, int64_t features,
   g.e.loop(g.lane(), g.e.constant(features), warpThreads, body);
 }
 
-void cuda::emitRows(Emitter &e, cpu::KernelFrame &frame,
-                    const KernelPlan &plan) {
+/// Rows of `value`, stored one behind the other at `base`.
+static void emitRowsOf(Emitter &e, cpu::KernelFrame &frame, int64_t threads,
+                       Value value, Storage storage, Value base) {
   Gpu g(e);
-  Value yielded = frame.kernel.getYielded()[0];
-  int64_t features = vlm::getFeatures(yielded);
-  Storage storage =
-      frame.form(static_cast<unsigned>(frame.kernel.getArgumentTypes().size()))
-          .storage;
-  Value m = e.add(e.mul(g.block(gpu::Dimension::x), plan.threads / warpThreads),
-                  g.warp());
-  e.ifThen(e.less(m, frame.dims.rows(e, yielded)), [&] {
+  int64_t features = vlm::getFeatures(value);
+  Value m =
+      e.add(e.mul(g.block(gpu::Dimension::x), threads / warpThreads), g.warp());
+  e.ifThen(e.less(m, frame.dims.rows(e, value)), [&] {
     cpu::RowEmitter rows(e, frame);
     rows.setSharedSum([&](int64_t count, auto term) {
       Value own =
@@ -31,11 +28,24 @@ void cuda::emitRows(Emitter &e, cpu::KernelFrame &frame,
                  })[0];
       return g.sumOverWarp(own);
     });
-    cpu::Row row = rows.prepare(yielded, m);
+    cpu::Row row = rows.prepare(value, m);
     rows.setSharedSum(nullptr);
     Value begin = e.mul(m, features);
     forOwnFeatures(g, features, [&](Value k) {
-      g.storeAs(storage, row(k, e.f32, 1), frame.result(0), e.add(begin, k));
+      g.storeAs(storage, row(k, e.f32, 1), base, e.add(begin, k));
     });
   });
+}
+
+void cuda::emitRows(Emitter &e, cpu::KernelFrame &frame,
+                    const KernelPlan &plan) {
+  auto result = static_cast<unsigned>(frame.kernel.getArgumentTypes().size());
+  emitRowsOf(e, frame, plan.threads, frame.kernel.getYielded()[0],
+             frame.form(result).storage, frame.result(0));
+}
+
+void cuda::emitNormPass(Emitter &e, cpu::KernelFrame &frame,
+                        const KernelPlan &plan) {
+  emitRowsOf(e, frame, plan.threads, plan.product.anchor->getOperand(0),
+             plan.half, frame.temporary(0));
 }

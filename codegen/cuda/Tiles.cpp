@@ -30,8 +30,9 @@ Value cuda::matrixAddress(Gpu &g, const SharedTile &tile, Value base,
 
 //===-- Where rows are ----------------------------------------------------===//
 
-std::optional<MemoryRows>
-cuda::memoryRows(Emitter &e, const cpu::KernelFrame &frame, Value value) {
+std::optional<MemoryRows> cuda::memoryRows(Emitter &e,
+                                           const cpu::KernelFrame &frame,
+                                           Value value, Operation *passed) {
   if (isa<BlockArgument>(value)) {
     cpu::WeightForm form = frame.form(value);
     if (form.panels)
@@ -42,10 +43,12 @@ cuda::memoryRows(Emitter &e, const cpu::KernelFrame &frame, Value value) {
                       features};
   }
   Operation *op = value.getDefiningOp();
+  if (op == passed)
+    return memoryRows(e, frame, op->getOperand(0));
   if (auto squeeze = dyn_cast<vlm::SqueezeOp>(op))
-    return memoryRows(e, frame, squeeze.getInput());
+    return memoryRows(e, frame, squeeze.getInput(), passed);
   if (auto slice = dyn_cast<vlm::SliceFeaturesOp>(op)) {
-    auto rows = memoryRows(e, frame, slice.getInput());
+    auto rows = memoryRows(e, frame, slice.getInput(), passed);
     if (!rows)
       return rows;
     int64_t begin = slice.getBegin(), length = vlm::getFeatures(value);
@@ -58,7 +61,7 @@ cuda::memoryRows(Emitter &e, const cpu::KernelFrame &frame, Value value) {
   auto take = dyn_cast<vlm::TakeTokensOp>(op);
   if (!take)
     return std::nullopt;
-  auto rows = memoryRows(e, frame, take.getInput());
+  auto rows = memoryRows(e, frame, take.getInput(), passed);
   if (!rows)
     return rows;
   Value tokens = frame.dims.dim(take.getInput(), 1);

@@ -44,8 +44,10 @@ struct MemoryRows {
 };
 
 /// The rows of an operand or of a view of it; none where ops compute them.
+/// `passed`: an op of rows that is taken for its input; null: none.
 std::optional<MemoryRows> memoryRows(Emitter &e, const cpu::KernelFrame &frame,
-                                     Value value);
+                                     Value value,
+                                     mlir::Operation *passed = nullptr);
 
 /// The rows of a tile: `row(i)` is the row of memory for the tile's row i, and
 /// whether there is one.

@@ -67,11 +67,32 @@ static constexpr AbiField bufferFields[] = {FIELD(vlm_abi_buffer, kind),
                                             FIELD(vlm_abi_buffer, offset)};
 STRUCT(buffer, vlm_abi_buffer)
 
+static constexpr AbiField mapFields[] = {
+    FIELD(vlm_abi_map, rows.terms), FIELD(vlm_abi_map, rows.n_terms),
+    FIELD(vlm_abi_map, offset),     FIELD(vlm_abi_map, stride),
+    FIELD(vlm_abi_map, columns),    FIELD(vlm_abi_map, buffer),
+    FIELD(vlm_abi_map, dtype),      FIELD(vlm_abi_map, box_rows),
+    FIELD(vlm_abi_map, box_columns)};
+STRUCT(map, vlm_abi_map)
+
 static constexpr AbiField launchFields[] = {
     FIELD(vlm_abi_launch, function),     FIELD(vlm_abi_launch, grid),
     FIELD(vlm_abi_launch, units),        FIELD(vlm_abi_launch, threads),
-    FIELD(vlm_abi_launch, shared_bytes), FIELD(vlm_abi_launch, reserved)};
+    FIELD(vlm_abi_launch, flags),        FIELD(vlm_abi_launch, shared_bytes),
+    FIELD(vlm_abi_launch, min_rows),     FIELD(vlm_abi_launch, max_rows),
+    FIELD(vlm_abi_launch, maps),         FIELD(vlm_abi_launch, n_maps),
+    FIELD(vlm_abi_launch, reserved)};
 STRUCT(launch, vlm_abi_launch)
+
+static constexpr AbiField productFields[] = {
+    FIELD(vlm_abi_product, rows.terms),  FIELD(vlm_abi_product, rows.n_terms),
+    FIELD(vlm_abi_product, left_offset), FIELD(vlm_abi_product, left_stride),
+    FIELD(vlm_abi_product, columns),     FIELD(vlm_abi_product, depth),
+    FIELD(vlm_abi_product, left),        FIELD(vlm_abi_product, right),
+    FIELD(vlm_abi_product, bias),        FIELD(vlm_abi_product, residual),
+    FIELD(vlm_abi_product, result),      FIELD(vlm_abi_product, activation),
+    FIELD(vlm_abi_product, dtype),       FIELD(vlm_abi_product, result_dtype)};
+STRUCT(product, vlm_abi_product)
 
 static constexpr AbiField stepFields[] = {
     FIELD(vlm_abi_step, label),       FIELD(vlm_abi_step, buffers),
@@ -80,7 +101,7 @@ static constexpr AbiField stepFields[] = {
     FIELD(vlm_abi_step, flops.terms), FIELD(vlm_abi_step, flops.n_terms),
     FIELD(vlm_abi_step, bytes.terms), FIELD(vlm_abi_step, bytes.n_terms),
     FIELD(vlm_abi_step, launches),    FIELD(vlm_abi_step, n_launches),
-    FIELD(vlm_abi_step, reserved)};
+    FIELD(vlm_abi_step, reserved),    FIELD(vlm_abi_step, product)};
 STRUCT(step, vlm_abi_step)
 
 static constexpr AbiField tensorFields[] = {

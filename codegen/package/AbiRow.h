@@ -39,7 +39,7 @@ struct AbiStruct {
 
 namespace abi {
 extern const AbiStruct generation, rotary, rules, phase, kernel, term, size,
-    maxSize, buffer, launch, step, tensor, symbol, trim, entry, code, device,
+    maxSize, buffer, map, launch, product, step, tensor, symbol, trim, entry, code, device,
     level, image, model;
 } // namespace abi
 

@@ -47,6 +47,8 @@ private:
   Constant *writeSize(const Size &size);
   Constant *writeSizes(StringRef name, ArrayRef<Size> sizes);
   Constant *writeTensor(const TensorTable &tensor);
+  Constant *writeMap(const cuda::LaunchMap &map);
+  Constant *writeProduct(const cuda::LibraryProduct &product);
   Constant *writeLaunch(const LaunchTable &launch);
   Constant *writeStep(const StepTable &step);
 
@@ -130,13 +132,59 @@ Constant *EntryWriter::writeTensor(const TensorTable &tensor) {
   return row.build();
 }
 
+static uint32_t halfType(bool isBrain) {
+  return isBrain ? VLM_ABI_BF16 : VLM_ABI_F16;
+}
+
+Constant *EntryWriter::writeMap(const cuda::LaunchMap &map) {
+  return AbiRow(writer, abi::map)
+      .set("rows.terms", writeTerms(map.rows))
+      .set("rows.n_terms", map.rows.getTerms().size())
+      .set("offset", static_cast<uint64_t>(map.offset))
+      .set("stride", static_cast<uint64_t>(map.stride))
+      .set("columns", static_cast<uint64_t>(map.columns))
+      .set("buffer", static_cast<uint64_t>(map.buffer))
+      .set("dtype", halfType(map.isBrain))
+      .set("box_rows", static_cast<uint64_t>(map.boxRows))
+      .set("box_columns", static_cast<uint64_t>(map.boxColumns))
+      .build();
+}
+
+Constant *EntryWriter::writeProduct(const cuda::LibraryProduct &product) {
+  return AbiRow(writer, abi::product)
+      .set("rows.terms", writeTerms(product.rows))
+      .set("rows.n_terms", product.rows.getTerms().size())
+      .set("left_offset", static_cast<uint64_t>(product.leftOffset))
+      .set("left_stride", static_cast<uint64_t>(product.leftStride))
+      .set("columns", static_cast<uint64_t>(product.columns))
+      .set("depth", static_cast<uint64_t>(product.depth))
+      .set("left", static_cast<uint64_t>(product.left))
+      .set("right", static_cast<uint64_t>(product.right))
+      .set("bias", static_cast<uint64_t>(product.bias))
+      .set("residual", static_cast<uint64_t>(product.residual))
+      .set("result", static_cast<uint64_t>(product.result))
+      .set("activation", product.activation)
+      .set("dtype", halfType(product.isBrain))
+      .set("result_dtype", product.givesFloats ? uint32_t(VLM_ABI_F32)
+                                               : halfType(product.isBrain))
+      .build();
+}
+
 Constant *EntryWriter::writeLaunch(const LaunchTable &launch) {
+  SmallVector<Constant *> maps;
+  for (const cuda::LaunchMap &map : launch.maps)
+    maps.push_back(writeMap(map));
   return AbiRow(writer, abi::launch)
       .set("function", writer.string(launch.function))
       .set("grid", writeSizes("grid", launch.grid))
       .set("units", ArrayRef<int64_t>(launch.units))
       .set("threads", launch.threads)
+      .set("flags", launch.flags)
       .set("shared_bytes", launch.sharedBytes)
+      .set("min_rows", launch.minRows)
+      .set("max_rows", launch.maxRows)
+      .set("maps", writer.array("maps", maps))
+      .set("n_maps", maps.size())
       .build();
 }
 
@@ -150,6 +198,9 @@ Constant *EntryWriter::writeStep(const StepTable &step) {
                           .set("index", buffer.index)
                           .set("offset", buffer.offset)
                           .build());
+  SmallVector<Constant *> product;
+  if (step.product)
+    product.push_back(writeProduct(*step.product));
   return AbiRow(writer, abi::step)
       .set("label", writer.string(step.label))
       .set("buffers", writer.array("buffers", buffers))
@@ -163,6 +214,7 @@ Constant *EntryWriter::writeStep(const StepTable &step) {
       .set("bytes.n_terms", step.bytes.getTerms().size())
       .set("launches", writer.array("launches", launches))
       .set("n_launches", launches.size())
+      .set("product", writer.array("product", product))
       .build();
 }
 

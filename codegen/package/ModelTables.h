@@ -14,6 +14,7 @@
 #define VLMC_CODEGEN_PACKAGE_MODELTABLES_H
 
 #include "codegen/Codegen.h"
+#include "codegen/cuda/Launch.h"
 #include "codegen/package/WeightsFile.h"
 #include "ir/Vlm/VlmSize.h"
 #include "runtime/abi/vlm_abi.h"
@@ -45,8 +46,11 @@ struct LaunchTable {
   std::string function;
   std::array<vlm::Size, 3> grid;
   std::array<int64_t, 3> units{1, 1, 1};
-  uint32_t threads = 0;
+  uint16_t threads = 0;
+  uint16_t flags = 0; ///< VLM_ABI_LAUNCH_*
   uint32_t sharedBytes = 0;
+  uint16_t minRows = 0, maxRows = 0;
+  std::vector<cuda::LaunchMap> maps;
 };
 
 /// `vlm_abi_step`.
@@ -60,6 +64,7 @@ struct StepTable {
   uint32_t operands = 0; ///< of the buffers, the first
   uint32_t results = 0;  ///< the next
   std::vector<LaunchTable> launches; ///< of a GPU
+  std::optional<cuda::LibraryProduct> product;
 };
 
 /// `vlm_abi_trim`; input and symbol by their places.

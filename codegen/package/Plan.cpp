@@ -57,6 +57,7 @@ private:
   llvm::Error readTrim();
   Size countBytes(CallOp call) const;
   std::vector<LaunchTable> readLaunches(CallOp call) const;
+  std::optional<cuda::LibraryProduct> readProduct(CallOp call) const;
   llvm::Error readCall(CallOp call);
   llvm::Error readOp(Operation &op);
   void addScratch(const Size &size);
@@ -206,9 +207,24 @@ std::vector<LaunchTable> EntryReader::readLaunches(CallOp call) const {
   std::vector<LaunchTable> launches;
   for (cuda::KernelLaunch &launch : cuda::launchesOf(kernel, sizes))
     launches.push_back({std::move(launch.function), std::move(launch.grid),
-                        launch.units, static_cast<uint32_t>(launch.threads),
-                        static_cast<uint32_t>(launch.sharedBytes)});
+                        launch.units, static_cast<uint16_t>(launch.threads),
+                        static_cast<uint16_t>(launch.flags),
+                        static_cast<uint32_t>(launch.sharedBytes),
+                        static_cast<uint16_t>(launch.minRows),
+                        static_cast<uint16_t>(launch.maxRows),
+                        std::move(launch.maps)});
   return launches;
+}
+
+/// What a library of products could do in their place.
+std::optional<cuda::LibraryProduct>
+EntryReader::readProduct(CallOp call) const {
+  auto kernel = SymbolTable::lookupNearestSymbolFrom<KernelOp>(
+      call, call.getCalleeAttr());
+  Size rows(1);
+  for (const Size &dim : dims.getDims(call.getResult(0)).drop_back())
+    rows = rows * dim;
+  return cuda::libraryProduct(kernel, rows);
 }
 
 llvm::Error EntryReader::readCall(CallOp call) {
@@ -247,8 +263,10 @@ llvm::Error EntryReader::readCall(CallOp call) {
   step.results = call.getNumResults();
   step.flops = dims.getFlops(call);
   step.bytes = countBytes(call);
-  if (kernel->phases.empty())
+  if (kernel->phases.empty()) {
     step.launches = readLaunches(call);
+    step.product = readProduct(call);
+  }
   if (step.buffers.size() != kernel->buffers ||
       step.dims.size() != kernel->dims)
     return fail("step '" + step.label + "' has " + Twine(step.buffers.size()) +

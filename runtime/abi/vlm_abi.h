@@ -89,16 +89,56 @@ typedef struct vlm_abi_buffer {
   uint64_t offset; /* weights: byte offset in the weights file; layers of a cache: their number, `index` is the cache's input */
 } vlm_abi_buffer;
 
+/* A matrix in memory that a GPU copies tiles of: `rows` rows of `columns` elements of 16 bits, `stride` elements apart, that begin `offset` elements
+ * behind one of a step's buffers. A tile is box_rows rows of box_columns elements, which are 128 bytes and swizzled so. */
+typedef struct vlm_abi_map {
+  vlm_abi_size rows;
+  uint64_t offset;
+  uint64_t stride;
+  uint32_t columns;
+  uint32_t buffer; /* number in the step's buffers */
+  uint32_t dtype;  /* VLM_ABI_F16 or VLM_ABI_BF16 */
+  uint16_t box_rows;
+  uint16_t box_columns;
+} vlm_abi_map;
+
 /* A function of a GPU level's code, and its grid: in each of three directions grid[i] / units[i] blocks, rounded up. A block has `threads` threads in
- * one direction and `shared_bytes` of dynamic shared memory. Its arguments are the step's buffers, then its dims, int64_t each. */
+ * one direction and `shared_bytes` of dynamic shared memory. Its arguments are the step's buffers, then its dims, int64_t each. It is left out where
+ * grid[0] is not in [min_rows, max_rows]: products of few rows and of many have functions of their own. */
+enum { VLM_ABI_LAUNCH_EARLY = 1 }; /* may begin while the launch before it ends: it waits for that itself, before it reads what runs write */
 typedef struct vlm_abi_launch {
   const char *function;
   const vlm_abi_size *grid; /* [3] */
   uint32_t units[3];
-  uint32_t threads;
+  uint16_t threads;
+  uint16_t flags; /* VLM_ABI_LAUNCH_* */
   uint32_t shared_bytes;
+  uint16_t min_rows;
+  uint16_t max_rows; /* 0: any number */
+  const vlm_abi_map *maps; /* of them 128 bytes each are arguments before the buffers (CUtensorMap) */
+  uint32_t n_maps;
   uint32_t reserved;
 } vlm_abi_launch;
+
+/* A step that is a product and what libraries of products know to do with it: activation(left right^T + bias) + residual, in 16 bits with sums in f32.
+ * left is [rows, depth], right [columns, depth], bias [columns] in f32, residual and result are [rows, columns]; each is a number in the step's
+ * buffers, -1 where there is none. A residual comes with no activation. */
+enum { VLM_ABI_PRODUCT_PLAIN = 0, VLM_ABI_PRODUCT_RELU = 1, VLM_ABI_PRODUCT_GELU = 2 };
+typedef struct vlm_abi_product {
+  vlm_abi_size rows;
+  uint64_t left_offset; /* elements */
+  uint64_t left_stride;
+  uint32_t columns;
+  uint32_t depth;
+  int32_t left;
+  int32_t right;
+  int32_t bias;
+  int32_t residual;
+  int32_t result;
+  uint32_t activation; /* VLM_ABI_PRODUCT_* */
+  uint32_t dtype;        /* VLM_ABI_F16 or VLM_ABI_BF16, of both sides */
+  uint32_t result_dtype; /* of residual and result: the same, or VLM_ABI_F32 */
+} vlm_abi_product;
 
 typedef struct vlm_abi_step {
   const char *label; /* where in the model this step comes from, for instance "vision.layers.3.mlp.fc1" */
@@ -112,6 +152,7 @@ typedef struct vlm_abi_step {
   const vlm_abi_launch *launches; /* on a GPU, one behind the other; on a CPU the kernel's phases run instead */
   uint32_t n_launches;
   uint32_t reserved;
+  const vlm_abi_product *product; /* on a GPU: what the launches amount to; NULL: nothing that libraries know */
 } vlm_abi_step;
 
 enum { VLM_ABI_F32 = 0, VLM_ABI_I64 = 1, VLM_ABI_I32 = 2, VLM_ABI_U8 = 3, VLM_ABI_F16 = 4, VLM_ABI_BF16 = 5, VLM_ABI_CACHE = 6 };
@@ -388,8 +429,10 @@ static_assert(sizeof(vlm_abi_kernel) == 40, "codegen/package writes this layout"
 static_assert(sizeof(vlm_abi_term) == 16, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_cache_layer) == 24, "codegen/cpu reads this layout");
 static_assert(sizeof(vlm_abi_buffer) == 16, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_launch) == 40, "codegen/package writes this layout");
-static_assert(sizeof(vlm_abi_step) == 80, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_map) == 48, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_launch) == 56, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_product) == 72, "codegen/package writes this layout");
+static_assert(sizeof(vlm_abi_step) == 88, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_tensor) == 128, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_symbol) == 32, "codegen/package writes this layout");
 static_assert(sizeof(vlm_abi_trim) == 24, "codegen/package writes this layout");

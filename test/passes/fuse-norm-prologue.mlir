@@ -1,6 +1,10 @@
 // RUN: vlmc-opt %s --vlm-place-anchors --vlm-fuse-norm-prologue | FileCheck %s
 // RUN: vlmc-opt %s --vlm-place-anchors --vlm-fuse-norm-prologue=arch=cuda | FileCheck %s --check-prefix=CUDA
 // RUN: vlmc-opt %s --vlm-place-anchors --vlm-fuse-norm-prologue --remarks-filter=.* --remark-format=emitRemark --verify-diagnostics -o /dev/null
+// RUN: vlmc-opt %s --vlm-place-anchors --vlm-fuse-norm-prologue=arch=cuda --remarks-filter=.* --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=TOLD
+
+// TOLD-DAG: layer_norm is not computed by the products that read it: they are 2, and each would compute it anew
+// TOLD-DAG: activation is not computed by the products that read it: on this target they take rows of memory, and norms of whole rows
 
 // CHECK-LABEL: func.func @norm
 // CHECK-SAME:    %[[X:[a-z0-9]+]]: tensor<?x9x64xf32>, %[[W:[a-z0-9]+]]: tensor<64x64xf32>, %[[N:[a-z0-9]+]]: tensor<64xf32>
@@ -8,10 +12,9 @@
 // CHECK:           %[[D:.+]] = vlm.layer_norm %[[A]], %[[B]], %[[B]]
 // CHECK:           %[[E:.+]] = vlm.take_tokens %[[D]] at 0
 // CHECK:           vlm.linear %[[E]], %[[C]]
-// A norm suits the packing of the CPU's kernels; elsewhere it is a kernel of its own.
 // CUDA-LABEL: func.func @norm
-// CUDA-NEXT:    vlm.layer_norm
 // CUDA-NEXT:    vlm.group gemm
+// CUDA:           vlm.layer_norm
 // CUDA:           vlm.take_tokens
 // CUDA:           vlm.linear
 func.func @norm(%x: tensor<?x9x64xf32>, %w: tensor<64x64xf32>, %n: tensor<64xf32>) -> tensor<?x1x64xf32> {
@@ -29,6 +32,10 @@ func.func @norm(%x: tensor<?x9x64xf32>, %w: tensor<64x64xf32>, %n: tensor<64xf32
 // CHECK-NEXT:      vlm.layer_norm
 // CHECK:         vlm.group gemm
 // CHECK-NEXT:      vlm.layer_norm
+// A GPU's products would normalise many rows in a pass each.
+// CUDA-LABEL: func.func @two_products
+// CUDA-NEXT:    vlm.layer_norm
+// CUDA-NEXT:    vlm.group gemm
 func.func @two_products(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>, %n: tensor<64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
   %0 = vlm.layer_norm %x, %n, %n {epsilon = 1.0e-05 : f64} : tensor<?x64xf32>, tensor<64xf32>, tensor<64xf32>
   // expected-remark@+1 {{computes layer_norm}}
