@@ -276,6 +276,7 @@ Metrics LanguageCase::run() {
   };
   Clock::time_point start = Clock::now();
   model.run("encode_image", pixels, {"image_features"}, results);
+  double picture = since(start);
   decode(prompt, 0);
   first = results["logits"];
   double firstToken = since(start);
@@ -287,6 +288,7 @@ Metrics LanguageCase::run() {
   double rest = since(start);
   check(vlm_cache_resize(cache, 0, 0));
   return {{"ttft_ms", firstToken},
+          {"pp" + std::to_string(prompt.size()) + "_ms", firstToken - picture},
           {"decode" + std::to_string(forced.size()) + "_ms", rest}};
 }
 
