@@ -14,7 +14,8 @@ bool vlmc::isRowWise(Operation *op) {
          isa<LayerNormOp, L2NormalizeOp, ActivationOp, AddOp, EmbeddingOp,
              PrependTokensOp, RmsNormOp, MultiplyOp, RopeOp, MergeTokensOp,
              ReplaceTokensOp, GatedAddOp, AveragePoolOp, ScaleOp, GroupNormOp,
-             MaskFeaturesOp>(op);
+             MaskFeaturesOp, AddGridPositionsOp, DepthwiseConv2dOp,
+             ScaleFeaturesOp>(op);
 }
 
 /// Whether the op normalises rows as a whole.
@@ -38,6 +39,9 @@ bool FusionRules::canFuse(AnchorKind anchor, Operation *op,
   // often.
   if (auto pool = dyn_cast<AveragePoolOp>(op);
       pool && static_cast<int64_t>(pool.getSize()) > 2)
+    return false;
+  // Windows that overlap have a kernel of their own.
+  if (isa<DepthwiseConv2dOp>(op) && anchor != AnchorKind::Rows)
     return false;
   switch (anchor) {
   case AnchorKind::Gemm:

@@ -50,6 +50,7 @@ void vlmc::buildPlannedPipeline(OpPassManager &pm,
   pm.addPass(createTilePass({.arch = options.arch,
                              .chip = options.chip,
                              .strategy = reference ? "reference" : "auto",
+                             .weights = options.weights,
                              .tileRows = options.tileRows,
                              .tilePanels = options.tilePanels,
                              .l2Bytes = options.l2Bytes}));

@@ -19,6 +19,9 @@ struct Context;           ///< CUctx_st
 struct Module;            ///< CUmod_st
 struct Function;          ///< CUfunc_st
 struct Stream;            ///< CUstream_st
+struct Event;             ///< CUevent_st
+struct Graph;             ///< CUgraph_st
+struct GraphExec;         ///< CUgraphExec_st
 
 inline constexpr Result success = 0;
 inline constexpr Result outOfMemory = 2; ///< CUDA_ERROR_OUT_OF_MEMORY
@@ -31,6 +34,27 @@ inline constexpr int sharedBytesOfBlock = 97; ///< where a function asks for it
 inline constexpr int dynamicSharedBytes = 8;
 /// CU_STREAM_NON_BLOCKING: beside the null stream
 inline constexpr unsigned besideNull = 1;
+/// CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+inline constexpr int launchesEarly = 6;
+
+/// CUlaunchAttribute; of its value's 64 bytes the first are used.
+struct LaunchAttribute {
+  int number;
+  int reserved;
+  int value[16];
+};
+/// CUlaunchConfig
+struct LaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  Stream *stream;
+  LaunchAttribute *attributes;
+  unsigned attributeCount;
+};
+
+/// CU_EVENT_DISABLE_TIMING
+inline constexpr unsigned eventWithoutTime = 2;
+/// CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: others may ask for what they like.
+inline constexpr int captureOfThread = 1;
 /// What a function may use without asking.
 inline constexpr int sharedBytesUnasked = 48 << 10;
 
@@ -39,6 +63,7 @@ inline constexpr int sharedBytesUnasked = 48 << 10;
   X(init, cuInit, (unsigned))                                                  \
   X(getErrorName, cuGetErrorName, (Result, const char **))                     \
   X(getErrorString, cuGetErrorString, (Result, const char **))                 \
+  X(driverVersion, cuDriverGetVersion, (int *))                                \
   X(deviceCount, cuDeviceGetCount, (int *))                                    \
   X(deviceGet, cuDeviceGet, (DeviceNumber *, int))                             \
   X(deviceName, cuDeviceGetName, (char *, int, DeviceNumber))                  \
@@ -63,9 +88,25 @@ inline constexpr int sharedBytesUnasked = 48 << 10;
   X(streamCreate, cuStreamCreate, (Stream **, unsigned))                       \
   X(streamDestroy, cuStreamDestroy_v2, (Stream *))                             \
   X(streamWait, cuStreamSynchronize, (Stream *))                               \
+  X(streamAwait, cuStreamWaitEvent, (Stream *, Event *, unsigned))             \
+  X(allocateHost, cuMemAllocHost_v2, (void **, size_t))                        \
+  X(freeHost, cuMemFreeHost, (void *))                                         \
+  X(eventCreate, cuEventCreate, (Event **, unsigned))                          \
+  X(eventDestroy, cuEventDestroy_v2, (Event *))                                \
+  X(eventRecord, cuEventRecord, (Event *, Stream *))                           \
+  X(eventWait, cuEventSynchronize, (Event *))                                  \
+  X(captureBegin, cuStreamBeginCapture_v2, (Stream *, int))                    \
+  X(captureEnd, cuStreamEndCapture, (Stream *, Graph **))                      \
+  X(graphInstantiate, cuGraphInstantiateWithFlags,                             \
+    (GraphExec **, Graph *, unsigned long long))                               \
+  X(graphLaunch, cuGraphLaunch, (GraphExec *, Stream *))                       \
+  X(graphDestroy, cuGraphExecDestroy, (GraphExec *))                           \
+  X(graphForget, cuGraphDestroy, (Graph *))                                    \
   X(launch, cuLaunchKernel,                                                    \
     (Function *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,   \
-     unsigned, Stream *, void **, void **))
+     unsigned, Stream *, void **, void **))                                    \
+  X(launchEx, cuLaunchKernelEx,                                                \
+    (const LaunchConfig *, Function *, void **, void **))
 
 struct Functions {
 #define VLMC_CUDA_MEMBER(member, name, parameters)                             \
@@ -75,6 +116,12 @@ struct Functions {
   /// vlmc_emulated_load: there only in the emulator's stand-in for the driver,
   /// which takes bitcode in the place of code.
   Result (*emulatedLoad)(Module **, const void *, size_t) = nullptr;
+  /// cuTensorMapEncodeTiled: not there before CUDA 12.
+  Result (*encodeTiled)(void *map, unsigned type, unsigned rank, Pointer,
+                        const uint64_t *dims, const uint64_t *strides,
+                        const unsigned *box, const unsigned *steps,
+                        int interleave, int swizzle, int promotion,
+                        int fill) = nullptr;
 };
 
 } // namespace vlmc::rt::cuda

@@ -43,6 +43,8 @@ std::string Device::load(const char *path) {
            "; it is no driver, or one too old";
   functions.emulatedLoad = reinterpret_cast<decltype(functions.emulatedLoad)>(
       dlsym(library, "vlmc_emulated_load"));
+  functions.encodeTiled = reinterpret_cast<decltype(functions.encodeTiled)>(
+      dlsym(library, "cuTensorMapEncodeTiled"));
   return "";
 }
 

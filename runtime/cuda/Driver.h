@@ -44,7 +44,14 @@ public:
 
   const Functions &api() const { return functions; }
   const std::string &name() const { return deviceName; }
+  /// 13000 for CUDA 13.0; 0: it is not known.
+  int driverVersion() const {
+    int version = 0;
+    return functions.driverVersion(&version) == success ? version : 0;
+  }
   Context *context() const { return primary; }
+  /// Whether a launch may begin while the one before it ends.
+  bool startsEarly() const { return major >= 9; }
   bool isEmulated() const { return functions.emulatedLoad != nullptr; }
 
 private:
