@@ -163,7 +163,7 @@ std::optional<Fault> GenerateTask::encodeSeen() {
   if (shape.size() != 5)
     return Fault("pixel_values: expected the shape [batch, pictures, 3, "
                  "height, width], found " +
-                 describe(shape) + "; mend the file of tensors");
+                 describeShape(shape) + "; mend the file of tensors");
   pixels.shape = {shape[0] * shape[1], shape[2], shape[3], shape[4]};
   TensorMap given{{"pixel_values", std::move(pixels)}};
   if (std::optional<Fault> fault =
@@ -196,7 +196,7 @@ std::optional<Fault> GenerateTask::readPrompts() {
   if (ids == tensors.end() || ids->second.shape.size() != 2 ||
       ids->second.shape[0] < 1)
     return Fault("input_ids: expected a tensor [batch, tokens], found " +
-                 (ids == tensors.end() ? "none" : describe(ids->second.shape)) +
+                 (ids == tensors.end() ? "none" : describeShape(ids->second.shape)) +
                  "; mend the file of tensors");
   if (facts.attended)
     if (std::optional<Fault> fault = checkSeenPictures(tensors))

@@ -118,7 +118,7 @@ void addSeenPictures(const vlm_abi_generation &facts,
 /// A tensor of a file that has not the shape that others ask for.
 static Fault badShape(const std::string &name, const std::string &expected,
                       const std::vector<int64_t> &found) {
-  return Fault(name + ": expected " + expected + ", found " + describe(found) +
+  return Fault(name + ": expected " + expected + ", found " + describeShape(found) +
                "; mend the file of tensors");
 }
 
@@ -129,7 +129,7 @@ std::optional<Fault> checkSeenPictures(const TensorMap &tensors) {
     return std::nullopt;
   return badShape("pixel_values",
                   "the pictures of each of the " + std::to_string(ids[0]) +
-                      " rows of input_ids " + describe(ids) +
+                      " rows of input_ids " + describeShape(ids) +
                       ", padded to one number",
                   pixels->second.shape);
 }
@@ -155,7 +155,7 @@ Outcome<SeenRows> readSeenRows(const vlm_abi_generation &facts,
                                             : 1);
   if (mask.shape != wanted)
     return badShape("image_attention_mask",
-                    describe(wanted) +
+                    describeShape(wanted) +
                         ", the sizes of input_ids and the pictures of a row of "
                         "pixel_values",
                     mask.shape);
@@ -257,7 +257,7 @@ Outcome<TensorMap> encodeTiles(const vlm_model_t *model,
                    "found none; mend the file of tensors");
     else if (found->second.shape != sizes)
       return badShape(name,
-                      describe(sizes) + " for pixel_values " + describe(shape),
+                      describeShape(sizes) + " for pixel_values " + describeShape(shape),
                       found->second.shape);
   std::vector<int32_t> order = tower.rows();
   TensorMap all;
@@ -332,7 +332,7 @@ Outcome<SeenRows> readSeenTiles(const TensorMap &tensors, size_t number,
   const std::vector<int64_t> wanted{ids[0], ids[1], pictures, tower.tiles};
   if (found != tensors.end() && found->second.shape != wanted)
     return badShape("cross_attention_mask",
-                    describe(wanted) +
+                    describeShape(wanted) +
                         ", the sizes of input_ids and aspect_ratio_mask",
                     found->second.shape);
   std::vector<int64_t> counts = countTiles(tensors, number, tower);

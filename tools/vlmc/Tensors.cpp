@@ -35,7 +35,7 @@ const char *dtypeName(vlm_dtype_t dtype) {
   return names[dtype];
 }
 
-std::string describe(const std::vector<int64_t> &shape) {
+std::string describeShape(const std::vector<int64_t> &shape) {
   std::string text;
   for (int64_t size : shape)
     text.append(text.empty() ? "" : ", ").append(std::to_string(size));

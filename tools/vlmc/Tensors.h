@@ -57,7 +57,7 @@ size_t elementBytes(vlm_dtype_t dtype);
 /// "f32"
 const char *dtypeName(vlm_dtype_t dtype);
 /// "[2, 3]"
-std::string describe(const std::vector<int64_t> &shape);
+std::string describeShape(const std::vector<int64_t> &shape);
 
 /// A tensor of a file as the type that is wanted: integers of any width and
 /// bytes become 64-bit integers; all else must be what it is to be.

@@ -246,7 +246,7 @@ static Outcome<PlacedPictures> placePatches(const vlm_model_t *model,
   if (given.shape.size() != 2 || given.shape[1] != side * side * 3)
     return Fault("pixel_values: expected a tensor [patches, " +
                  std::to_string(side * side * 3) + "], found " +
-                 describe(pixels.shape) + "; mend the file of tensors");
+                 describeShape(pixels.shape) + "; mend the file of tensors");
   PlacedPictures placed;
   placed.pixels = turnPatches(given, side, true);
   for (int64_t i = 0; i < given.shape[0]; ++i)
@@ -314,7 +314,7 @@ Outcome<PlacedPictures> placeVideos(const vlm_model_t *model,
   if (shape.size() != 5)
     return Fault("pixel_values_videos: expected a tensor [videos, frames, 3, "
                  "height, width], found " +
-                 describe(shape) + "; mend the file of tensors");
+                 describeShape(shape) + "; mend the file of tensors");
   const int64_t videos = shape[0], frames = shape[1];
   rt::FeatureRows rows;
   int64_t perTile = 0;
@@ -411,7 +411,7 @@ static Outcome<std::vector<int64_t>> readSizes(const vlm_model_t *model,
   if (shape.size() != 2 || shape[1] != 2 || (pictures && shape[0] != pictures))
     return Fault("image_sizes: expected a tensor [" +
                  (pictures ? std::to_string(pictures) : "pictures") +
-                 ", 2] of heights and widths, found " + describe(shape) +
+                 ", 2] of heights and widths, found " + describeShape(shape) +
                  "; mend the file of tensors");
   const auto *values = sizes->second.data<int64_t>();
   return std::vector<int64_t>(values, values + 2 * shape[0]);
@@ -423,7 +423,7 @@ static Outcome<PlacedPictures> placeStretched(const vlm_model_t *model,
   if (pixels.shape.size() != 4)
     return Fault("pixel_values: expected a tensor [tiles, 3, height, width], "
                  "found " +
-                 describe(pixels.shape) + "; mend the file of tensors");
+                 describeShape(pixels.shape) + "; mend the file of tensors");
   int64_t perTile = 0;
   if (std::optional<Fault> fault = findPerTile(model, perTile))
     return *fault;
@@ -469,7 +469,7 @@ Outcome<PlacedPictures> placePictures(const vlm_model_t *model,
   if (pixels.shape.size() != 4 && !isPadded)
     return Fault("pixel_values: expected a tensor [pictures, " +
                  std::string(cutsPictures(model) ? "tiles, " : "") +
-                 "3, height, width], found " + describe(pixels.shape) +
+                 "3, height, width], found " + describeShape(pixels.shape) +
                  "; mend the file of tensors");
   bool isCounted = isPadded || !cutsPictures(model);
   Outcome<std::vector<int64_t>> sizes =
