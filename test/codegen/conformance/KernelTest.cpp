@@ -1,7 +1,8 @@
 //===-- KernelTest.cpp - the conformance suite of targets -----------------===//
 //
 // Generated kernels against the interpreter, for every target whose code can
-// run here: natively, under qemu-user, a GPU's thread by thread.
+// run here: natively, under qemu-user, a GPU's thread by thread. Long because
+// the cases of all ops are compiled and compared in one way.
 //
 //===----------------------------------------------------------------------===//
 #include "codegen/Codegen.h"
