@@ -249,6 +249,28 @@ TEST_F(GpuModelTest, RunsAwaitTheirWeights) {
       << text;
 }
 
+/// By the driver's other call, on chips that can.
+TEST_F(GpuModelTest, LaunchesBeginEarlyWhereTheChipCan) {
+  for (vlm_abi_launch &launch : tables.launches)
+    launch.flags = VLM_ABI_LAUNCH_EARLY;
+  for (const char *chip : {"80", "90"}) {
+    setenv("VLMC_EMULATOR_CHIP", chip, 1);
+    load("cuLaunchKernelEx:5:1");
+    awaitWeights();
+    for (float x = 1; x <= 3; ++x)
+      EXPECT_EQ(run(4, x), "");
+    EXPECT_EQ(model->counters().recorded, 1U);
+    std::string text = run(8, 1);
+    if (chip[0] == '8')
+      EXPECT_EQ(text, "");
+    else
+      EXPECT_EQ(text,
+                "GPU 'vlmc emulator sm_90': launching 'many' for 'one' "
+                "failed with CUDA_ERROR_INVALID_VALUE (invalid argument)");
+  }
+  unsetenv("VLMC_EMULATOR_CHIP");
+}
+
 /// What fails on the device is told by the run that was to use it.
 TEST_F(GpuModelTest, GraphsThatFailOnTheDeviceAreTold) {
   load("launch:5:719");
