@@ -123,19 +123,18 @@ GenerateTask::carryOn(size_t number, const rt::BeamSearch &search,
                       std::vector<std::vector<float>> &logits) {
   auto running = search.running();
   int64_t position = heldTokens(number) + int64_t(running[0].ids.size()) - 1;
+  Run run;
   for (size_t i = 0; i < running.size(); ++i)
-    if (std::optional<Fault> fault = append(number, running[i].ids.back(),
-                                            position, int32_t(i), logits[i]))
-      return fault;
-  return std::nullopt;
+    addToken(run, number, running[i].ids.back(), position, int32_t(i));
+  return runTokens(run, logits);
 }
 
-/// Goes on from `lastLogits` with several beams; the best answer is kept.
+/// Goes on from the prompt's logits with several beams; the best answer is kept.
 std::optional<Fault> GenerateTask::search(size_t number, int64_t most) {
   Prompt &prompt = prompts[number];
   int64_t padding = encodes ? 0 : prompt.columns[0];
   rt::BeamSearch search(facts, beams, beforeAnswer(number), most, padding);
-  std::vector<std::vector<float>> logits = {lastLogits};
+  std::vector<std::vector<float>> logits = {prompt.logits};
   for (;;) {
     std::vector<std::span<const float>> rows(logits.begin(), logits.end());
     search.take(rows);

@@ -196,7 +196,8 @@ std::optional<Fault> GenerateTask::readPrompts() {
   if (ids == tensors.end() || ids->second.shape.size() != 2 ||
       ids->second.shape[0] < 1)
     return Fault("input_ids: expected a tensor [batch, tokens], found " +
-                 (ids == tensors.end() ? "none" : describeShape(ids->second.shape)) +
+                 (ids == tensors.end() ? "none"
+                                       : describeShape(ids->second.shape)) +
                  "; mend the file of tensors");
   if (facts.attended)
     if (std::optional<Fault> fault = checkSeenPictures(tensors))
@@ -326,12 +327,13 @@ std::optional<Fault> GenerateTask::placeFeatures() {
 std::optional<Fault> GenerateTask::addSeen(Run &run, TensorMap &inputs) {
   auto count = int64_t(run.ids.size());
   int64_t rows = run.fresh.shape.empty() ? 0 : run.fresh.shape[1];
+  const int32_t sequence = run.sequences.front();
   if (rows)
     if (std::optional<Fault> fault =
-            check(vlm_cache_resize(featureCache.get(), run.sequence, rows)))
+            check(vlm_cache_resize(featureCache.get(), sequence, rows)))
       return fault;
   heldRows = std::max(heldRows, rows);
-  std::vector<int32_t> sequences(size_t(rows), run.sequence);
+  std::vector<int32_t> sequences(size_t(rows), sequence);
   std::vector<int32_t> places(size_t(rows), 0);
   std::iota(places.begin(), places.end(), 0);
   inputs["features"] = run.fresh;
@@ -366,27 +368,31 @@ std::optional<Fault> GenerateTask::addSeen(Run &run, TensorMap &inputs) {
   return std::nullopt;
 }
 
-/// Runs tokens of one sequence; results are those of the last token, or of all.
-std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
-                                          TensorMap &results) {
+/// Runs tokens; results are those of all.
+std::optional<Fault> GenerateTask::decode(Run &run, TensorMap &results) {
   const vlm_entry_t *entry = nullptr;
   if (std::optional<Fault> fault =
           check(vlm_model_entry(model, entryName, &entry)))
     return fault;
   auto count = int64_t(run.ids.size());
-  if (std::optional<Fault> fault = check(
-          vlm_cache_resize(cache.get(), run.sequence, run.position + count)))
-    return fault;
-  std::vector<int32_t> places(run.ids.size());
-  std::vector<int32_t> sequences(run.ids.size(), run.sequence);
-  std::iota(places.begin(), places.end(), int32_t(run.position));
-  std::vector<int32_t> rows(allRows ? run.ids.size() : 1);
-  std::iota(rows.begin(), rows.end(), allRows ? 0 : int32_t(count - 1));
+  std::vector<int32_t> rows(run.ids.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  // The length of a sequence is that with all of its tokens here.
+  std::vector<int64_t> lengths(run.ids.size());
+  for (size_t i = run.ids.size(); i-- > 0;) {
+    const bool isLast = i + 1 == run.ids.size() ||
+                        run.sequences[i + 1] != run.sequences[i];
+    lengths[i] = isLast ? run.places[i] + 1 : lengths[i + 1];
+    if (isLast)
+      if (std::optional<Fault> fault = check(
+              vlm_cache_resize(cache.get(), run.sequences[i], lengths[i])))
+        return fault;
+  }
   TensorMap inputs;
   inputs["input_ids"] = HostTensor::of(VLM_I64, {1, count}, run.ids.data());
   rt::LongRotary rotary(facts.rotary);
-  for (int32_t place : places)
-    rotary.add(place, run.position + count);
+  for (size_t i = 0; i < run.ids.size(); ++i)
+    rotary.add(run.places[i], lengths[i]);
   if (rotary.isNeeded()) {
     int64_t size = rotary.size();
     std::vector<float> &values = rotary.rows();
@@ -395,8 +401,9 @@ std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
     inputs["rotary_row"] =
         HostTensor::of(VLM_I32, {1, count}, rotary.row().data());
   }
-  inputs["sequence"] = HostTensor::of(VLM_I32, {1, count}, sequences.data());
-  inputs["position"] = HostTensor::of(VLM_I32, {1, count}, places.data());
+  inputs["sequence"] =
+      HostTensor::of(VLM_I32, {1, count}, run.sequences.data());
+  inputs["position"] = HostTensor::of(VLM_I32, {1, count}, run.places.data());
   inputs["rows"] =
       HostTensor::of(VLM_I32, {1, int64_t(rows.size())}, rows.data());
   if (facts.attended || encodes) {
@@ -413,13 +420,12 @@ std::optional<Fault> GenerateTask::decode(Run &run, bool allRows,
   }
   if (hasInput(entry, "last_seen")) {
     std::vector<int32_t> first(run.ids.size(), 0), last(run.ids.size(), 0);
-    for (int64_t i = run.position; i < mutual && i - run.position < count; ++i)
-      last[size_t(i - run.position)] = int32_t(mutual);
+    for (int64_t i = 0; i < std::min(run.mutual, count); ++i)
+      last[size_t(i)] = int32_t(run.mutual);
     // Those before they see anyway, as far as the window goes.
-    for (int64_t i = run.position;
-         i < int64_t(pictureEnds.size()) && i - run.position < count; ++i) {
-      first[size_t(i - run.position)] = int32_t(i);
-      last[size_t(i - run.position)] = pictureEnds[size_t(i)];
+    for (size_t i = 0; i < run.pictureEnds.size(); ++i) {
+      first[i] = int32_t(i);
+      last[i] = run.pictureEnds[i];
     }
     inputs["first_seen"] = HostTensor::of(VLM_I32, {1, count}, first.data());
     inputs["last_seen"] = HostTensor::of(VLM_I32, {1, count}, last.data());
@@ -461,11 +467,15 @@ void GenerateTask::keepRows(const std::string &name, const HostTensor &rows,
 
 std::optional<Fault> GenerateTask::prefill(size_t number) {
   Prompt &prompt = prompts[number];
-  mutual = prompt.mutual;
-  pictureEnds = prompt.pictureEnds;
   heldRows = 0;
   TensorMap results;
-  Run run{prompt.ids, prompt.features, prompt.seen, 0, featuresOf(number)};
+  Run run;
+  run.ids = prompt.ids;
+  run.features = prompt.features;
+  run.seen = prompt.seen;
+  run.fresh = featuresOf(number);
+  run.mutual = prompt.mutual;
+  run.pictureEnds = prompt.pictureEnds;
   if (encodes) {
     run.ids = prompt.beginning;
     if (std::optional<Fault> fault = encode(number, run.fresh))
@@ -474,7 +484,11 @@ std::optional<Fault> GenerateTask::prefill(size_t number) {
     prompt.seen.last.assign(run.ids.size(), int32_t(prompt.ids.size()));
     run.seen = prompt.seen;
   }
-  if (std::optional<Fault> fault = decode(run, /*allRows=*/true, results))
+  // A search has all sequences for itself.
+  run.sequences.assign(run.ids.size(), beams.beams > 1 ? 0 : int32_t(number));
+  run.places.resize(run.ids.size());
+  std::iota(run.places.begin(), run.places.end(), 0);
+  if (std::optional<Fault> fault = decode(run, results))
     return fault;
   for (const auto &[name, rows] : results)
     encodes ? keepBeginning(name, rows, number)
@@ -482,7 +496,7 @@ std::optional<Fault> GenerateTask::prefill(size_t number) {
   const HostTensor &logits = results["logits"];
   auto width = size_t(logits.shape.back());
   const float *end = logits.data<float>() + run.ids.size() * width;
-  lastLogits.assign(end - width, end);
+  prompt.logits.assign(end - width, end);
   return std::nullopt;
 }
 
@@ -496,53 +510,15 @@ std::vector<int64_t> GenerateTask::beforeAnswer(size_t number) const {
   return {row, row + columns};
 }
 
-/// Runs a token of an answer.
-std::optional<Fault> GenerateTask::append(size_t number, int64_t id,
-                                          int64_t position, int32_t sequence,
-                                          std::vector<float> &logits) {
-  const Prompt &prompt = prompts[number];
-  TensorMap results;
-  Run run{{id}, {-1}, {}, position, {}, sequence};
-  if (facts.attended || encodes) // a new token sees what the last one saw
-    run.seen = prompt.seen.ofLast();
-  if (std::optional<Fault> fault = decode(run, /*allRows=*/false, results))
-    return fault;
-  const HostTensor &last = results["logits"];
-  logits.assign(last.data<float>(), last.data<float>() + last.shape.back());
-  return std::nullopt;
-}
-
-/// Goes on from `lastLogits`, greedily.
-std::optional<Fault> GenerateTask::generate(size_t number, int64_t most) {
-  Prompt &prompt = prompts[number];
-  std::vector<int64_t> all = beforeAnswer(number);
-  int64_t padding = encodes ? 0 : prompt.columns[0];
-  int64_t position = heldTokens(number);
-  rt::LogitsProcessors processors(facts, int64_t(all.size()), most, padding);
-  while (int64_t(prompt.generated.size()) < most) {
-    std::vector<float> scores = lastLogits;
-    processors.apply(all, scores);
-    auto best = std::max_element(scores.begin(), scores.end());
-    prompt.generated.push_back(best - scores.begin());
-    all.push_back(prompt.generated.back());
-    if (isEnd(prompt.generated.back()) ||
-        int64_t(prompt.generated.size()) == most)
-      break;
-    if (std::optional<Fault> fault =
-            append(number, prompt.generated.back(), position++, 0, lastLogits))
-      return fault;
-  }
-  return std::nullopt;
-}
-
 /// What the last token of a row was chosen from.
 void GenerateTask::keepLastLogits(size_t number) {
+  const std::vector<float> &logits = prompts[number].logits;
   auto [it, isNew] = tensors.try_emplace("last_step_logits");
   if (isNew)
     it->second = HostTensor::zeros(
-        VLM_F32, {int64_t(prompts.size()), int64_t(lastLogits.size())});
-  std::ranges::copy(lastLogits,
-                    it->second.data<float>() + number * lastLogits.size());
+        VLM_F32, {int64_t(prompts.size()), int64_t(logits.size())});
+  std::ranges::copy(logits,
+                    it->second.data<float>() + number * logits.size());
 }
 
 /// Rows that ended early are filled with the pad token, or the end token.
@@ -565,14 +541,16 @@ void GenerateTask::keepGenerated() {
       VLM_I64, {int64_t(prompts.size()), int64_t(longest)}, ids.data());
 }
 
-/// Makes the caches, with a sequence for each beam and a spare one.
+/// Makes the caches, with a sequence for each prompt, or for each beam and a
+/// spare one.
 std::optional<Fault> GenerateTask::openCaches(int64_t most) {
   int64_t longest = 0, tokens = 0;
   for (const Prompt &prompt : prompts) {
     longest = std::max(longest, int64_t(prompt.ids.size()));
     tokens = std::max(tokens, int64_t(prompt.beginning.size()));
   }
-  int64_t sequences = beams.beams > 1 ? 2 * beams.beams : 1;
+  int64_t sequences =
+      beams.beams > 1 ? 2 * beams.beams : int64_t(prompts.size());
   vlm_cache_t *made = nullptr;
   if (std::optional<Fault> fault = check(vlm_cache_create(
           model, sequences, (encodes ? tokens : longest) + most, &made)))
@@ -590,10 +568,6 @@ std::optional<Fault> GenerateTask::openCaches(int64_t most) {
   return std::nullopt;
 }
 
-std::optional<Fault> GenerateTask::answer(size_t number, int64_t most) {
-  return beams.beams > 1 ? search(number, most) : generate(number, most);
-}
-
 std::optional<Fault> GenerateTask::run(int64_t maxNewTokens) {
   if (std::optional<Fault> fault = encodePictures())
     return fault;
@@ -608,14 +582,20 @@ std::optional<Fault> GenerateTask::run(int64_t maxNewTokens) {
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (std::optional<Fault> fault = prefill(i))
       return fault;
-    if (std::optional<Fault> fault = answer(i, most))
+    if (beams.beams == 1)
+      continue;
+    if (std::optional<Fault> fault = search(i, most))
       return fault;
-    if (beams.beams == 1) // else there is no last one
-      keepLastLogits(i);
     for (vlm_cache_t *each : {cache.get(), featureCache.get()})
       for (int64_t beam = 0; each && beam < beams.beams; ++beam)
         if (std::optional<Fault> fault = check(vlm_cache_resize(each, beam, 0)))
           return fault;
+  }
+  if (beams.beams == 1) {
+    if (std::optional<Fault> fault = generate(most))
+      return fault;
+    for (size_t i = 0; i < prompts.size(); ++i) // a search has no last ones
+      keepLastLogits(i);
   }
   keepGenerated();
   return tokenizer ? keepText() : std::nullopt;

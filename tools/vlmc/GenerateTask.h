@@ -3,7 +3,7 @@
 // The task `generate`, on ready-made inputs or on words and pictures: runs the
 // tower, puts its features
 // in the place of the picture tokens, runs the prompts through the decoder and
-// goes on greedily. Keeps every named value on the way.
+// goes on greedily, with the next tokens of all prompts in one run. Keeps every named value on the way.
 //
 //   GenerateTask task(model.get());
 //   task.addInput("input_ids", std::move(ids));
@@ -68,15 +68,17 @@ private:
     /// Where an encoder reads the ids: what the decoder begins with.
     std::vector<int64_t> beginning;
     std::vector<int64_t> generated;
+    std::vector<float> logits; ///< behind the last token that was run
   };
-  /// Tokens of a run that stand one behind the other in a sequence.
+  /// Tokens of a run: the first ones of a sequence, or next ones of several.
   struct Run {
     std::vector<int64_t> ids;
     std::vector<int32_t> features; ///< their rows, -1: none
     SeenRows seen;
-    int64_t position = 0;
-    HostTensor fresh; ///< features that are attended to from now on
-    int32_t sequence = 0;
+    std::vector<int32_t> sequences, places;
+    HostTensor fresh;   ///< features that are attended to from now on
+    int64_t mutual = 0; ///< so many see each other
+    std::vector<int32_t> pictureEnds; ///< as the prompt's
   };
 
   std::optional<Fault> encodePictures();
@@ -92,21 +94,22 @@ private:
   std::optional<Fault> openCaches(int64_t most);
   std::optional<Fault> encode(size_t number, HostTensor &rows);
   std::optional<Fault> prefill(size_t number);
-  std::optional<Fault> answer(size_t number, int64_t most);
-  std::optional<Fault> generate(size_t number, int64_t most);
+  std::optional<Fault> generate(int64_t most);
   std::optional<Fault> search(size_t number, int64_t most);
   std::optional<Fault> carryOn(size_t number, const rt::BeamSearch &search,
                                std::vector<std::vector<float>> &logits);
   std::optional<Fault> reorder(size_t number, const rt::BeamSearch &search);
-  std::optional<Fault> append(size_t number, int64_t id, int64_t position,
-                              int32_t sequence, std::vector<float> &logits);
+  void addToken(Run &run, size_t number, int64_t id, int64_t place,
+                int32_t sequence) const;
+  std::optional<Fault> runTokens(Run &run,
+                                 std::vector<std::vector<float>> &logits);
   std::vector<int64_t> beforeAnswer(size_t number) const;
   /// How many tokens the decoder's cache holds before the answer.
   int64_t heldTokens(size_t number) const {
     const Prompt &prompt = prompts[number];
     return int64_t((encodes ? prompt.beginning : prompt.ids).size());
   }
-  std::optional<Fault> decode(Run &run, bool allRows, TensorMap &results);
+  std::optional<Fault> decode(Run &run, TensorMap &results);
   std::optional<Fault> addSeen(Run &run, TensorMap &inputs);
   HostTensor featuresOf(size_t number) const;
   void keepRows(const std::string &name, const HostTensor &rows,
@@ -128,10 +131,7 @@ private:
   std::vector<int32_t> videoRows;   ///< of those of videos
   Tokenizer tokenizer{nullptr, vlm_tokenizer_destroy}; ///< of `addPrompts`
   std::vector<Prompt> prompts;
-  std::vector<float> lastLogits; ///< of the prompt in work
   using Cache = std::unique_ptr<vlm_cache_t, decltype(&vlm_cache_destroy)>;
-  int64_t mutual = 0; ///< of the prompt in work, where tokens see each other
-  std::vector<int32_t> pictureEnds; ///< the same of each picture's tokens
   Cache cache{nullptr, vlm_cache_destroy};
   Cache featureCache{nullptr, vlm_cache_destroy};
   int64_t rowsPerPicture = 0; ///< where layers attend to pictures

@@ -118,8 +118,8 @@ void addSeenPictures(const vlm_abi_generation &facts,
 /// A tensor of a file that has not the shape that others ask for.
 static Fault badShape(const std::string &name, const std::string &expected,
                       const std::vector<int64_t> &found) {
-  return Fault(name + ": expected " + expected + ", found " + describeShape(found) +
-               "; mend the file of tensors");
+  return Fault(name + ": expected " + expected + ", found " +
+               describeShape(found) + "; mend the file of tensors");
 }
 
 std::optional<Fault> checkSeenPictures(const TensorMap &tensors) {
@@ -257,7 +257,8 @@ Outcome<TensorMap> encodeTiles(const vlm_model_t *model,
                    "found none; mend the file of tensors");
     else if (found->second.shape != sizes)
       return badShape(name,
-                      describeShape(sizes) + " for pixel_values " + describeShape(shape),
+                      describeShape(sizes) + " for pixel_values " +
+                          describeShape(shape),
                       found->second.shape);
   std::vector<int32_t> order = tower.rows();
   TensorMap all;

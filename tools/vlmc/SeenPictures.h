@@ -30,14 +30,6 @@ std::optional<Fault> checkSeenPictures(const TensorMap &tensors);
 /// whether they are of pictures before it.
 struct SeenRows {
   std::vector<int32_t> first, last, shown;
-
-  /// What the last token sees.
-  SeenRows ofLast() const {
-    SeenRows own{{first.back()}, {last.back()}, {}};
-    if (!shown.empty())
-      own.shown = {shown.back()};
-    return own;
-  }
 };
 
 /// Reads row `number` of image_attention_mask at `columns`; tokens that see no
