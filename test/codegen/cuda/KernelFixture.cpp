@@ -36,6 +36,7 @@ Kernel::Kernel(const std::string &text, const Memory &memory) {
   std::string bitcode;
   llvm::raw_string_ostream os(bitcode);
   llvm::WriteBitcodeToFile(**ir, os);
+  record.emplace(*module, memory.chip, bitcode);
   machine = emulator::Module::load(bitcode, {.check = true, .seed = 3}, error);
 }
 
@@ -179,6 +180,9 @@ void Kernel::launch(std::vector<void *> buffers,
     emulator::Buffers::add(temp.data(), temp.size());
     buffers.push_back(temp.data());
   }
+  record->beginCall(dims, llvm::map_to_vector(temps, [](const auto &temp) {
+                      return temp.size();
+                    }));
   std::vector<int64_t> values;
   for (void *buffer : buffers)
     values.push_back(reinterpret_cast<int64_t>(buffer));
@@ -193,6 +197,7 @@ void Kernel::launch(std::vector<void *> buffers,
           llvm::divideCeil(launch.grid[i].evaluate({}), launch.units[i]));
     if (!grid[0] || !grid[1] || !grid[2])
       continue;
+    record->addLaunch(launch, grid);
     std::vector<emulator::TensorMap> maps = makeMaps(launch, buffers);
     std::vector<void *> arguments;
     for (emulator::TensorMap &map : maps)
@@ -231,6 +236,28 @@ std::vector<double> Kernel::run(const std::vector<Tensor> &operands,
   return valuesOf(operands.size(), memory.back(), expected.shape).data;
 }
 
+void Kernel::keep(const std::vector<Tensor> &operands, const Tensor &expected,
+                  double root, double tolerance) {
+  if (!record->isWanted())
+    return;
+  std::vector<std::vector<uint8_t>> memory;
+  for (auto [i, operand] : llvm::enumerate(operands))
+    memory.push_back(bytesOf(i, operand));
+  size_t bytes = bytesOf(operands.size(), expected).size();
+  memory.emplace_back(bytes, 0xff);
+  record->endCall(memory, formOf(operands.size()), expected.data, root,
+                  tolerance);
+}
+
+void Kernel::writeProduct(const std::string &folder, int64_t depth) {
+  std::vector<std::vector<vlm::Size>> sizes;
+  for (size_t i = 0; i <= op.getArgumentTypes().size(); ++i)
+    for (auto &shape = sizes.emplace_back();
+         int64_t dim : cast<RankedTensorType>(typeOf(i)).getShape())
+      shape.emplace_back(ShapedType::isDynamic(dim) ? depth : dim);
+  record->writeProduct(folder, cuda::launchesOf(op, sizes).back(), depth);
+}
+
 void test::check(const std::string &text,
                  const std::vector<std::vector<Tensor>> &cases,
                  const Nearness &nearness) {
@@ -253,6 +280,7 @@ void test::check(const std::string &text,
                       std::max(1.0, std::abs(expected.data[i]) / root))
           << "element " << i << " of " << got.size() << "\n"
           << text;
+    kernel.keep(operands, expected, root, nearness.tolerance);
   }
 }
 

@@ -15,7 +15,9 @@
 #include "ir/Vlm/VlmOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "test/codegen/conformance/Interpreter.h"
+#include "test/codegen/cuda/KernelRecord.h"
 #include "test/emulator/Emulator.h"
+#include <optional>
 #include <set>
 
 namespace vlmc::test {
@@ -37,6 +39,11 @@ public:
   /// result, which has the shape of `expected`.
   std::vector<double> run(const std::vector<Tensor> &operands,
                           const Tensor &expected);
+  /// Keeps the last run, which was right, where that is wished.
+  void keep(const std::vector<Tensor> &operands, const Tensor &expected,
+            double root, double tolerance);
+  /// Keeps a product's code and launch for rows of `depth`.
+  void writeProduct(const std::string &folder, int64_t depth);
   /// Launches all functions for a call: pointers to operands and the result,
   /// and their sizes. Temporaries are made here.
   void launch(std::vector<void *> buffers,
@@ -59,6 +66,7 @@ private:
 
   mlir::MLIRContext context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
+  std::optional<KernelRecord> record;
 };
 
 /// What is compared, and how nearly: errors in the root of the mean square, or
