@@ -44,6 +44,7 @@ static const std::vector<Chosen> &chosen() {
   static const std::vector<Chosen> list = {
       {"blip2", "instruct-opt"},
       {"blip2", "opt"},
+      {"blip2", "retrieval-one"},
       {"blip2-t5", "instruct-plain"},
       {"blip2-t5", "unscaled", {{"encoder_features", 0.03}, {"logits", 0.04}}},
       {"chameleon", "plain"},
