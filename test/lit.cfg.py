@@ -19,3 +19,4 @@ path = [os.path.join(config.vlmc_binary_dir, "bin"), config.llvm_tools_dir, os.e
 config.environment["PATH"] = os.pathsep.join(path)
 config.environment["FILECHECK_OPTS"] = "--enable-var-scope"
 config.substitutions.append(("%vlmc_source", config.vlmc_source_dir))
+config.substitutions.append(("%vlmc_build", config.vlmc_binary_dir))

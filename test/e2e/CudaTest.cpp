@@ -22,7 +22,16 @@ using namespace vlmc;
 using namespace vlmc::e2e;
 namespace fs = std::filesystem;
 
-static constexpr const char *level = "cuda:sm_80+emulator";
+static std::string setting(const char *name, const char *usual) {
+  const char *given = std::getenv(name);
+  return given && *given ? given : usual;
+}
+
+/// `tools/gpu-check` runs the goldens on a device, by its driver.
+static const std::string level =
+    setting("VLMC_E2E_CUDA_LEVEL", "cuda:sm_80+emulator");
+static const std::string driver =
+    setting("VLMC_E2E_CUDA_DRIVER", VLMC_EMULATED_CUDA);
 
 /// Memory of the device is shut for the host in all of these tests.
 static const int isProtected = setenv("VLMC_EMULATOR_PROTECT", "1", 1);
@@ -116,7 +125,7 @@ static void expectGoldens(const Checkpoint &checkpoint,
     SCOPED_TRACE(requests.path);
     Tensors out =
         runRequests(package, requests.path,
-                    {"--isa", level, "--cuda-driver", VLMC_EMULATED_CUDA});
+                    {"--isa", level, "--cuda-driver", driver});
     Comparison result = compareWithGolden(
         out, Tensors(requests.golden), inputs ? &*inputs : nullptr, tolerances);
     EXPECT_EQ(result.faults, std::vector<std::string>());
