@@ -99,19 +99,23 @@ INSTANTIATE_TEST_SUITE_P(E2E, CudaTest, testing::ValuesIn(chosenCheckpoints()),
                          testName);
 
 static std::string compileFor(const std::string &model, const std::string &taps,
-                              const std::string &weights = "f16") {
+                              const std::string &weights = "f16",
+                              const std::string &isa = level) {
   std::string package = freshPath("cuda") + "/m.vlm";
   fs::create_directories(fs::path(package).parent_path());
-  Ended ended =
-      runVlmc({"compile", model, "-o", package, "--taps", taps, "--weights",
-               weights, "--target", std::string("x86-64-v3,") + level});
+  Ended ended = runVlmc({"compile", model, "-o", package, "--taps", taps,
+                         "--weights", weights, "--target", "x86-64-v3," + isa});
   EXPECT_EQ(ended.code, 0) << ended;
   return ended.code == 0 ? package : "";
 }
 
 static void expectGoldens(const Checkpoint &checkpoint,
                           const std::string &package,
-                          const Tolerances &tolerances) {
+                          const Tolerances &tolerances,
+                          const std::string &isa = level,
+                          const std::vector<std::string> &more = {}) {
+  std::vector<std::string> options = {"--isa", isa, "--cuda-driver", driver};
+  options.insert(options.end(), more.begin(), more.end());
   std::string path = checkpoint.folder + "/inputs.safetensors";
   std::optional<Tensors> inputs;
   if (fs::exists(path))
@@ -123,9 +127,7 @@ static void expectGoldens(const Checkpoint &checkpoint,
     if (hasTensors && requests.name != "tensors")
       continue;
     SCOPED_TRACE(requests.path);
-    Tensors out =
-        runRequests(package, requests.path,
-                    {"--isa", level, "--cuda-driver", driver});
+    Tensors out = runRequests(package, requests.path, options);
     Comparison result = compareWithGolden(
         out, Tensors(requests.golden), inputs ? &*inputs : nullptr, tolerances);
     EXPECT_EQ(result.faults, std::vector<std::string>());
@@ -153,6 +155,33 @@ static Checkpoint checkpointNamed(const std::string &family,
       return checkpoint;
   ADD_FAILURE() << "no " << family << "/" << name;
   return {};
+}
+
+/// Products by tensor maps and groups of warps where they fit; then a library
+/// makes those that it is faster at.
+TEST(CudaHopper, MeetsTheGoldensAloneAndWithALibrary) {
+  const std::string isa = "cuda:sm_90a+emulator";
+  setenv("VLMC_EMULATOR_CHIP", "90", 1);
+  setenv("VLMC_FAKE_CUBLASLT_DRIVER", VLMC_EMULATED_CUDA, 1);
+  std::string choices = freshPath("choices.txt");
+  setenv("VLMC_GPU_CHOICES", choices.c_str(), 1);
+  for (auto [family, name] :
+       {std::pair("clip", "v5-plain"), {"llava", "qwen2"}}) {
+    SCOPED_TRACE(family);
+    Checkpoint checkpoint = checkpointNamed(family, name);
+    std::string package =
+        compileFor(checkpoint.model(), tapsOf(checkpoint), "f16", isa);
+    ASSERT_FALSE(package.empty());
+    expectGoldens(checkpoint, package, tolerancesOf(checkpoint), isa);
+    EXPECT_FALSE(fs::exists(choices));
+    expectGoldens(checkpoint, package, tolerancesOf(checkpoint), isa,
+                  {"--cublaslt", VLMC_FAKE_CUBLASLT});
+    EXPECT_TRUE(readFile(choices).starts_with("vlmc-gpu-products 1 "));
+    fs::remove(choices);
+  }
+  for (const char *name :
+       {"VLMC_EMULATOR_CHIP", "VLMC_FAKE_CUBLASLT_DRIVER", "VLMC_GPU_CHOICES"})
+    unsetenv(name);
 }
 
 /// bf16 has 8 binary digits.

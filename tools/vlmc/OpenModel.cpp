@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 
@@ -68,6 +69,11 @@ void addModelOptions(CLI::App &app, ModelOptions &options) {
                  "the CUDA driver's library, for models with code for GPUs "
                  "(default: libcuda.so.1)")
       ->envname("VLMC_CUDA_DRIVER")
+      ->type_name("FILE");
+  app.add_option("--cublaslt", options.cublasLt,
+                 "NVIDIA's library of products, taken on a GPU where it is "
+                 "faster; 'none' (default: libcublasLt.so of CUDA 13 or 12)")
+      ->envname("VLMC_CUBLASLT")
       ->type_name("FILE");
   app.add_flag("--reference", options.reference,
                "compile a checkpoint to plain kernels, one for each op: slow, "
@@ -151,6 +157,9 @@ Outcome<OpenModel> openModel(const ModelOptions &options,
   result.imageBackend = options.imageBackend;
   result.isa = options.isa;
   result.cudaDriver = options.cudaDriver;
+  // The runtime is told by the variable alone.
+  if (!options.cublasLt.empty())
+    setenv("VLMC_CUBLASLT", options.cublasLt.c_str(), 1);
   vlm_code_t code = VLM_OK;
   if (isPackage(options.path)) {
     if (std::optional<Fault> fault = result.load(options.path, code))

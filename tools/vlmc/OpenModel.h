@@ -29,6 +29,7 @@ struct ModelOptions {
   int threads = 0;
   std::string isa; ///< the level to run; "": the best
   std::string cudaDriver; ///< a library; "": libcuda.so.1
+  std::string cublasLt;   ///< a library, "none"; "": libcublasLt.so of CUDA
   bool reference = false;
   std::string visionTower; ///< as in CompileRequest
   vlm_image_backend_t imageBackend = VLM_IMAGE_BACKEND_DEFAULT;
