@@ -127,6 +127,23 @@ TEST_F(EncoderSessionTest, RequestsOfABatchKeepTheirAnswers) {
   }
 }
 
+TEST_F(EncoderSessionTest, ASearchThatIsEndedLeavesThePrompt) {
+  Session session = open();
+  for (int64_t step : {1, 3, 5}) {
+    Heard heard;
+    std::vector<const vlm_image_t *> list;
+    Wish wish{kQuestion, {0}, searching(3), -1};
+    vlm_request_t asked = request(wish, heard, list);
+    heard.stopSearchAfter = step;
+    ASSERT_EQ(take(vlm_session_answer(session.get(), &asked)), "");
+    ASSERT_EQ(heard.searchSteps, step);
+    ASSERT_EQ(heard.answers.size(), 1U);
+    EXPECT_EQ(heard.answers[0].end, VLM_END_CANCELLED);
+    EXPECT_EQ(heard.answers[0].text, "");
+  }
+  EXPECT_EQ(answer(session, kTokens), golden("ask"));
+}
+
 TEST_F(EncoderSessionTest, PredictsEnough) {
   Session session = open();
   Heard heard;
