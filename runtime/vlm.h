@@ -265,7 +265,8 @@ VLM_API vlm_status_t *vlm_model_preprocess_size(const vlm_model_t *model, int64_
 VLM_API vlm_status_t *vlm_model_preprocess(const vlm_model_t *model, const vlm_image_t *image, float *pixels);
 
 /* How many pictures of that size a picture becomes: models that cut pictures into tiles (AnyRes) get the whole one and then its tiles, row by row,
- * and vlm_model_preprocess() writes them one behind the other: its `pixels` has room for *out_tiles of them. Others get 1.
+ * and vlm_model_preprocess() writes them one behind the other: its `pixels` has room for *out_tiles of them. Models that cut pictures into quarters, or
+ * line by line into squares, get those first and then the whole one; zeros fill up what is smaller than the largest. Others get 1.
  * Errors: VLM_INVALID_ARGUMENT if a side is out of range. */
 VLM_API vlm_status_t *vlm_model_tile_count(const vlm_model_t *model, int64_t height, int64_t width, int64_t *out_tiles);
 struct vlm_ids_t;
@@ -275,7 +276,8 @@ struct vlm_ids_t;
 VLM_API vlm_status_t *vlm_model_picture_rows(const vlm_model_t *model, int64_t height, int64_t width, struct vlm_ids_t *out_rows);
 
 /* For a model that reads a picture as lines of patches, each a tile and a token, with a token that ends the line: how many lines, and of how many
- * patches. Others have 0. Errors: as vlm_model_tile_count. */
+ * patches. For one that cuts pictures line by line into squares: how many lines of how many squares, 0 where the picture stays whole. Others have 0.
+ * Errors: as vlm_model_tile_count. */
 VLM_API vlm_status_t *vlm_model_picture_lines(const vlm_model_t *model, int64_t height, int64_t width, int64_t *out_lines, int64_t *out_columns);
 
 /* ---- Words (libvlm_text) ------------------------------------------------------------------------------------------------------------- */
@@ -327,8 +329,11 @@ VLM_API const char *vlm_tokenizer_video_token(const vlm_tokenizer_t *tokenizer, 
 /* Where the tokens of pictures stand: where the prompt has placeholders (0); in front of it, before its special tokens (1); or at its placeholders, in
  * front of it where it has none (2). */
 VLM_API int vlm_tokenizer_pictures_first(const vlm_tokenizer_t *tokenizer);
+/* Whether prompts tell of each picture into which lines of squares it is cut (1), or not (0). */
+VLM_API int vlm_tokenizer_pictures_are_cut(const vlm_tokenizer_t *tokenizer);
 /* Token ids of a prompt whose placeholders for pictures stand for picture_tokens[0 .. picture_count - 1] tokens each. Where a token ends the lines of
- * pictures (vlm_model_picture_lines) there is an entry for each line.
+ * pictures (vlm_model_picture_lines) there is an entry for each line; where pictures are cut line by line into squares
+ * (vlm_tokenizer_pictures_are_cut) there are two for each picture, its lines and the squares of each, 0 and 0 if it stays whole.
  * Errors: VLM_INVALID_ARGUMENT if there are more placeholders than pictures or fewer, or any where pictures stand in front. */
 VLM_API vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer, const char *text, size_t bytes, const int64_t *picture_tokens,
                                                   size_t picture_count, int special, vlm_ids_t *out_ids);

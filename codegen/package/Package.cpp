@@ -57,14 +57,17 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
                                  const PackageImage &code,
                                  const PackageInputs &inputs) {
   ImageTable result;
+  const bool hasLongest = image.has_longest_edge();
   if (image.do_resize())
-    result.resize = image.has_longest_edge()    ? VLM_ABI_RESIZE_EDGES
+    result.resize = image.cap_edges()                 ? VLM_ABI_RESIZE_CAPPED
+                    : hasLongest && image.tile_size() ? VLM_ABI_RESIZE_LONGEST
+                    : hasLongest                      ? VLM_ABI_RESIZE_EDGES
                     : image.has_shortest_edge() ? VLM_ABI_RESIZE_SHORTEST_EDGE
                     : image.has_height()        ? VLM_ABI_RESIZE_EXACT
                     : image.round_size()        ? VLM_ABI_RESIZE_ROUNDED
                     : image.only_shrink()       ? VLM_ABI_RESIZE_SHRUNK
                                                 : VLM_ABI_RESIZE_WITHIN;
-  bool isWithin = result.resize >= VLM_ABI_RESIZE_WITHIN;
+  bool isWithin = image.has_max_height();
   result.filter = static_cast<int32_t>(image.resample());
   result.edge = static_cast<int32_t>(image.shortest_edge());
   result.longestEdge = static_cast<int32_t>(image.longest_edge());
@@ -91,8 +94,7 @@ static ImageTable makeImageTable(const spec::ImageProcessing &image,
   if (image.quarters())
     result.crop = VLM_ABI_CROP_QUARTERS;
   if (image.tile_size()) {
-    result.crop =
-        image.cut_lines() ? VLM_ABI_CROP_LINES : VLM_ABI_CROP_SQUARE;
+    result.crop = image.cut_lines() ? VLM_ABI_CROP_LINES : VLM_ABI_CROP_SQUARE;
     result.cropHeight = result.cropWidth =
         static_cast<int32_t>(image.tile_size());
   }

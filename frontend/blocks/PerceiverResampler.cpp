@@ -4,9 +4,12 @@
 // the latents behind the final norm, and a linear layer where there is one. In
 // each layer they attend to the tower's
 // tokens and to themselves, which are normed apart, then go through an MLP; no
-// biases. Sources: Flamingo, arXiv:2204.14198, appendix A.1.1; in transformers
-// IdeficsPerceiverResampler and, with RMSNorm and shared key heads,
-// Idefics2PerceiverResampler.
+// biases. Where pictures have grids of their own, two inputs tell of the S =
+// R + T places that latents attend to: `context_row` [B, S], the token that
+// stands there (of the first R, which are the latents', any), and
+// `context_valid` [B, S], 0 for padding. Sources: Flamingo, arXiv:2204.14198,
+// appendix A.1.1; in transformers IdeficsPerceiverResampler and, with RMSNorm
+// and shared key heads, Idefics2PerceiverResampler.
 //
 //===----------------------------------------------------------------------===//
 #include "frontend/blocks/Tower.h"
@@ -19,12 +22,30 @@ namespace vlmc {
 using mlir::Value;
 using Message = spec::PerceiverResampler;
 
+static constexpr int64_t dynamic = mlir::ShapedType::kDynamic;
+
+/// The MLP before the layers.
+static void checkInput(const Message &resampler, const FaultSink &fault) {
+  constexpr int64_t most = 1 << 20;
+  checkRange(fault, "input_intermediate_size",
+             resampler.input_intermediate_size(), 0, most);
+  if (!resampler.input_intermediate_size())
+    return;
+  checkRange(fault, "input_size", resampler.input_size(), 1, most);
+  if (resampler.input_activation() == spec::ACTIVATION_UNSPECIFIED ||
+      !spec::Activation_IsValid(resampler.input_activation()))
+    fault("input_activation", "expected an activation function, found none");
+}
+
 static void check(const spec::ModelSpec &model,
                   const spec::Component &component, const FaultSink &fault) {
   const Message &resampler = component.perceiver_resampler();
   constexpr int64_t most = 1 << 20;
-  checkTower(model, resampler.tower(), "hidden_size", resampler.hidden_size(),
-             fault);
+  const bool hasInput = resampler.input_intermediate_size() != 0;
+  checkTower(model, resampler.tower(), hasInput ? "input_size" : "hidden_size",
+             hasInput ? resampler.input_size() : resampler.hidden_size(), fault,
+             /*joined=*/1, Grids::Any);
+  checkInput(resampler, fault);
   checkRange(fault, "output_size", resampler.output_size(), 0, most);
   checkRange(fault, "hidden_size", resampler.hidden_size(), 1, most);
   checkRange(fault, "latents", resampler.latents(), 1, most);
@@ -82,6 +103,14 @@ static void listLayerWeights(const std::string &layer, const Message &resampler,
 static void listWeights(const spec::Component &component, WeightList &weights) {
   const Message &resampler = component.perceiver_resampler();
   WeightDim hidden = {resampler.hidden_size(), {"hidden_size"}};
+  if (resampler.input_intermediate_size()) {
+    WeightDim in = {resampler.input_size(), {"input_size"}};
+    WeightDim inner = {resampler.input_intermediate_size(),
+                       {"input_intermediate_size"}};
+    weights.addLinear("input_mlp.gate", inner, in, /*bias=*/false);
+    weights.addLinear("input_mlp.up", inner, in, /*bias=*/false);
+    weights.addLinear("input_mlp.down", hidden, inner, /*bias=*/false);
+  }
   weights.add("latents", {{resampler.latents(), {"latents"}}, hidden});
   for (int64_t i = 0; i < resampler.layers(); ++i)
     listLayerWeights("layers." + std::to_string(i) + ".", resampler, weights);
@@ -108,6 +137,13 @@ public:
   ResamplerBuilder(GraphBuilder &builder, const spec::Component &component)
       : builder(builder), resampler(component.perceiver_resampler()),
         name(component.name()) {}
+  /// Where pictures have grids of their own: the places that latents attend to.
+  void addPlaces();
+  /// The places' symbol.
+  Symbol placesSymbol(int64_t likelyTokens) const {
+    const int64_t latents = resampler.latents();
+    return {"S", latents + 1, latents + likelyTokens, latents + maxPatches};
+  }
   Value build(Value context);
 
 private:
@@ -116,22 +152,45 @@ private:
                ? builder.rmsNorm(value, weight, resampler.norm_epsilon(), 0)
                : builder.layerNorm(value, weight, resampler.norm_epsilon());
   }
+  Value column(llvm::StringRef what, mlir::Type type);
+  Value join(Value latents, Value context, const std::string &label);
   Value attend(const std::string &layer, Value context, Value latents);
-  Value buildMlp(const std::string &mlp, Value value);
+  Value buildMlp(const std::string &mlp, bool isGated,
+                 spec::Activation activation, Value value);
 
   GraphBuilder &builder;
   const Message &resampler;
   const std::string &name;
+  Value placeRow, placeValid; ///< with grids of their own
 };
 } // namespace
 
+Value ResamplerBuilder::column(llvm::StringRef what, mlir::Type type) {
+  return builder.argument(
+      what, mlir::RankedTensorType::get({dynamic, dynamic}, type), {"B", "S"});
+}
+
+void ResamplerBuilder::addPlaces() {
+  placeRow = column("context_row", builder.types().getI32Type());
+  builder.range(0, maxPatches - 1);
+  builder.below("T");
+  placeValid = column("context_valid", builder.types().getI64Type());
+  builder.range(0, 1);
+}
+
 /// Attention has no order of keys, so the latents may as well stand in front.
+Value ResamplerBuilder::join(Value latents, Value context,
+                             const std::string &label) {
+  return placeRow ? builder.replaceTokens(latents, context, label)
+                  : builder.prependTokens(latents, context, label);
+}
+
 Value ResamplerBuilder::attend(const std::string &layer, Value context,
                                Value latents) {
   const std::string attention = layer + ".attention";
   latents = norm(latents, layer + ".norm1");
-  Value both = builder.prependTokens(
-      latents, norm(context, layer + ".context_norm"), attention + ".tokens");
+  Value both = join(latents, norm(context, layer + ".context_norm"),
+                    attention + ".tokens");
   Value query = builder.linear(latents, attention + ".query", /*bias=*/false);
   Value key = builder.linear(both, attention + ".key", /*bias=*/false);
   Value value = builder.linear(both, attention + ".value", /*bias=*/false);
@@ -140,19 +199,17 @@ Value ResamplerBuilder::attend(const std::string &layer, Value context,
     key = norm(key, attention + ".key_norm");
   }
   Value mixed = builder.attention(
-      query, key, value, /*keyValid=*/Value(), /*causal=*/false,
-      resampler.heads(),
+      query, key, value, placeValid, /*causal=*/false, resampler.heads(),
       1 / std::sqrt(static_cast<double>(resampler.head_size())), attention,
       resampler.kv_heads());
   return builder.linear(mixed, attention + ".output", /*bias=*/false);
 }
 
-Value ResamplerBuilder::buildMlp(const std::string &mlp, Value value) {
-  bool isGated = resampler.gated_mlp();
+Value ResamplerBuilder::buildMlp(const std::string &mlp, bool isGated,
+                                 spec::Activation activation, Value value) {
   Value inner = builder.linear(value, mlp + (isGated ? ".gate" : ".up"),
                                /*bias=*/false);
-  inner =
-      builder.activation(inner, resampler.activation(), mlp + ".activation");
+  inner = builder.activation(inner, activation, mlp + ".activation");
   if (isGated) {
     Value up = builder.linear(value, mlp + ".up", /*bias=*/false);
     inner = builder.multiply(inner, up, mlp + ".product");
@@ -161,15 +218,22 @@ Value ResamplerBuilder::buildMlp(const std::string &mlp, Value value) {
 }
 
 Value ResamplerBuilder::build(Value context) {
+  if (resampler.input_intermediate_size())
+    context = buildMlp(name + ".input_mlp", /*isGated=*/true,
+                       resampler.input_activation(), context);
+  if (placeRow)
+    context = builder.takeTokens(context, placeRow, name + ".context");
   // Every picture has its own latents, which begin alike.
   Value latents = builder.sliceTokens(
-      builder.prependTokens(context, name + ".latents", resampler.latents()), 0,
+      join(builder.weight(name + ".latents"), context, name + ".latents"), 0,
       resampler.latents(), name + ".latents");
   for (int64_t i = 0; i < resampler.layers(); ++i) {
     const std::string layer = name + ".layers." + std::to_string(i);
     latents = builder.add(attend(layer, context, latents), latents,
                           layer + ".attention.residual");
-    Value inner = buildMlp(layer + ".mlp", norm(latents, layer + ".norm2"));
+    Value inner =
+        buildMlp(layer + ".mlp", resampler.gated_mlp(), resampler.activation(),
+                 norm(latents, layer + ".norm2"));
     latents = builder.add(inner, latents, layer + ".mlp.residual");
     builder.tap(layer, latents);
   }
@@ -180,10 +244,16 @@ static void build(const spec::ModelSpec &model,
                   const spec::Component &component, GraphBuilder &builder) {
   const spec::PerceiverResampler &resampler = component.perceiver_resampler();
   const spec::Component &tower = *findTower(model, resampler.tower());
-  builder.beginEntry("encode_image", towerSymbols(tower));
+  ResamplerBuilder latentBuilder(builder, component);
+  llvm::SmallVector<Symbol> symbols = towerSymbols(tower);
+  if (hasOwnGrids(tower))
+    symbols.push_back(latentBuilder.placesSymbol(symbols.back().likely));
+  builder.beginEntry("encode_image", symbols);
   TowerInputs inputs = addTowerPixels(builder, tower);
+  if (hasOwnGrids(tower))
+    latentBuilder.addPlaces();
   Value context = buildTowerTokens(builder, tower, inputs);
-  Value latents = ResamplerBuilder(builder, component).build(context);
+  Value latents = latentBuilder.build(context);
   if (resampler.output_size())
     latents = builder.linear(latents, component.name() + ".projection",
                              /*bias=*/false);

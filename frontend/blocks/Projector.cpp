@@ -21,11 +21,13 @@ static void checkSquares(const spec::Component &tower, int64_t size,
                          const FaultSink &fault) {
   int64_t side = towerSide(tower);
   if (hasOwnGrids(tower))
-    fault("unshuffle", "expected 0, as pictures have grids of their own, found " +
-                           std::to_string(size));
+    fault("unshuffle",
+          "expected 0, as pictures have grids of their own, found " +
+              std::to_string(size));
   else if (side == 0)
-    fault("unshuffle", "expected 0, as the tower keeps its class token, found " +
-                           std::to_string(size));
+    fault("unshuffle",
+          "expected 0, as the tower keeps its class token, found " +
+              std::to_string(size));
   else if (side % size)
     fault("unshuffle", "expected a divisor of " + std::to_string(side) +
                            ", the tokens along a side, found " +
@@ -56,10 +58,10 @@ static void check(const spec::ModelSpec &model,
   checkRange(fault, "output_size", projector.output_size(), 1, 1 << 20);
   if (projector.layers() == 0 &&
       projector.input_size() != projector.output_size())
-    fault("output_size",
-          "expected input_size " + std::to_string(projector.input_size()) +
-              ", as there is no layer, found " +
-              std::to_string(projector.output_size()));
+    fault("output_size", "expected input_size " +
+                             std::to_string(projector.input_size()) +
+                             ", as there is no layer, found " +
+                             std::to_string(projector.output_size()));
   if (projector.layers() <= 1)
     return;
   checkRange(fault, "hidden_size", projector.hidden_size(), 1, 1 << 20);

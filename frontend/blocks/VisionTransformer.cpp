@@ -53,9 +53,8 @@ static void checkGrid(const Message &vision, const FaultSink &fault) {
     fault("grid", "expected FIXED, RESIZED or BUCKETED, found another");
   if (vision.grid() == Message::FIXED)
     return;
-  for (auto [field, isSet] :
-       {std::pair("class_token", vision.class_token()),
-        std::pair("no_positions", vision.no_positions())})
+  for (auto [field, isSet] : {std::pair("class_token", vision.class_token()),
+                              std::pair("no_positions", vision.no_positions())})
     if (isSet)
       fault(field, "expected false, as grids are not FIXED, found true");
   if (vision.pool() == Message::CLASS_TOKEN)
@@ -137,15 +136,14 @@ static Value buildPatchRows(GraphBuilder &builder, const std::string &name,
                             const Message &vision, const TowerInputs &inputs) {
   const std::string patches = name + ".patch_embed";
   const bool isLinear = vision.grid() == Message::RESIZED;
-  Value value = isLinear ? builder.linear(inputs.pixels, patches,
-                                          vision.patch_bias())
-                         : builder.linearOfWindow(inputs.pixels, patches,
-                                                  vision.patch_bias());
+  Value value =
+      isLinear
+          ? builder.linear(inputs.pixels, patches, vision.patch_bias())
+          : builder.linearOfWindow(inputs.pixels, patches, vision.patch_bias());
   return builder.addGridPositions(
       value, name + ".positions", inputs.grid,
-      isLinear
-          ? std::vector<float>()
-          : bucketBoundaries(vision.image_size() / vision.patch_size()));
+      isLinear ? std::vector<float>()
+               : bucketBoundaries(vision.image_size() / vision.patch_size()));
 }
 
 /// The number in a table of `buckets` of place `i` of `side` along a side, in
@@ -181,19 +179,18 @@ static Value buildPlaced(GraphBuilder &builder, const std::string &name,
     end = row + 1;
   }
   flush();
-  return builder.madeWeight(name + ".placed",
-                            runs.size() == 1
-                                ? runs[0]
-                                : vlm::RecipeAttr::concat(0, runs));
+  return builder.madeWeight(
+      name + ".placed",
+      runs.size() == 1 ? runs[0] : vlm::RecipeAttr::concat(0, runs));
 }
 
 static Value buildEmbeddings(GraphBuilder &builder, const std::string &name,
                              const Message &vision, const TowerInputs &inputs) {
   const bool isFixed = vision.grid() == Message::FIXED;
-  Value value = isFixed ? builder.patchEmbed(inputs.pixels,
-                                             name + ".patch_embed",
-                                             vision.patch_bias())
-                        : buildPatchRows(builder, name, vision, inputs);
+  Value value = isFixed
+                    ? builder.patchEmbed(inputs.pixels, name + ".patch_embed",
+                                         vision.patch_bias())
+                    : buildPatchRows(builder, name, vision, inputs);
   if (vision.class_token())
     value = builder.prependTokens(value, name + ".class_token", 1);
   if (isFixed && !vision.no_positions())

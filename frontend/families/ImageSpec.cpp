@@ -57,6 +57,10 @@ spec::ImageProcessing toSpec(const ImageProcessing &image) {
   result.set_pan_side(image.panSide);
   result.set_pan_ratio(image.panRatio);
   result.set_pad_to_square(image.padsToSquare);
+  result.set_cap_edges(image.capsEdges);
+  result.set_quarters(image.quarters);
+  result.set_tile_size(image.tileSize);
+  result.set_cut_lines(image.cutsLines);
   for (auto [height, width] : image.grid) {
     spec::Resolution *resolution = result.add_grid();
     resolution->set_height(height);
@@ -96,10 +100,37 @@ static std::optional<Failure> checkForm(const spec::ImageProcessing &image) {
                            "height, width", "max_height, max_width"})
     if (found == form)
       return std::nullopt;
+  if (found == "longest_edge" && image.tile_size())
+    return std::nullopt;
   return wrong("shortest_edge",
                "it alone or with longest_edge, or height and width, or "
                "max_height and max_width",
                found.empty() ? "none of them" : found);
+}
+
+/// Quarters and squares go with nothing else that cuts pictures.
+static std::optional<Failure> checkPieces(const spec::ImageProcessing &image) {
+  constexpr int64_t maxSide = 65536;
+  const bool isCut = image.do_center_crop() || image.grid_size() > 0 ||
+                     image.patch_size() || image.pad_to_square();
+  if (image.tile_size() < 0 || image.tile_size() > maxSide)
+    return wrong("tile_size", "0 to 65536", std::to_string(image.tile_size()));
+  if (image.tile_size() && (isCut || image.quarters()))
+    return wrong("tile_size",
+                 "0 beside quarters, a crop, a grid, patches or pad_to_square",
+                 std::to_string(image.tile_size()));
+  if (image.cut_lines() && !image.tile_size())
+    return wrong("cut_lines", "false without a tile_size", "true");
+  if (image.quarters() && isCut)
+    return wrong("quarters",
+                 "false beside a crop, a grid, patches or pad_to_square",
+                 "true");
+  const bool hasEdges = image.has_shortest_edge() && image.has_longest_edge();
+  if (image.cap_edges() && !(image.do_resize() && hasEdges))
+    return wrong("cap_edges",
+                 "false without do_resize, shortest_edge and longest_edge",
+                 "true");
+  return std::nullopt;
 }
 
 /// The first side that no picture has.
@@ -137,6 +168,8 @@ static std::optional<Failure> checkSides(const spec::ImageProcessing &image) {
       (image.patch_size() || image.grid_size() > 0 || image.mean_size() != 3))
     return wrong("pad_to_square", "false beside patches or a grid, and a mean",
                  "true");
+  if (auto fault = checkPieces(image))
+    return fault;
   if (image.round_size() && image.only_shrink())
     return wrong("only_shrink", "false beside round_size", "true");
   if ((image.round_size() || image.only_shrink()) && !image.has_max_height())
@@ -246,6 +279,10 @@ Result<ImageProcessing> fromSpec(const spec::ImageProcessing &image) {
   result.panSide = image.pan_side();
   result.panRatio = image.pan_ratio();
   result.padsToSquare = image.pad_to_square();
+  result.capsEdges = image.cap_edges();
+  result.quarters = image.quarters();
+  result.tileSize = image.tile_size();
+  result.cutsLines = image.cut_lines();
   result.doResize = image.do_resize();
   result.shortestEdge.reset();
   if (image.has_shortest_edge())

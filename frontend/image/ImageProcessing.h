@@ -102,6 +102,17 @@ struct ImageProcessing {
   /// Or fitted into the one that enlarges them least, or shrinks them least.
   bool fitsTiles = false;
 
+  /// With both edges: the longer side is shrunk where it is longer, then each
+  /// side is at least the shorter edge, whatever becomes of the aspect.
+  bool capsEdges = false;
+  /// Pictures become their quarters and themselves, before all else.
+  bool quarters = false;
+  /// If not 0, pictures become squares of this side: one, or, where lines are
+  /// cut, as many as they fill when they are enlarged to whole ones, and
+  /// themselves once more. The longest edge alone is that of the first resize.
+  int64_t tileSize = 0;
+  bool cutsLines = false;
+
   /// Pictures of a prompt with several are not cut, but become the middle of
   /// squares as with `padsToSquare`.
   bool padsGroups = false;

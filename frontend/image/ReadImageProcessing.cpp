@@ -88,10 +88,14 @@ public:
   void readPadding(const ImageProcessing &image);
   void readFittedTiles(ImageProcessing &image);
   void readPatchRows(ImageProcessing &image);
+  void readQuarters(ImageProcessing &image);
+  void readSquares(ImageProcessing &image);
   void readSampling();
   void reportOthers();
 
   std::string error;
+  /// Whether a size may be that of the longest edge alone.
+  bool takesLongest = false;
   /// The class that the file names, without suffixes; "": it names none.
   std::string type;
 
@@ -138,8 +142,11 @@ bool Reader::readMembers(const std::string &key, const Json &object,
       height{"height", &SizeForm::height}, width{"width", &SizeForm::width},
       maxHeight{"max_height", &SizeForm::maxHeight},
       maxWidth{"max_width", &SizeForm::maxWidth};
-  static const std::vector<Member> forms[] = {
-      {height, width}, {shortest}, {shortest, longest}, {maxHeight, maxWidth}};
+  static const std::vector<Member> forms[] = {{height, width},
+                                              {shortest},
+                                              {shortest, longest},
+                                              {maxHeight, maxWidth},
+                                              {longest}};
   std::set<std::string> found;
   for (const auto &[name, member] : object.items())
     if (!member.is_null())
@@ -148,7 +155,12 @@ bool Reader::readMembers(const std::string &key, const Json &object,
     std::set<std::string> names;
     for (const Member &member : form)
       names.insert(member.name);
-    if (names != found || (key != "size" && &form != forms))
+    const bool isSize = key == "size";
+    const bool isLongest = &form == std::end(forms) - 1;
+    const bool isAllowed =
+        isLongest ? (isSize ? takesLongest : key == "max_image_size")
+                  : isSize || &form == forms;
+    if (names != found || !isAllowed)
       continue;
     for (const Member &member : form)
       out.*member.field = side(key + "." + member.name, object[member.name]);
@@ -359,6 +371,37 @@ void Reader::readFittedTiles(ImageProcessing &image) {
       image.grid.push_back({down * *image.height, across * *image.height});
 }
 
+/// Pictures come out in sizes of their own, and a batch of them with zeros
+/// around, which nobody reads (Idefics2ImageProcessor).
+void Reader::readQuarters(ImageProcessing &image) {
+  bool ignored = true;
+  readFlag("do_pad", ignored);
+  readFlag("do_image_splitting", image.quarters);
+  const bool isCapped = image.shortestEdge && image.longestEdge;
+  image.capsEdges = image.doResize && isCapped;
+  if (image.doResize && !isCapped && !(image.height && image.width))
+    failWith("size: expected {\"shortest_edge\", \"longest_edge\"} or "
+             "{\"height\", \"width\"}, found another; such processors are "
+             "not supported");
+}
+
+/// Pictures become squares of max_image_size (Idefics3ImageProcessor).
+void Reader::readSquares(ImageProcessing &image) {
+  bool ignored = true;
+  for (const char *key : {"do_pad", "return_row_col_info"})
+    readFlag(key, ignored);
+  readFlag("do_image_splitting", image.cutsLines);
+  SizeForm square;
+  readSize("max_image_size", /*square=*/true, square);
+  if (find("max_image_size") && !square.longestEdge)
+    return fail("max_image_size", "{\"longest_edge\"}",
+                *find("max_image_size"));
+  image.tileSize = square.longestEdge.value_or(image.tileSize);
+  if (image.doResize && !image.longestEdge && !(image.height && image.width))
+    failWith("size: expected {\"longest_edge\"} or {\"height\", "
+             "\"width\"}, found another; such processors are not supported");
+}
+
 /// Tiles are resized as the whole picture is; here they keep their size.
 void Reader::checkTiles(const ImageProcessing &image) {
   int64_t edge = image.shortestEdge.value_or(image.height.value_or(0));
@@ -453,6 +496,7 @@ static ImageProcessing readObject(Reader &reader,
   reader.readFlag("do_resize", image.doResize);
   bool square = known.defaultToSquare;
   reader.readFlag("default_to_square", square);
+  reader.takesLongest = image.tileSize != 0;
   SizeForm size{image.shortestEdge, image.longestEdge, image.height,
                 image.width,        image.maxHeight,   image.maxWidth};
   reader.readSize("size", square, size);
@@ -512,8 +556,12 @@ static ImageProcessing readObject(Reader &reader,
     reader.readGrid(image.grid);
     reader.checkTiles(image);
   }
+  if (known.defaults.capsEdges)
+    reader.readQuarters(image);
+  if (image.tileSize)
+    reader.readSquares(image);
   if (!image.padsToSquare && !image.fitsTiles && !known.cutsTiles &&
-      !known.isOfVideos)
+      !known.isOfVideos && !known.defaults.capsEdges && !image.tileSize)
     reader.readPadding(image);
   reader.reportOthers();
   return image;

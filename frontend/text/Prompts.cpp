@@ -35,6 +35,8 @@ private:
   void readPictures(const Fields *processor, const SpecialTokens &special,
                     PromptDescription &out);
   void readFrames(const SpecialTokens &special, PromptDescription &out) const;
+  bool readParts(const Fields *processor, const SpecialTokens &special,
+                 PromptDescription &out) const;
 
   const PromptFiles &files;
   std::vector<std::string> &warnings;
@@ -363,6 +365,45 @@ void PromptReader::readFrames(const SpecialTokens &special,
       out.partEnd = token.token.content;
 }
 
+/// Whether pictures of the model stand in parts at their placeholders, as
+/// Idefics2Processor, Idefics3Processor and SmolVLMProcessor of transformers
+/// write them. All of their tokens may have names in the tokenizer's files.
+bool PromptReader::readParts(const Fields *processor,
+                             const SpecialTokens &special,
+                             PromptDescription &out) const {
+  std::string type =
+      files.model ? files.model->optionalString("model_type").value_or("") : "";
+  int32_t tokens = 0;
+#define PROMPT_PARTS_PICTURES(MODEL_TYPE, TOKENS)                              \
+  if (type == (MODEL_TYPE)) {                                                  \
+    out.picturesFirst = VLM_TEXT_PICTURES_PARTS;                               \
+    tokens = (TOKENS);                                                         \
+  }
+#define PROMPT_TILES_PICTURES(MODEL_TYPE, TOKENS)                              \
+  if (type == (MODEL_TYPE)) {                                                  \
+    out.picturesFirst = VLM_TEXT_PICTURES_TILES;                               \
+    tokens = (TOKENS);                                                         \
+  }
+#include "frontend/families/TokenizerClasses.def"
+  if (!tokens)
+    return false;
+  out.pictureToken = "<image>";
+  out.pictureFrame = "<fake_token_around_image>";
+  if (out.picturesFirst == VLM_TEXT_PICTURES_TILES)
+    out.pictureLine = "<global-img>";
+  for (const auto &[name, named] : special.named) {
+    if (name == "image_token")
+      out.pictureToken = named.token.content;
+    if (name == "image_boundary_token" || name == "fake_image_token")
+      out.pictureFrame = named.token.content;
+    if (name == "global_image_token" && !out.pictureLine.empty())
+      out.pictureLine = named.token.content;
+  }
+  out.pictureExtra = static_cast<int32_t>(
+      integer(processor, "image_seq_len", 1).value_or(tokens));
+  return true;
+}
+
 /// Of models that look at pictures by learned queries: each has a token, in
 /// front of the prompt. Whether there are any.
 bool PromptReader::readQueries(const Fields *processor,
@@ -477,8 +518,9 @@ PromptDescription PromptReader::read(const SpecialTokens &special) {
     out.pictureExtra = 1;
   } else if (processor) {
     Fields fields(*processor, path("processor_config.json"), "", fault);
-    readPictures(&fields, special, out);
-  } else {
+    if (!readParts(&fields, special, out))
+      readPictures(&fields, special, out);
+  } else if (!readParts(nullptr, special, out)) {
     readPictures(nullptr, special, out);
   }
   return out;

@@ -195,12 +195,19 @@ enum { VLM_TEXT_RIGHT = 0, VLM_TEXT_LEFT = 1 };
    a prompt that has none, and then prompt_begin behind the last one and
    prompt_end behind the prompt; or at the placeholders, with prompt_begin
    behind those that a prompt begins with, where it is not in the prompt, and
-   besides the special tokens. */
+   besides the special tokens; or at the placeholders, and a picture's parts, of
+   picture_extra tokens each, stand between two picture_frame, of which those
+   that adjoin are one, with a blank between it and a word behind it; or at the
+   placeholders, and each part, its line's and column's numbers before it,
+   stands behind picture_frame, lines have an end, and then the whole picture
+   stands between two, with picture_line in front. */
 enum {
   VLM_TEXT_PICTURES_INSIDE = 0,
   VLM_TEXT_PICTURES_FIRST = 1,
   VLM_TEXT_PICTURES_BEFORE_BEGIN = 2,
-  VLM_TEXT_PICTURES_LEADING = 3
+  VLM_TEXT_PICTURES_LEADING = 3,
+  VLM_TEXT_PICTURES_PARTS = 4,
+  VLM_TEXT_PICTURES_TILES = 5
 };
 
 /* The token of a role, such as "bos_token", as chat templates know it. */
@@ -263,7 +270,8 @@ typedef struct vlm_text_header {
   uint32_t strips_parts;         /* 1: parts have no blanks around them */
   uint32_t pictures_first; /* VLM_TEXT_PICTURES_*: where pictures stand */
   vlm_text_string picture_line; /* with pictures_first: ends each line of a
-                                   picture; empty: pictures have no lines */
+                                   picture; empty: pictures have no lines. With
+                                   tiles: what is before the whole picture */
   vlm_text_string picture_end;  /* stands behind the pictures of a prompt; behind
                                    each, in the place of picture_frame, where
                                    they are at placeholders */

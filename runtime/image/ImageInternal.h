@@ -129,6 +129,11 @@ VLM_API void vlm_image_cut_patches(const float *planes, int64_t height,
 /// the one that a picture gets, from 1 on; 0: there are none.
 VLM_API int64_t vlm_image_arrangement(const vlm_abi_image *processing,
                                       int64_t height, int64_t width);
+/// The size of piece `number` of a picture that becomes several; of others the
+/// size of the resized picture. The picture has been measured before.
+VLM_API void vlm_image_piece_size(const vlm_abi_image *processing,
+                                  int64_t height, int64_t width, int64_t number,
+                                  int64_t *outHeight, int64_t *outWidth);
 /// vlm_model_tile_count, vlm_model_picture_rows and vlm_model_preprocess of a
 /// picture that is shown in such a way. Errors: theirs; VLM_UNSUPPORTED if the
 /// model reads no videos.

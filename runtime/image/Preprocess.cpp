@@ -3,6 +3,7 @@
 #include "runtime/core/LargeMemory.h"
 #include "runtime/core/StatusInternal.h"
 #include "runtime/image/ImageInternal.h"
+#include "runtime/image/Pieces.h"
 #include "runtime/image/Processor.h"
 #include "runtime/image/Sizes.h"
 #include "runtime/image/Tiles.h"
@@ -80,12 +81,11 @@ static Placing placingOf(const vlm_abi_image &processing,
                                                   : Placing::LongInFront;
 }
 
-/// A picture resized and placed on a result of another size.
-static vlm_status_t *processTo(const vlm_abi_image &processing,
-                               vlm_image_backend_t backend, vlm_pool_t *pool,
-                               const vlm_image_t &image, const Size &resized,
-                               const Size &result, Placing placing,
-                               float *pixels) {
+vlm_status_t *vlmc::rt::processTo(const vlm_abi_image &processing,
+                                  vlm_image_backend_t backend, vlm_pool_t *pool,
+                                  const vlm_image_t &image, const Size &resized,
+                                  const Size &result, Placing placing,
+                                  float *pixels) {
   Size size{image.height, image.width};
   if (vlm_status_t *status = checkSizes(size, resized, result))
     return status;
@@ -293,6 +293,30 @@ static vlm_status_t *processFitted(const vlm_abi_image &processing,
   return nullptr;
 }
 
+/// The size of the pieces that a picture becomes.
+static vlm_status_t *measurePieces(const vlm_abi_image &processing,
+                                   const Size &picture, Size &out) {
+  const bool isQuartered = processing.do_crop == VLM_ABI_CROP_QUARTERS;
+  if (picture.height >= 1 && picture.width >= 1 && isQuartered &&
+      (picture.height < 2 || picture.width < 2))
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "a picture of " + sizeText(picture) +
+                          " (height x width) has no quarters; give one of at "
+                          "least 2 x 2 pixels");
+  const bool isThere = picture.height >= 1 && picture.width >= 1;
+  out = isThere ? largestPiece(processing, picture) : Size{1, 1};
+  Size resized = isThere ? resizedSize(processing, picture) : out;
+  if (vlm_status_t *status = checkSizes(picture, resized, out))
+    return status;
+  constexpr int64_t most = 4096;
+  if (countPieces(processing, picture) > most)
+    return makeStatus(VLM_INVALID_ARGUMENT,
+                      "a picture of " + sizeText(picture) +
+                          " (height x width) would be cut into more than " +
+                          std::to_string(most) + " squares; make it smaller");
+  return nullptr;
+}
+
 /// A rectangle of a picture. Null where there is no memory.
 static std::unique_ptr<vlm_image_t>
 cropOf(const vlm_image_t &image, int64_t top, int64_t left, const Size &size) {
@@ -373,10 +397,27 @@ void vlm_image_cut_patches(const float *planes, int64_t height, int64_t width,
             *rows++ = planes[channel * plane + y * width + x];
 }
 
+void vlm_image_piece_size(const vlm_abi_image *processing, int64_t height,
+                          int64_t width, int64_t number, int64_t *outHeight,
+                          int64_t *outWidth) {
+  Size size = becomesPieces(*processing)
+                  ? pieceSizes(*processing, {height, width})[size_t(number)]
+                  : resizedSize(*processing, {height, width});
+  *outHeight = size.height;
+  *outWidth = size.width;
+}
+
 vlm_status_t *vlm_image_processed_size(const vlm_abi_image *processing,
                                        int64_t height, int64_t width,
                                        int64_t *outHeight, int64_t *outWidth) {
   return guarded("preprocessing a picture", [&]() -> vlm_status_t * {
+    if (becomesPieces(*processing)) {
+      Size piece;
+      vlm_status_t *status = measurePieces(*processing, {height, width}, piece);
+      *outHeight = piece.height;
+      *outWidth = piece.width;
+      return status;
+    }
     Size size = squareSize(*processing, {height, width});
     Size resized =
         height > 0 && width > 0 ? resizedSize(*processing, size) : Size{1, 1};
@@ -433,6 +474,8 @@ vlm_status_t *vlm_image_process(const vlm_abi_image *processing,
         return outOfMemory("picture");
       image = square.get();
     }
+    if (becomesPieces(*processing))
+      return processPieces(*processing, backend, pool, *image, pixels);
     if (processing->do_crop == VLM_ABI_CROP_PATCH_ROWS)
       return processPatchRows(*processing, backend, pool, *image, pixels);
     if (processing->do_crop == VLM_ABI_CROP_PATCHES)

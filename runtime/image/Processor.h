@@ -38,6 +38,12 @@ vlm_status_t *tooElongated(const Size &from, const Size &to);
 /// with LongInFront alone. AtStart: all of either is behind.
 enum class Placing { LongInFront, ShortInFront, HalfToEven, AtStart };
 
+/// A picture resized and placed on a result of another size, f32 [3, H, W].
+vlm_status_t *processTo(const vlm_abi_image &processing,
+                        vlm_image_backend_t backend, vlm_pool_t *pool,
+                        const vlm_image_t &image, const Size &resized,
+                        const Size &result, Placing placing, float *pixels);
+
 /// One direction of the work: from source through resized to result places.
 struct Direction {
   int64_t source = 0;

@@ -57,6 +57,41 @@ static Size roundedSize(const vlm_abi_image &processing, const Size &size) {
   return {toEven(height / ratio), toEven(width / ratio)};
 }
 
+/// As get_resize_output_image_size of transformers' image_processing_idefics2.
+static Size cappedSize(const vlm_abi_image &processing, const Size &size) {
+  Size capped = size;
+  const double aspect =
+      static_cast<double>(size.width) / static_cast<double>(size.height);
+  const double most = processing.longest_edge;
+  if (size.width >= size.height && size.width > processing.longest_edge)
+    capped = {wholeSide(most / aspect), processing.longest_edge};
+  else if (size.height > size.width && size.height > processing.longest_edge)
+    capped = {processing.longest_edge, wholeSide(most * aspect)};
+  return {std::max<int64_t>(capped.height, processing.edge),
+          std::max<int64_t>(capped.width, processing.edge)};
+}
+
+/// The longer side as long as `most`; the other follows the aspect.
+static Size withLonger(const Size &size, int64_t most) {
+  const double aspect =
+      static_cast<double>(size.width) / static_cast<double>(size.height);
+  const auto longer = static_cast<double>(most);
+  return size.width >= size.height ? Size{wholeSide(longer / aspect), most}
+                                   : Size{most, wholeSide(longer * aspect)};
+}
+
+/// As get_resize_output_image_size of transformers' image_processing_idefics3.
+static Size longestSize(const vlm_abi_image &processing, const Size &size) {
+  constexpr int64_t highest = 4096;
+  Size result = withLonger(size, processing.longest_edge);
+  int64_t &shorter = size.width >= size.height ? result.height : result.width;
+  shorter = std::max<int64_t>(1, shorter + shorter % 2);
+  if (std::max(result.height, result.width) > highest)
+    result = withLonger(result, highest);
+  return {std::max<int64_t>(1, result.height),
+          std::max<int64_t>(1, result.width)};
+}
+
 /// As get_image_size_for_max_num_patches of transformers'
 /// image_processing_siglip2, to the last bit of the scale that is searched for.
 static Size patchesSize(const vlm_abi_image &processing, const Size &size) {
@@ -95,6 +130,10 @@ Size vlmc::rt::resizedSize(const vlm_abi_image &processing, const Size &size) {
                : withinSize(processing, size);
   case VLM_ABI_RESIZE_PATCHES:
     return patchesSize(processing, size);
+  case VLM_ABI_RESIZE_CAPPED:
+    return cappedSize(processing, size);
+  case VLM_ABI_RESIZE_LONGEST:
+    return longestSize(processing, size);
   default:
     return size;
   }

@@ -3,6 +3,7 @@
 
 #include "runtime/core/StatusInternal.h"
 #include "runtime/image/ImageInternal.h"
+#include "runtime/image/Pieces.h"
 #include "runtime/image/Sizes.h"
 
 #include <algorithm>
@@ -300,6 +301,38 @@ static const vlm_abi_image *findFitted(const vlm_abi_model &abi) {
                                                                 : nullptr;
 }
 
+/// The processing, where pictures become pieces; else null.
+static const vlm_abi_image *findPieces(const vlm_abi_model &abi) {
+  return abi.image && becomesPieces(*abi.image) ? abi.image : nullptr;
+}
+
+/// The places of all pieces of a picture where each patch of a tower with grids
+/// of their own is a feature; 0: features are of another number.
+static int64_t countPlaces(const vlm_abi_model &abi, const Size &picture) {
+  const vlm_abi_level &level = abi.levels[0];
+  int64_t features = 0;
+  for (uint32_t i = 0; i < level.n_entries; ++i) {
+    const vlm_abi_entry &entry = level.entries[i];
+    if (std::strcmp(entry.name, "encode_image") != 0 || !entry.n_outputs ||
+        entry.outputs[0].rank != 3 || entry.outputs[0].symbols[1] < 0)
+      continue;
+    for (uint32_t k = 0; k < entry.n_inputs; ++k)
+      if (std::strcmp(entry.inputs[k].name, "pixel_values") == 0 &&
+          entry.inputs[k].rank == 3)
+        features = entry.inputs[k].dims[2];
+  }
+  if (!features || !abi.image)
+    return 0;
+  const auto side = int64_t(std::lround(std::sqrt(double(features) / 3)));
+  std::vector<Size> sizes{resizedSize(*abi.image, picture)};
+  if (becomesPieces(*abi.image))
+    sizes = pieceSizes(*abi.image, picture);
+  int64_t places = 0;
+  for (const Size &size : sizes)
+    places += size.height / side * (size.width / side);
+  return places;
+}
+
 /// The tiles that a picture is cut into, the whole picture included.
 static int64_t countTiles(const vlm_abi_model &abi, const Size &picture) {
   const vlm_abi_generation &facts = *abi.generation;
@@ -328,6 +361,8 @@ vlm_status_t *vlm_model_picture_lines(const vlm_model_t *model, int64_t height,
     return status;
   const vlm_abi_image *patches = findPatches(*vlm_model_abi(model));
   Size grid = patches ? patchGrid(*patches, {height, width}) : Size{};
+  if (const vlm_abi_image *pieces = findPieces(*vlm_model_abi(model)))
+    grid = cutLines(*pieces, {height, width});
   *out_lines = grid.height;
   *out_columns = grid.width;
   return nullptr;
@@ -381,6 +416,8 @@ vlm_status_t *vlm_model_view_tiles(const vlm_model_t *model, int64_t height,
       Size grid = patchGrid(*patches, {height, width});
       *out_tiles = grid.height * grid.width;
     }
+    if (const vlm_abi_image *pieces = findPieces(abi))
+      *out_tiles = countPieces(*pieces, {height, width});
     if (const vlm_abi_image *fitted = findFitted(abi)) {
       const int32_t *chosen =
           fitted->grid +
@@ -411,6 +448,11 @@ vlm_status_t *vlm_model_view_rows(const vlm_model_t *model, int64_t height,
     if (vlm_status_t *status =
             vlm_model_view_tiles(model, height, width, view, &tiles))
       return status;
+    if (int64_t places = countPlaces(abi, {height, width}); places > 0) {
+      out = {};
+      addAllRows(places, out);
+      return nullptr;
+    }
     const int64_t perTile = featuresOfTile(abi);
     if (!perTile)
       return makeStatus(VLM_UNSUPPORTED,

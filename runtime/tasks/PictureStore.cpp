@@ -2,6 +2,7 @@
 #include "runtime/tasks/PictureStore.h"
 
 #include "runtime/core/LayerInternal.h"
+#include "runtime/tasks/GridTower.h"
 #include "runtime/tasks/Requests.h"
 
 #include <algorithm>
@@ -88,22 +89,56 @@ TowerInputs::TowerInputs(const Encoder &tower, const Picture &picture,
       denseTensor("qformer_input_ids", VLM_I64, ids.data(), 2, words));
 }
 
+/// Each piece of the picture by itself, its features one behind the other.
+static vlm_status_t *runPieces(const Encoder &tower, const GridTower &grid,
+                               int64_t width, const Picture &picture,
+                               Floats &all) {
+  for (size_t i = 0; i < picture.pieces.size(); ++i) {
+    auto [height, own] = picture.pieces[i];
+    const float *planes =
+        picture.pixels.data() + int64_t(i) * 3 * picture.height * picture.width;
+    GridInputs in =
+        grid.inputs(planes, picture.height, picture.width, height, own);
+    int64_t dims[] = {1, in.rows, width};
+    size_t begin = all.size();
+    all.resize(begin + size_t(in.rows * width));
+    vlm_tensor_t out =
+        denseTensor("image_features", VLM_F32, all.data() + begin, 3, dims);
+    if (vlm_status_t *status = vlm_entry_run(tower.entry, in.tensors.data(),
+                                             in.tensors.size(), &out, 1))
+      return status;
+  }
+  return nullptr;
+}
+
+/// All tiles of the picture, in one run.
+static vlm_status_t *runTiles(const Encoder &tower, int64_t width,
+                              const Picture &picture, Floats &all) {
+  SizeRange perTile;
+  if (vlm_status_t *status = tower.outputSize("image_features", 1, perTile))
+    return status;
+  TowerInputs in(tower, picture, perTile.max);
+  int64_t dims[] = {in.batch, perTile.max, width};
+  all.resize(size_t(in.batch * perTile.max * width));
+  vlm_tensor_t out =
+      denseTensor("image_features", VLM_F32, all.data(), 3, dims);
+  return vlm_entry_run(tower.entry, in.tensors.data(), in.tensors.size(), &out,
+                       1);
+}
+
 vlm_status_t *encodePicture(const vlm_model_t *model, int64_t width,
                             Picture &picture) {
   Encoder tower;
   if (vlm_status_t *status =
           tower.find(model, "encode_image", "look at pictures"))
     return status;
-  SizeRange perTile;
-  if (vlm_status_t *status = tower.outputSize("image_features", 1, perTile))
+  GridTower grid;
+  if (vlm_status_t *status = grid.open(tower.entry))
     return status;
-  TowerInputs in(tower, picture, perTile.max);
-  int64_t dims[] = {in.batch, perTile.max, width};
-  Floats all(size_t(in.batch * perTile.max * width));
-  vlm_tensor_t out =
-      denseTensor("image_features", VLM_F32, all.data(), 3, dims);
-  if (vlm_status_t *status = vlm_entry_run(tower.entry, in.tensors.data(),
-                                           in.tensors.size(), &out, 1))
+  Floats all;
+  if (vlm_status_t *status = grid.isThere()
+                                 ? runPieces(tower, grid, width, picture, all)
+                                 : runTiles(tower, width, picture, all))
     return status;
   giveUp(picture.pixels);
   auto rows = std::make_shared<Floats>(size_t(picture.rows.size() * width));

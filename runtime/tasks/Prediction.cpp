@@ -22,6 +22,24 @@ struct PictureMemory {
 };
 } // namespace
 
+/// Pieces run one by one; the largest takes most.
+static vlm_status_t *measurePieces(const Encoder &tower, const GridTower &grid,
+                                   int64_t width, const Picture &picture,
+                                   PictureMemory &out) {
+  out.allFeatures = out.features =
+      size_t(picture.rows.size() * width) * sizeof(float);
+  for (auto [height, own] : picture.pieces) {
+    GridInputs in = grid.inputs(nullptr, height, own, height, own);
+    size_t work = 0;
+    if (vlm_status_t *status =
+            vlm_entry_memory(tower.entry, in.tensors.data(), in.tensors.size(),
+                             /*threads=*/0, &work))
+      return status;
+    out.work = std::max(out.work, work);
+  }
+  return nullptr;
+}
+
 static vlm_status_t *measurePicture(const PromptReader &reader, int64_t width,
                                     const Picture &picture,
                                     PictureMemory &out) {
@@ -36,6 +54,8 @@ static vlm_status_t *measurePicture(const PromptReader &reader, int64_t width,
   SizeRange perTile;
   if (vlm_status_t *status = tower.outputSize("image_features", 1, perTile))
     return status;
+  if (reader.grid.isThere())
+    return measurePieces(tower, reader.grid, width, picture, out);
   TowerInputs in(tower, picture, perTile.max);
   out.allFeatures = size_t(in.batch * perTile.max * width) * sizeof(float);
   out.features = size_t(picture.rows.size() * width) * sizeof(float);

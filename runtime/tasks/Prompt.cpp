@@ -47,6 +47,12 @@ vlm_status_t *PromptReader::open(const vlm_model_t *opened) {
     if (vlm_status_t *status = tower.open(pictures.entry))
       return status;
   }
+  Encoder looking;
+  if (vlm_status_t *status =
+          looking.find(model, "encode_image", "look at pictures"))
+    vlm_status_destroy(status); // it reads words alone
+  else if (vlm_status_t *fault = grid.open(looking.entry))
+    return fault;
   vlm_tokenizer_t *words = nullptr;
   if (vlm_status_t *status = vlm_tokenizer_of_model(model, &words))
     return status;
@@ -97,6 +103,13 @@ vlm_status_t *PromptReader::measure(const vlm_image_t &image,
                                                   picture.view, &picture.tiles))
     return status;
   picture.given = height * width;
+  for (int64_t tile = 0; grid.isThere() && tile < picture.tiles; ++tile) {
+    auto &[pieceHeight, pieceWidth] = picture.pieces.emplace_back();
+    vlm_image_piece_size(vlm_model_abi(model)->image, height, width, tile,
+                         &pieceHeight, &pieceWidth);
+    if (std::string fault = grid.fault(pieceHeight, pieceWidth); !fault.empty())
+      return invalid(fault);
+  }
   if (tower.isThere()) {
     const vlm_abi_image *processing = vlm_model_abi(model)->image;
     picture.arrangement = vlm_image_arrangement(processing, height, width);
@@ -147,8 +160,19 @@ vlm_status_t *PromptReader::addLines(const vlm_image_t &image,
   vlm_status_t *status =
       vlm_model_picture_lines(model, vlm_image_height(&image),
                               vlm_image_width(&image), &count, &columns);
+  if (vlm_tokenizer_pictures_are_cut(tokenizer.get())) {
+    lines.insert(lines.end(), {count, columns});
+    return status;
+  }
   lines.insert(lines.end(), size_t(count), columns);
   return status;
+}
+
+/// Whether a picture becomes several, of its quarters or of squares.
+static bool becomesPieces(const vlm_abi_image *processing) {
+  return processing && (processing->do_crop == VLM_ABI_CROP_QUARTERS ||
+                        processing->do_crop == VLM_ABI_CROP_LINES ||
+                        processing->do_crop == VLM_ABI_CROP_SQUARE);
 }
 
 /// Tells each picture how it is shown, and how many tokens it has.
@@ -180,6 +204,10 @@ PromptReader::measureAll(std::span<const vlm_image_t *const> images,
     sizes[i] = isCounted ? picture.rows.size()
                          : vlm_tokenizer_picture_tokens(
                                tokenizer.get(), picture.height, picture.width);
+    // Each piece has what the processor says.
+    if (becomesPieces(processing))
+      sizes[i] =
+          picture.tiles * vlm_tokenizer_picture_tokens(tokenizer.get(), 0, 0);
     // Where the checkpoint's processor does not say it, the model does.
     if (sizes[i] == 0)
       sizes[i] = picture.rows.size();

@@ -16,6 +16,7 @@
 #include "runtime/abi/vlm_abi.h"
 #include "runtime/core/LargeMemory.h"
 #include "runtime/image/ImageInternal.h"
+#include "runtime/tasks/GridTower.h"
 #include "runtime/tasks/TiledTower.h"
 #include "runtime/vlm.h"
 
@@ -49,6 +50,8 @@ struct Picture {
   /// Where a tower takes all tiles at once: their arrangement's number, and the
   /// features of the tiles that are there, which come first.
   int64_t arrangement = 0, shown = 0;
+  /// Where each tile has a size of its own: heights and widths.
+  std::vector<std::array<int64_t, 2>> pieces;
   /// Ids of the prompt for what the tower reads beside a picture, if anything.
   std::vector<int64_t> words;
   /// f32 [tiles, 3, height, width]; empty once the features are there.
@@ -105,6 +108,7 @@ public:
   bool seesPrompt = false;   ///< whether the tokens of a prompt see each other
   bool seesPictures = false; ///< or those of each picture
   bool encodes = false;    ///< whether an encoder reads the prompt
+  GridTower grid;          ///< if pictures have grids of their own
   TiledTower tower;        ///< if it takes all tiles of a picture at once
   std::unique_ptr<vlm_tokenizer_t, decltype(&vlm_tokenizer_destroy)> tokenizer{
       nullptr, vlm_tokenizer_destroy};

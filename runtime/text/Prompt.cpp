@@ -1,5 +1,6 @@
 //===- Prompt.cpp - Prompts with placeholders for pictures ----------------===//
 #include "runtime/core/StatusInternal.h"
+#include "runtime/text/PictureParts.h"
 #include "runtime/text/PromptInternal.h"
 #include "runtime/text/TokenizerHandle.h"
 #include "runtime/vlm.h"
@@ -197,6 +198,26 @@ static vlm_status_t *encodeBehindPictures(const vlm_tokenizer_t *tokenizer,
   return memory ? nullptr : outOfMemory("tokenizing a prompt");
 }
 
+/// The ids of a prompt whose pictures stand there in parts.
+static vlm_status_t *encodeWithParts(const vlm_tokenizer_t *tokenizer,
+                                     std::string_view prompt,
+                                     std::span<const int64_t> counts,
+                                     int special, vlm_ids_t *out) {
+  const vlm_text_header &header = tokenizer->tokenizer->header();
+  const Tables &tables = tokenizer->tokenizer->tables();
+  const bool areTiles = header.pictures_first == VLM_TEXT_PICTURES_TILES;
+  PictureWords words{tables.string(header.picture_token),
+                     tables.string(header.picture_frame),
+                     tables.string(header.picture_line), header.picture_extra};
+  const size_t pictures = counts.size() / (areTiles ? 2 : 1);
+  if (size_t found = countPlaceholders(words, prompt); found != pictures)
+    return mismatch(words.token, found, pictures);
+  std::string text = areTiles ? writeTiles(words, prompt, counts)
+                              : writeParts(words, prompt, counts);
+  return vlm_tokenizer_encode(tokenizer, text.data(), text.size(), special, 0,
+                              out);
+}
+
 vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
                                           const char *text, size_t bytes,
                                           const int64_t *picture_tokens,
@@ -237,6 +258,9 @@ vlm_status_t *vlm_tokenizer_encode_media(const vlm_tokenizer_t *tokenizer,
     std::vector<int64_t> lines;
     for (const Medium &medium : media)
       lines.push_back(medium.tokens);
+    if (header.pictures_first == VLM_TEXT_PICTURES_PARTS ||
+        header.pictures_first == VLM_TEXT_PICTURES_TILES)
+      return encodeWithParts(tokenizer, prompt, lines, special, out_ids);
     if (header.pictures_first == VLM_TEXT_PICTURES_FIRST)
       return encodeBehindPictures(tokenizer, prompt, token, lines, special,
                                   out_ids);

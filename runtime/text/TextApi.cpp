@@ -202,7 +202,12 @@ int64_t vlm_tokenizer_picture_tokens(const vlm_tokenizer_t *tokenizer,
 
 int vlm_tokenizer_pictures_first(const vlm_tokenizer_t *tokenizer) {
   uint32_t first = tokenizer->tokenizer->header().pictures_first;
-  return first == VLM_TEXT_PICTURES_LEADING ? 0 : int(first);
+  return first >= VLM_TEXT_PICTURES_LEADING ? 0 : int(first);
+}
+
+int vlm_tokenizer_pictures_are_cut(const vlm_tokenizer_t *tokenizer) {
+  return tokenizer->tokenizer->header().pictures_first ==
+         VLM_TEXT_PICTURES_TILES;
 }
 
 const char *vlm_tokenizer_chat_template(const vlm_tokenizer_t *tokenizer,

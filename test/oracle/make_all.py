@@ -26,6 +26,8 @@ PARTS = [
     "fuyu",
     "chameleon",
     "internvl",
+    "idefics2",
+    "align",
     "gemma3",
 ]
 
@@ -122,6 +124,18 @@ def main():
 
             internvl_models.make_all(Path(args.out) / "internvl")
             internvl_chat.make_all(Path(args.out) / "internvl")
+            continue
+        if part == "idefics2":
+            import idefics2_models
+            import idefics3_models
+
+            idefics2_models.make_all(Path(args.out) / "idefics2")
+            idefics3_models.make_all(Path(args.out) / "idefics3")
+            continue
+        if part == "align":
+            import align_models
+
+            align_models.make_all(Path(args.out) / "align")
             continue
         if part == "pictures":
             import pictures as module

@@ -5,6 +5,7 @@
 #include "runtime/tasks/LongRotary.h"
 #include "tools/vlmc/Entries.h"
 #include "tools/vlmc/MatchTask.h"
+#include "tools/vlmc/Pieces.h"
 #include "tools/vlmc/Tiles.h"
 
 #include <algorithm>
@@ -95,12 +96,28 @@ std::optional<Fault> GenerateTask::encodePlaced(PlacedPictures placed,
   return std::nullopt;
 }
 
+/// All features of the pieces are read, in their order.
+std::optional<Fault> GenerateTask::keepPieces() {
+  Outcome<TensorMap> made = encodePieces(model, tensors);
+  if (!made)
+    return made.takeFault();
+  features = (*made)["image_features"];
+  const int64_t width = features.shape.back();
+  features.shape = {features.shape[0] * features.shape[1], width};
+  featureRows.resize(size_t(features.shape[0]));
+  std::iota(featureRows.begin(), featureRows.end(), 0);
+  tensors.merge(*made);
+  return std::nullopt;
+}
+
 /// The tower's features, as rows one behind the other. Without pictures there
 /// is one row that nobody reads.
 std::optional<Fault> GenerateTask::encodePictures() {
   if (facts.attended)
     return tensors.count("pixel_values") ? encodeSeen() : std::nullopt;
   if (tensors.count("pixel_values")) {
+    if (readsPieces(model))
+      return keepPieces();
     Outcome<PlacedPictures> pictures = placePictures(model, tensors);
     if (!pictures)
       return pictures.takeFault();
@@ -620,7 +637,8 @@ std::optional<Fault> GenerateTask::keepText() {
 TensorMap GenerateTask::writtenValues() const {
   TensorMap written = tensors;
   for (const char *name : {"attention_mask", "qformer_attention_mask",
-                           "aspect_ratio_mask", "cross_attention_mask"}) {
+                           "aspect_ratio_mask", "cross_attention_mask",
+                           "pixel_attention_mask"}) {
     auto mask = written.find(name);
     if (mask == written.end())
       continue;

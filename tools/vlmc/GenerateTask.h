@@ -84,6 +84,7 @@ private:
   std::optional<Fault> encodePictures();
   std::optional<Fault> encodePlaced(PlacedPictures placed,
                                     const std::string &name);
+  std::optional<Fault> keepPieces();
   std::optional<Fault> encodeSeen();
   void widenTokenIds();
   std::optional<Fault> readPrompts();

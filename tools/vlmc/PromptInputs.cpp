@@ -3,6 +3,7 @@
 
 #include "runtime/abi/vlm_abi.h"
 #include "runtime/text/PromptInternal.h"
+#include "tools/vlmc/Pieces.h"
 #include "tools/vlmc/SeenPictures.h"
 #include "tools/vlmc/Tiles.h"
 
@@ -207,6 +208,8 @@ addPictures(const vlm_model_t *model, const vlm_tokenizer_t *tokenizer,
             const std::vector<std::string> &images,
             const std::vector<rt::View> &views, TensorMap &out,
             std::vector<std::vector<int64_t>> &counts) {
+  if (readsPieces(model))
+    return addPieces(model, tokenizer, images, out, counts);
   if (readsPatches(model)) {
     Outcome<TensorMap> patches = preprocessPatches(model, images, counts);
     if (!patches)
@@ -511,6 +514,7 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
     addTokenTypes(*facts, out);
   if (facts && facts->attended)
     addSeenPictures(*facts, pictures, out);
+  arrangePieces(pictures, out);
   return out;
 }
 
