@@ -640,7 +640,7 @@ TensorMap GenerateTask::writtenValues() const {
                            "aspect_ratio_mask", "cross_attention_mask",
                            "pixel_attention_mask"}) {
     auto mask = written.find(name);
-    if (mask == written.end())
+    if (mask == written.end() || mask->second.dtype == VLM_U8)
       continue;
     HostTensor bytes = HostTensor::zeros(VLM_U8, mask->second.shape);
     for (size_t i = 0; i < bytes.bytes.size(); ++i)
