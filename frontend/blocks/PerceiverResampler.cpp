@@ -1,7 +1,11 @@
 //===- PerceiverResampler.cpp - A tower's tokens as a few latents ---------===//
 //
 // Entry `encode_image`: pixel_values [B, C, H, W] to image_features [B, R, D],
-// the latents behind the final norm, and a linear layer where there is one. In
+// the latents behind the final norm, and a linear layer where there is one. Or,
+// where videos are read, `encode_frame` gives a tower's `frame_features` [B, T,
+// D], and `encode_image` takes those of the frames of each picture or video,
+// one behind the other with R rows of any kind before them, [B, S, D], and for
+// each of the S places `frames` and `media`, numbers of frame and picture. In
 // each layer they attend to the tower's
 // tokens and to themselves, which are normed apart, then go through an MLP; no
 // biases. Where pictures have grids of their own, two inputs tell of the S =
@@ -37,6 +41,24 @@ static void checkInput(const Message &resampler, const FaultSink &fault) {
     fault("input_activation", "expected an activation function, found none");
 }
 
+/// Whether the tower's tokens are of frames, which are put together behind it.
+static bool readsFrames(const Message &resampler) {
+  return resampler.max_frames() || resampler.max_media();
+}
+
+static void checkFrames(const spec::ModelSpec &model, const Message &resampler,
+                        const FaultSink &fault) {
+  checkRange(fault, "max_frames", resampler.max_frames(), 0, 1 << 16);
+  checkRange(fault, "max_media", resampler.max_media(), 0, 1 << 16);
+  const spec::Component *tower = findTower(model, resampler.tower());
+  if (readsFrames(resampler) && tower && hasOwnGrids(*tower))
+    fault("max_frames", "expected a tower of pictures of one size beside "
+                        "max_frames and max_media");
+  if (readsFrames(resampler) && resampler.input_intermediate_size())
+    fault("max_frames", "expected no input_intermediate_size beside max_frames "
+                        "and max_media");
+}
+
 static void check(const spec::ModelSpec &model,
                   const spec::Component &component, const FaultSink &fault) {
   const Message &resampler = component.perceiver_resampler();
@@ -46,6 +68,7 @@ static void check(const spec::ModelSpec &model,
              hasInput ? resampler.input_size() : resampler.hidden_size(), fault,
              /*joined=*/1, Grids::Any);
   checkInput(resampler, fault);
+  checkFrames(model, resampler, fault);
   checkRange(fault, "output_size", resampler.output_size(), 0, most);
   checkRange(fault, "hidden_size", resampler.hidden_size(), 1, most);
   checkRange(fault, "latents", resampler.latents(), 1, most);
@@ -112,6 +135,12 @@ static void listWeights(const spec::Component &component, WeightList &weights) {
     weights.addLinear("input_mlp.down", hidden, inner, /*bias=*/false);
   }
   weights.add("latents", {{resampler.latents(), {"latents"}}, hidden});
+  if (resampler.max_frames())
+    weights.add("frames.weight",
+                {{resampler.max_frames(), {"max_frames"}}, hidden});
+  if (resampler.max_media())
+    weights.add("media.weight",
+                {{resampler.max_media(), {"max_media"}}, {1, {}}, hidden});
   for (int64_t i = 0; i < resampler.layers(); ++i)
     listLayerWeights("layers." + std::to_string(i) + ".", resampler, weights);
   addNorm(weights, "final_norm", resampler, hidden);
@@ -144,9 +173,13 @@ public:
     const int64_t latents = resampler.latents();
     return {"S", latents + 1, latents + likelyTokens, latents + maxPatches};
   }
+  /// Where tokens are of frames: those of pictures and videos, behind places
+  /// for the latents, with the numbers of their frame and picture.
+  Value addFrames();
   Value build(Value context);
 
 private:
+  Value number(const char *what, int64_t most, Value context);
   Value norm(Value value, const std::string &weight) {
     return resampler.rms_norm()
                ? builder.rmsNorm(value, weight, resampler.norm_epsilon(), 0)
@@ -162,6 +195,7 @@ private:
   const Message &resampler;
   const std::string &name;
   Value placeRow, placeValid; ///< with grids of their own
+  bool isJoined = false;      ///< places for the latents are there
 };
 } // namespace
 
@@ -178,11 +212,38 @@ void ResamplerBuilder::addPlaces() {
   builder.range(0, 1);
 }
 
+/// Adds a learned feature by a number of each token.
+Value ResamplerBuilder::number(const char *what, int64_t most, Value context) {
+  auto type = mlir::RankedTensorType::get({dynamic, dynamic},
+                                          builder.types().getI32Type());
+  Value numbers = builder.argument(what, type, {"B", "S"});
+  builder.range(0, most - 1);
+  const std::string table = name + "." + what;
+  Value added = builder.embedding(
+      numbers,
+      builder.weight(table + ".weight", {most, resampler.hidden_size()}),
+      table);
+  return builder.add(context, added, table + ".sum");
+}
+
+Value ResamplerBuilder::addFrames() {
+  Value context = builder.argument(
+      "frame_features",
+      builder.floats({dynamic, dynamic, resampler.hidden_size()}),
+      {"B", "S", ""});
+  isJoined = true;
+  if (resampler.max_frames())
+    context = number("frames", resampler.max_frames(), context);
+  if (resampler.max_media())
+    context = number("media", resampler.max_media(), context);
+  return context;
+}
+
 /// Attention has no order of keys, so the latents may as well stand in front.
 Value ResamplerBuilder::join(Value latents, Value context,
                              const std::string &label) {
-  return placeRow ? builder.replaceTokens(latents, context, label)
-                  : builder.prependTokens(latents, context, label);
+  return placeRow || isJoined ? builder.replaceTokens(latents, context, label)
+                              : builder.prependTokens(latents, context, label);
 }
 
 Value ResamplerBuilder::attend(const std::string &layer, Value context,
@@ -244,15 +305,26 @@ static void build(const spec::ModelSpec &model,
                   const spec::Component &component, GraphBuilder &builder) {
   const spec::PerceiverResampler &resampler = component.perceiver_resampler();
   const spec::Component &tower = *findTower(model, resampler.tower());
+  const bool hasFrames = readsFrames(resampler);
   ResamplerBuilder latentBuilder(builder, component);
   llvm::SmallVector<Symbol> symbols = towerSymbols(tower);
   if (hasOwnGrids(tower))
     symbols.push_back(latentBuilder.placesSymbol(symbols.back().likely));
-  builder.beginEntry("encode_image", symbols);
+  builder.beginEntry(hasFrames ? "encode_frame" : "encode_image", symbols);
   TowerInputs inputs = addTowerPixels(builder, tower);
   if (hasOwnGrids(tower))
     latentBuilder.addPlaces();
   Value context = buildTowerTokens(builder, tower, inputs);
+  if (hasFrames) {
+    builder.result("frame_features", context);
+    builder.endEntry();
+    const int64_t side = towerSide(tower);
+    builder.beginEntry(
+        "encode_image",
+        {{"B", 1, 1, maxBatch},
+         latentBuilder.placesSymbol(std::max<int64_t>(1, side * side))});
+    context = latentBuilder.addFrames();
+  }
   Value latents = latentBuilder.build(context);
   if (resampler.output_size())
     latents = builder.linear(latents, component.name() + ".projection",

@@ -81,6 +81,10 @@ static void readResampler(const Json *given, const std::string &file,
   resampler.set_head_size(section.integer("dim_head", 64, 1, 4096));
   resampler.set_intermediate_size(
       width * section.integer("ff_mult", mlpFactor, 1, 1024));
+  resampler.set_max_frames(
+      section.optionalInteger("max_num_frames", 1, maxFeatures).value_or(0));
+  resampler.set_max_media(
+      section.optionalInteger("max_num_media", 1, maxFeatures).value_or(0));
   resampler.set_activation(spec::GELU);
   resampler.set_norm_epsilon(epsilon);
   section.finish();
@@ -147,6 +151,8 @@ static void addTowerNames(spec::ModelSpec &model) {
 static void addResamplerNames(spec::ModelSpec &model) {
   addRule(model, "resampler.latents", "perceiver.latents");
   addRule(model, "resampler.final_norm", "perceiver.norm");
+  addRule(model, "resampler.frames.weight", "perceiver.frame_embs");
+  addRule(model, "resampler.media.weight", "perceiver.media_time_embs");
   const std::string ours = "resampler.layers.{}.";
   const std::string theirs = "perceiver.layers.{}.";
   addRule(model, ours + "context_norm", theirs + "0.norm_media");
@@ -314,6 +320,8 @@ static spec::ModelSpec readOpenFlamingo(const CheckpointConfig &config,
   generation.set_attended(isLatest ? spec::Generation::LATEST
                                    : spec::Generation::AHEAD);
   decoder.mutable_cross_attention()->set_alike(!isLatest);
+  generation.set_reads_videos(resampler->perceiver_resampler().max_frames() !=
+                              0);
   top.finish();
   addNames(model, language, decoder);
   model.mutable_text()->set_max_tokens(decoder.max_tokens());
@@ -336,7 +344,9 @@ static std::string configKey(std::string_view component,
     for (auto [ours, theirs] :
          {std::pair("latents", "num_latents"), std::pair("layers", "depth"),
           std::pair("heads", "heads"), std::pair("head_size", "dim_head"),
-          std::pair("intermediate_size", "ff_mult")})
+          std::pair("intermediate_size", "ff_mult"),
+          std::pair("max_frames", "max_num_frames"),
+          std::pair("max_media", "max_num_media")})
       if (field == ours)
         return std::string("perceiver_config.") + theirs;
   return "vision_config." +

@@ -95,8 +95,8 @@ static vlm_status_t *runPieces(const Encoder &tower, const GridTower &grid,
                                Floats &all) {
   for (size_t i = 0; i < picture.pieces.size(); ++i) {
     auto [height, own] = picture.pieces[i];
-    const float *planes =
-        picture.pixels.data() + int64_t(i) * 3 * picture.height * picture.width;
+    const float *planes = picture.pixels.data() +
+                          int64_t(i) * 3 * picture.height * picture.width;
     GridInputs in =
         grid.inputs(planes, picture.height, picture.width, height, own);
     int64_t dims[] = {1, in.rows, width};
@@ -135,10 +135,16 @@ vlm_status_t *encodePicture(const vlm_model_t *model, int64_t width,
   GridTower grid;
   if (vlm_status_t *status = grid.open(tower.entry))
     return status;
+  FrameTower frames;
+  if (vlm_status_t *status = frames.open(model))
+    return status;
   Floats all;
-  if (vlm_status_t *status = grid.isThere()
-                                 ? runPieces(tower, grid, width, picture, all)
-                                 : runTiles(tower, width, picture, all))
+  if (vlm_status_t *status =
+          frames.isThere()
+              ? frames.run(picture.pixels.data(), picture.tiles, picture.height,
+                           picture.width, picture.number, all)
+          : grid.isThere() ? runPieces(tower, grid, width, picture, all)
+                           : runTiles(tower, width, picture, all))
     return status;
   giveUp(picture.pixels);
   auto rows = std::make_shared<Floats>(size_t(picture.rows.size() * width));

@@ -47,6 +47,10 @@ static vlm_status_t *measurePicture(const PromptReader &reader, int64_t width,
   out.pixels = size_t(picture.tiles * tile) * sizeof(float);
   // Pictures that are cut lie there as a whole before.
   out.preprocessing = size_t((picture.tiles - 1) * tile) * sizeof(float);
+  out.features = size_t(picture.rows.size() * width) * sizeof(float);
+  if (reader.frames.isThere())
+    return reader.frames.memory(picture.tiles, picture.height, picture.width,
+                                out.work, out.allFeatures);
   Encoder tower;
   if (vlm_status_t *status =
           tower.find(reader.model, "encode_image", "look at pictures"))
@@ -58,7 +62,6 @@ static vlm_status_t *measurePicture(const PromptReader &reader, int64_t width,
     return measurePieces(tower, reader.grid, width, picture, out);
   TowerInputs in(tower, picture, perTile.max);
   out.allFeatures = size_t(in.batch * perTile.max * width) * sizeof(float);
-  out.features = size_t(picture.rows.size() * width) * sizeof(float);
   return vlm_entry_memory(tower.entry, in.tensors.data(), in.tensors.size(),
                           /*threads=*/0, &out.work);
 }

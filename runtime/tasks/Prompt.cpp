@@ -4,6 +4,7 @@
 #include "runtime/core/PoolInternal.h"
 #include "runtime/core/StatusInternal.h"
 #include "runtime/image/ImageInternal.h"
+#include "runtime/tasks/PictureRows.h"
 #include "runtime/tasks/PictureStore.h"
 #include "runtime/tasks/PromptEncoder.h"
 #include "runtime/tasks/Requests.h"
@@ -53,6 +54,8 @@ vlm_status_t *PromptReader::open(const vlm_model_t *opened) {
     vlm_status_destroy(status); // it reads words alone
   else if (vlm_status_t *fault = grid.open(looking.entry))
     return fault;
+  if (vlm_status_t *status = frames.open(model))
+    return status;
   vlm_tokenizer_t *words = nullptr;
   if (vlm_status_t *status = vlm_tokenizer_of_model(model, &words))
     return status;
@@ -117,6 +120,11 @@ vlm_status_t *PromptReader::measure(const vlm_image_t &image,
     picture.shown = picture.tiles * tower.tokens;
     return nullptr;
   }
+  if (frames.isThere()) {
+    picture.rows.rows.resize(size_t(frames.rows));
+    std::iota(picture.rows.rows.begin(), picture.rows.rows.end(), 0);
+    return nullptr;
+  }
   return vlm_model_view_rows(model, height, width, picture.view, picture.rows);
 }
 
@@ -140,6 +148,11 @@ PromptReader::preprocess(std::span<const vlm_image_t *const> images,
       mixIn(picture.words, picture.key);
     if (picture.view.isGrouped)
       mixIn({-2}, picture.key);
+    if (frames.isThere())
+      if (vlm_status_t *status = frames.check(picture.tiles, picture.number))
+        return status;
+    if (frames.countsMedia())
+      mixIn({-3, picture.number}, picture.key);
     picture.features = store.find(picture.key);
     if (!picture.features)
       picture.pixels.resize(
@@ -199,7 +212,7 @@ PromptReader::measureAll(std::span<const vlm_image_t *const> images,
       return status;
     const vlm_abi_image *processing = vlm_model_abi(model)->image;
     const bool isCounted = facts->n_grid || !lines.empty() ||
-                           picture.view.frames ||
+                           (picture.view.frames && !facts->attended) ||
                            (processing && processing->pan_crops);
     sizes[i] = isCounted ? picture.rows.size()
                          : vlm_tokenizer_picture_tokens(
@@ -240,7 +253,10 @@ vlm_status_t *PromptReader::encode(std::string_view text, const Prompt &prompt,
     size_t i = number < pictures.size() ? pictures[number]
                                         : videos[number - pictures.size()];
     order.push_back(i);
-    media.push_back({sizes[i], int64_t(prompt.pictures[i].view.frames)});
+    // What is attended to has one token, of however many frames.
+    media.push_back(
+        {sizes[i],
+         facts->attended ? 0 : int64_t(prompt.pictures[i].view.frames)});
   }
   if (!lines.empty()) {
     media.clear();
@@ -273,6 +289,8 @@ vlm_status_t *PromptReader::read(std::string_view text,
   out.mutual = seesPrompt ? out.size() : 0;
   if (vlm_status_t *status = place(sizes, order, out))
     return status;
+  for (Picture &picture : out.pictures)
+    picture.number = countBefore(out.pictures, picture.begin);
   for (const Picture &picture : out.pictures)
     if (seesPictures)
       out.mutual = std::max(out.mutual, picture.end);

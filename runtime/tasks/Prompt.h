@@ -16,6 +16,7 @@
 #include "runtime/abi/vlm_abi.h"
 #include "runtime/core/LargeMemory.h"
 #include "runtime/image/ImageInternal.h"
+#include "runtime/tasks/FrameTower.h"
 #include "runtime/tasks/GridTower.h"
 #include "runtime/tasks/TiledTower.h"
 #include "runtime/vlm.h"
@@ -63,6 +64,7 @@ struct Picture {
   PictureFeatures features;
   int64_t begin = 0, end = 0;
   int64_t tokens = 0;
+  int64_t number = 0; ///< among those of the prompt, by their places
 };
 
 struct Prompt {
@@ -107,9 +109,10 @@ public:
   const vlm_abi_generation *facts = nullptr;
   bool seesPrompt = false;   ///< whether the tokens of a prompt see each other
   bool seesPictures = false; ///< or those of each picture
-  bool encodes = false;    ///< whether an encoder reads the prompt
-  GridTower grid;          ///< if pictures have grids of their own
-  TiledTower tower;        ///< if it takes all tiles of a picture at once
+  bool encodes = false;      ///< whether an encoder reads the prompt
+  GridTower grid;            ///< if pictures have grids of their own
+  FrameTower frames;         ///< if they are looked at frame by frame
+  TiledTower tower;          ///< if it takes all tiles of a picture at once
   std::unique_ptr<vlm_tokenizer_t, decltype(&vlm_tokenizer_destroy)> tokenizer{
       nullptr, vlm_tokenizer_destroy};
   /// Of words that the tower reads beside a picture; may be null.

@@ -45,6 +45,13 @@ bool Encoder::hasInput(const char *name) const {
   return false;
 }
 
+int64_t Encoder::inputMax(const char *name) const {
+  for (uint32_t i = 0; i < abi->n_inputs; ++i)
+    if (std::strcmp(abi->inputs[i].name, name) == 0)
+      return abi->inputs[i].has_range ? abi->inputs[i].max : 0;
+  return 0;
+}
+
 vlm_status_t *Encoder::sizeOf(const char *kind, const vlm_abi_tensor *tensors,
                               uint32_t n, const char *name, uint32_t axis,
                               SizeRange &out) const {

@@ -38,6 +38,8 @@ public:
   vlm_status_t *find(const vlm_model_t *model, const char *entryName,
                      const char *task);
   bool hasInput(const char *name) const;
+  /// The largest value that an input of integers takes; 0: there is none.
+  int64_t inputMax(const char *name) const;
   /// Size `axis` of an input. Errors: VLM_INCOMPATIBLE if there is none.
   vlm_status_t *inputSize(const char *name, uint32_t axis,
                           SizeRange &out) const;

@@ -175,6 +175,15 @@ std::optional<Fault> GenerateTask::encodeSeen() {
     tensors.merge(*made);
     return std::nullopt;
   }
+  if (hasEntry(model, "encode_frame")) {
+    Outcome<HostTensor> made = encodeFrames(model, tensors);
+    if (!made)
+      return made.takeFault();
+    features = std::move(*made);
+    rowsPerPicture = features.shape[2];
+    tensors["image_features"] = features;
+    return std::nullopt;
+  }
   HostTensor pixels = tensors["pixel_values"];
   std::vector<int64_t> shape = pixels.shape;
   if (shape.size() != 5)

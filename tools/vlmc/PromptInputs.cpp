@@ -467,6 +467,10 @@ Outcome<TensorMap> makePromptInputs(const vlm_model_t *model,
             addVideos(model, request, out, videoCounts))
       return *fault;
     frames = int64_t(request.videos.front().size());
+    if (facts->attended) { // to one token, of however many frames
+      videoCounts.assign(videoCounts.size(), 1);
+      frames = 0;
+    }
     std::optional<Fault> fault;
     if (facts->picture_flags & VLM_ABI_NAMES_FRAMES)
       fault = mixFrames(model, tokenizer, request, *shares, counts, out);

@@ -22,6 +22,39 @@ static HostTensor spread(const HostTensor &pixels,
   return all;
 }
 
+/// Frames as [batch, pictures of a prompt, frames, ...] and how many each has,
+/// of those of all pictures and videos, one behind the other.
+static void spreadFrames(const std::vector<int64_t> &pictures, int64_t most,
+                         TensorMap &tensors) {
+  const HostTensor pixels = std::move(tensors["pixel_values"]);
+  const auto batch = int64_t(pictures.size());
+  std::vector<int64_t> counts(size_t(batch * most), 0);
+  const auto given = tensors.find("frame_counts");
+  int64_t mostFrames = 1;
+  for (int64_t row = 0, medium = 0; row < batch; ++row)
+    for (int64_t i = 0; i < pictures[size_t(row)]; ++i, ++medium) {
+      int64_t count =
+          given == tensors.end() ? 1 : given->second.data<int64_t>()[medium];
+      count = std::max<int64_t>(1, count); // a picture
+      counts[size_t(row * most + i)] = count;
+      mostFrames = std::max(mostFrames, count);
+    }
+  std::vector<int64_t> shape = {batch, most, mostFrames};
+  shape.insert(shape.end(), pixels.shape.begin() + 1, pixels.shape.end());
+  HostTensor all = HostTensor::zeros(VLM_F32, shape);
+  const size_t each = pixels.bytes.size() / size_t(pixels.shape[0]);
+  size_t from = 0;
+  for (size_t medium = 0; medium < counts.size(); ++medium) {
+    const size_t bytes = size_t(counts[medium]) * each;
+    std::memcpy(all.bytes.data() + medium * size_t(mostFrames) * each,
+                pixels.bytes.data() + from, bytes);
+    from += bytes;
+  }
+  tensors["pixel_values"] = std::move(all);
+  tensors["frame_counts"] =
+      HostTensor::of(VLM_I64, {batch, most}, counts.data());
+}
+
 /// The last token that a picture is seen from, plus one: the next picture's,
 /// unless that adjoins.
 static std::vector<int64_t> endsOf(const std::vector<int64_t> &places,
@@ -111,8 +144,12 @@ void addSeenPictures(const vlm_abi_generation &facts,
   }
   tensors["image_attention_mask"] =
       HostTensor::of(VLM_I64, {ids.shape[0], columns, most}, mask.data());
-  if (auto pixels = tensors.find("pixel_values"); pixels != tensors.end())
-    pixels->second = spread(pixels->second, pictures, most);
+  auto pixels = tensors.find("pixel_values");
+  if (pixels == tensors.end())
+    return;
+  if (facts.picture_flags & VLM_ABI_READS_VIDEOS)
+    return spreadFrames(pictures, most, tensors);
+  pixels->second = spread(pixels->second, pictures, most);
 }
 
 /// A tensor of a file that has not the shape that others ask for.
@@ -132,6 +169,51 @@ std::optional<Fault> checkSeenPictures(const TensorMap &tensors) {
                       " rows of input_ids " + describeShape(ids) +
                       ", padded to one number",
                   pixels->second.shape);
+}
+
+Outcome<HostTensor> encodeFrames(const vlm_model_t *model,
+                                 const TensorMap &tensors) {
+  rt::FrameTower frames;
+  if (std::optional<Fault> fault = check(frames.open(model)))
+    return *fault;
+  const HostTensor &pixels = tensors.at("pixel_values");
+  const std::vector<int64_t> &shape = pixels.shape;
+  const int64_t side = frames.readSide();
+  if (shape.size() != 6 || shape[3] != 3 || shape[4] != side ||
+      shape[5] != side)
+    return badShape("pixel_values",
+                    "[batch, pictures, frames, 3, " + std::to_string(side) +
+                        ", " + std::to_string(side) + "]",
+                    shape);
+  const auto counts = tensors.find("frame_counts");
+  const std::vector<int64_t> media{shape[0], shape[1]};
+  if (counts != tensors.end() && counts->second.shape != media)
+    return badShape("frame_counts",
+                    describeShape(media) + ", as pixel_values has pictures",
+                    counts->second.shape);
+  const int64_t perMedium = shape[2] * shape[3] * shape[4] * shape[5];
+  const int64_t perFeatures = frames.rows * frames.featureWidth();
+  HostTensor all =
+      HostTensor::zeros(VLM_F32, {shape[0], shape[1], frames.rows,
+                                  frames.featureWidth()});
+  for (int64_t i = 0; i < shape[0] * shape[1]; ++i) {
+    const int64_t count = counts == tensors.end()
+                              ? shape[2]
+                              : counts->second.data<int64_t>()[i];
+    if (count < 0 || count > shape[2])
+      return Fault("frame_counts: expected 0 to " + std::to_string(shape[2]) +
+                   ", the frames of pixel_values, found " +
+                   std::to_string(count) + "; mend the file of tensors");
+    if (count == 0)
+      continue;
+    rt::FrameTower::Floats made;
+    if (std::optional<Fault> fault =
+            check(frames.run(pixels.data<float>() + i * perMedium, count, side,
+                             side, i % shape[1], made)))
+      return *fault;
+    std::ranges::copy(made, all.data<float>() + i * perFeatures);
+  }
+  return all;
 }
 
 Outcome<SeenRows> readSeenRows(const vlm_abi_generation &facts,

@@ -13,6 +13,7 @@
 #define VLMC_TOOLS_VLMC_SEENPICTURES_H
 
 #include "runtime/abi/vlm_abi.h"
+#include "runtime/tasks/FrameTower.h"
 #include "runtime/tasks/TiledTower.h"
 #include "tools/vlmc/Entries.h"
 
@@ -25,6 +26,12 @@ void addSeenPictures(const vlm_abi_generation &facts,
 
 /// That pixel_values, where there are some, have a row for each of input_ids.
 std::optional<Fault> checkSeenPictures(const TensorMap &tensors);
+
+/// image_features [batch, pictures, rows, D] of pixel_values [batch, pictures,
+/// frames, 3, H, W], of which `frame_counts` [batch, pictures] are there; for
+/// models that read videos. Errors: other shapes; those of the runs.
+Outcome<HostTensor> encodeFrames(const vlm_model_t *model,
+                                 const TensorMap &tensors);
 
 /// Of each token, the rows of features that it sees: [first, last), and
 /// whether they are of pictures before it.

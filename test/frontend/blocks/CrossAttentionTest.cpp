@@ -302,6 +302,23 @@ TEST_F(CrossAttention, FindsFeaturesAlike) {
   EXPECT_NE(std::ranges::find(ops, "merge_tokens attention.alike"), ops.end());
 }
 
+TEST_F(CrossAttention, ResamplesFrames) {
+  resampler().set_max_frames(4);
+  resampler().set_max_media(2);
+  ASSERT_TRUE(build()) << errors[0];
+  EXPECT_EQ(typeOf("encode_frame"),
+            "(tensor<?x3x20x20xf32>) -> tensor<?x5x16xf32>");
+  EXPECT_EQ(typeOf("encode_image"),
+            "(tensor<?x?x16xf32>, tensor<?x?xi32>, tensor<?x?xi32>) -> "
+            "tensor<?x3x16xf32>");
+  std::vector<std::string> ops = opsOf("encode_image", "resampler.");
+  EXPECT_EQ(std::vector<std::string>(ops.begin(), ops.begin() + 4),
+            (std::vector<std::string>{"embedding frames", "add frames.sum",
+                                      "embedding media", "add media.sum"}));
+  EXPECT_NE(std::ranges::find(ops, "replace_tokens layers.0.attention.tokens"),
+            ops.end());
+}
+
 TEST_F(CrossAttention, TellsFaultsOfFormsOfLayers) {
   decoder().set_query_norm(true);
   decoder().set_head_norm(true);
@@ -311,11 +328,18 @@ TEST_F(CrossAttention, TellsFaultsOfFormsOfLayers) {
   decoder().add_distance_slopes(-1);
   decoder().set_position_offset(2);
   decoder().set_query_clip(-1);
+  resampler().set_max_frames(3);
+  resampler().set_input_intermediate_size(4);
+  resampler().set_input_size(16);
+  resampler().set_input_activation(spec::RELU);
   EXPECT_FALSE(build());
+  const std::string resampler = "model spec: component 'resampler': ";
   const std::string where = "model spec: component 'text': ";
   EXPECT_EQ(
       errors,
       (std::vector<std::string>{
+          resampler + "max_frames: expected no input_intermediate_size beside "
+                      "max_frames and max_media",
           where + "query_clip: expected 0, for none, or 1e-6 to 1e6, found "
                   "-1.000000",
           where + "query_norm: expected one of query_norm and head_norm",

@@ -67,6 +67,7 @@ TEST_F(OpenFlamingoConfig, ReadsMpt) {
   EXPECT_EQ(text.attention_scale(), 0);
   EXPECT_EQ(text.cross_attention().feature_size(), 12);
   EXPECT_EQ(model->generation().attended(), spec::Generation::LATEST);
+  EXPECT_FALSE(model->generation().reads_videos());
 }
 
 /// Of eight slopes each second one comes first, and six are taken.
@@ -192,11 +193,11 @@ TEST_F(OpenFlamingoConfig, ReadsWhatThePerceiverIsMadeWith) {
   spec::PerceiverResampler made = component(1).perceiver_resampler();
   EXPECT_EQ(made.latents(), 64);
   EXPECT_EQ(made.layers(), 6);
-  config["perceiver_config"] = {{"depth", 2},
-                                {"num_latents", 5},
-                                {"heads", 3},
-                                {"dim_head", 10},
-                                {"ff_mult", 2}};
+  EXPECT_EQ(made.max_frames(), 0);
+  config["perceiver_config"] = {{"depth", 2},        {"num_latents", 5},
+                                {"heads", 3},        {"dim_head", 10},
+                                {"ff_mult", 2},      {"max_num_frames", 7},
+                                {"max_num_media", 9}};
   config["only_attend_immediate_media"] = false;
   auto model = import();
   ASSERT_TRUE(model) << model.message();
@@ -207,6 +208,9 @@ TEST_F(OpenFlamingoConfig, ReadsWhatThePerceiverIsMadeWith) {
   EXPECT_EQ(made.heads(), 3);
   EXPECT_EQ(made.head_size(), 10);
   EXPECT_EQ(made.intermediate_size(), 24);
+  EXPECT_EQ(made.max_frames(), 7);
+  EXPECT_EQ(made.max_media(), 9);
+  EXPECT_TRUE(model->generation().reads_videos());
   EXPECT_EQ(model->generation().attended(), spec::Generation::AHEAD);
   EXPECT_TRUE(decoder().cross_attention().alike());
 }
