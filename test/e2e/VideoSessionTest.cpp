@@ -113,7 +113,7 @@ TEST_F(SessionTest, TellsThatAModelReadsNoVideos) {
   images.push_back(video);
   Session session = open();
   EXPECT_EQ(prompt(session, "<image>", {2}),
-            "model files_mistral reads no videos; give pictures");
+            "model m0_files_mistral reads no videos; give pictures");
 }
 
 /// Longer than the window of 7, with two pictures.

@@ -37,7 +37,7 @@ TEST(Tables, DamageIsTold) {
   using Header = vlm_text_header;
   using Blob = std::vector<uint8_t>;
   EXPECT_EQ(openChanged([](Header &, Blob &blob) { blob.resize(100); }),
-            corrupt("expected at least 400 bytes, found 100"));
+            corrupt("expected at least 448 bytes, found 100"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.magic[0] = 'X'; }),
             corrupt("expected 'VLMTEXT' at their beginning"));
   EXPECT_EQ(openChanged([](Header &h, Blob &) { h.version = 9; }),
