@@ -77,6 +77,9 @@ void KernelRecord::endCall(llvm::ArrayRef<std::vector<uint8_t>> buffers,
   std::snprintf(digits, sizeof digits, "%04d", number++);
   name =
       std::string(digits) + "-" + test->test_suite_name() + "." + test->name();
+  // A kernel's calls share its code.
+  if (code.empty())
+    code = name;
   std::string data;
   llvm::json::Array sizes;
   for (const std::vector<uint8_t> &buffer : buffers) {
@@ -98,13 +101,15 @@ void KernelRecord::endCall(llvm::ArrayRef<std::vector<uint8_t>> buffers,
                          {"temps", llvm::json::Array(temps)},
                          {"dims", llvm::json::Array(dims)},
                          {"launches", llvm::json::Array(launches)},
-                         {"ptx", name + ".ptx"},
-                         {"bitcode", name + ".bc"},
+                         {"ptx", code + ".ptx"},
+                         {"bitcode", code + ".bc"},
                          {"data", name + ".bin"}};
-  write(".ptx", ptx);
-  write(".bc", bitcode);
   write(".bin", data);
   write(".json", llvm::formatv("{0:2}\n", about).str());
+  if (code == name) {
+    write(".ptx", ptx);
+    write(".bc", bitcode);
+  }
 }
 
 void KernelRecord::writeProduct(const std::string &to,

@@ -2,8 +2,9 @@
 //
 // Where VLMC_RECORD_KERNELS names a folder, each call of a kernel that a test
 // has found right is written there, for `tools/gpu-check` to run on a device:
-// NAME.json with what follows, NAME.ptx, NAME.bc (for the emulator), NAME.bin
-// (operands, the result's memory as it was, then the expected numbers in f32).
+// NAME.json with what follows, NAME.bin (operands, the result's memory as it
+// was, then the expected numbers in f32), and once for a kernel's calls its
+// code as .ptx and, for the emulator, as .bc.
 //
 //   name, chip, form (of the result), count, root, tolerance
 //   buffers, temps: bytes; dims
@@ -46,6 +47,7 @@ private:
   void write(const std::string &ending, llvm::StringRef text) const;
 
   std::string folder, name, chip, ptx, bitcode;
+  std::string code; ///< the name of the call that was kept first
   llvm::json::Array dims, temps, launches;
 };
 
