@@ -398,14 +398,22 @@ Value GraphBuilder::convolution(Value input, const std::string &name,
                   madeWeight(name + ".weight.matrix",
                              vlm::RecipeAttr::reshape({outer, inner}, matrix)),
                   bias, name);
-  int64_t places = (side + before + behind - kernel) / stride + 1;
-  auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
-  return create<vlm::Conv2dOp>(
-      name, withShape(input, {shapeOf(input)[0], places * places, outer}),
+  return convolution(
       input,
       madeWeight(name + ".weight.windows",
                  vlm::RecipeAttr::transpose({0, 2, 3, 1}, matrix)),
-      bias, number(side), number(side), number(stride),
+      bias, side, stride, before, behind, name);
+}
+
+Value GraphBuilder::convolution(Value input, Value windows, Value bias,
+                                int64_t side, int64_t stride, int64_t before,
+                                int64_t behind, const std::string &label) {
+  int64_t outer = shapeOf(windows)[0], kernel = shapeOf(windows)[1];
+  int64_t places = (side + before + behind - kernel) / stride + 1;
+  auto number = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+  return create<vlm::Conv2dOp>(
+      label, withShape(input, {shapeOf(input)[0], places * places, outer}),
+      input, windows, bias, number(side), number(side), number(stride),
       builder.getDenseI64ArrayAttr({before, before, behind, behind}));
 }
 
@@ -498,14 +506,13 @@ Value GraphBuilder::nearestRow(Value input, const std::string &name,
                                ArrayRef<int32_t> ids) {
   const BoundWeight &bound = *weights.at(name + ".weight");
   vlm::RecipeAttr rows = recipeOf(bound, bound.info.shape);
-  Value matrix = madeWeight(name + ".weight.products",
-                            vlm::RecipeAttr::scale(-2, rows));
+  Value matrix =
+      madeWeight(name + ".weight.products", vlm::RecipeAttr::scale(-2, rows));
   Value squares =
       madeWeight(name + ".weight.squares", vlm::RecipeAttr::rowSquares(rows));
   Value distances = linear(input, matrix, squares, name);
   ArrayRef<int64_t> shape = shapeOf(input);
-  auto type =
-      RankedTensorType::get({shape[0], shape[1]}, builder.getI32Type());
+  auto type = RankedTensorType::get({shape[0], shape[1]}, builder.getI32Type());
   return create<vlm::LeastFeatureOp>(name + ".ids", type, distances,
                                      builder.getDenseI32ArrayAttr(ids));
 }
@@ -606,9 +613,8 @@ Value GraphBuilder::cachedAttention(Value query, Value key, Value value,
       label, query.getType(), query, key, value, tokens.cache, tokens.sequence,
       tokens.position, /*query_token=*/Value(), tokens.querySequence,
       tokens.first, tokens.last, tokens.distanceBias,
-      builder.getI64IntegerAttr(heads),
-      builder.getF64FloatAttr(scale), builder.getI64IntegerAttr(window),
-      builder.getF64FloatAttr(softcap));
+      builder.getI64IntegerAttr(heads), builder.getF64FloatAttr(scale),
+      builder.getI64IntegerAttr(window), builder.getF64FloatAttr(softcap));
 }
 
 Value GraphBuilder::attention(Value query, Value key, Value value,
@@ -783,6 +789,15 @@ Value GraphBuilder::sliceTokens(Value input, int64_t begin, int64_t end,
   return create<vlm::SliceTokensOp>(
       label, withShape(input, {shape[0], end - begin, shape[2]}), input,
       builder.getI64IntegerAttr(begin), builder.getI64IntegerAttr(end));
+}
+
+Value GraphBuilder::sliceFeatures(Value input, int64_t begin, int64_t end,
+                                  const std::string &label) {
+  SmallVector<int64_t> shape(shapeOf(input));
+  shape.back() = end - begin;
+  return create<vlm::SliceFeaturesOp>(label, withShape(input, shape), input,
+                                      builder.getI64IntegerAttr(begin),
+                                      builder.getI64IntegerAttr(end));
 }
 
 Value GraphBuilder::squeeze(Value input, const std::string &label) {

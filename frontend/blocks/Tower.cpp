@@ -16,7 +16,7 @@ const spec::Component *findTower(const spec::ModelSpec &model,
   auto found = std::ranges::find_if(model.components(), [&](const auto &other) {
     return other.name() == name &&
            (other.has_vision_transformer() || other.has_residual_network() ||
-            other.has_patch_projector());
+            other.has_norm_free_network() || other.has_patch_projector());
   });
   return found == model.components().end() ? nullptr : &*found;
 }
@@ -24,6 +24,8 @@ const spec::Component *findTower(const spec::ModelSpec &model,
 int64_t towerFeatures(const spec::Component &tower) {
   if (tower.has_residual_network())
     return tower.residual_network().width() * 32;
+  if (tower.has_norm_free_network())
+    return tower.norm_free_network().output_size();
   if (tower.has_patch_projector())
     return tower.patch_projector().output_size();
   const spec::VisionTransformer &vision = tower.vision_transformer();
@@ -47,6 +49,8 @@ std::optional<int64_t> connectorFeatures(const spec::Component &connector) {
 int64_t towerSide(const spec::Component &tower) {
   if (tower.has_residual_network())
     return tower.residual_network().image_size() / 32;
+  if (tower.has_norm_free_network())
+    return tower.norm_free_network().image_size() / 32;
   if (tower.has_patch_projector())
     return tower.patch_projector().image_size() /
            std::max<int64_t>(1, tower.patch_projector().patch_size());
@@ -109,6 +113,11 @@ TowerInputs addTowerPixels(GraphBuilder &builder,
                       tower.residual_network().image_size()),
             {},
             {}};
+  if (tower.has_norm_free_network())
+    return {addSquare(builder, tower.norm_free_network().channels(),
+                      tower.norm_free_network().image_size()),
+            {},
+            {}};
   if (tower.has_patch_projector())
     return {addSquare(builder, tower.patch_projector().channels(),
                       tower.patch_projector().image_size()),
@@ -121,6 +130,8 @@ Value buildTowerTokens(GraphBuilder &builder, const spec::Component &tower,
                        const TowerInputs &inputs) {
   if (tower.has_residual_network())
     return buildNetworkTokens(builder, tower, inputs.pixels);
+  if (tower.has_norm_free_network())
+    return buildNormFreeTokens(builder, tower, inputs.pixels);
   if (tower.has_patch_projector())
     return buildPatchTokens(builder, tower, inputs.pixels);
   return buildVisionTokens(builder, tower, inputs);

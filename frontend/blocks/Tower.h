@@ -79,6 +79,9 @@ void buildTowerEntry(const spec::ModelSpec &model, const spec::Component &tower,
 mlir::Value buildNetworkTokens(GraphBuilder &builder,
                                const spec::Component &component,
                                mlir::Value pixels);
+mlir::Value buildNormFreeTokens(GraphBuilder &builder,
+                                const spec::Component &component,
+                                mlir::Value pixels);
 mlir::Value buildPatchTokens(GraphBuilder &builder,
                              const spec::Component &component,
                              mlir::Value pixels);

@@ -37,6 +37,11 @@ static std::string typeOf(const spec::ModelSpec &model) {
 static const std::string network =
     "residual_network { width: 2 layers: [1, 1, 1, 1] image_size: 96 "
     "channels: 3 norm_epsilon: 1e-05 tokens: true }";
+static const std::string normFree =
+    "norm_free_network { image_size: 64 channels: 3 widths: [32, 48, 64, 64] "
+    "layers: [1, 2, 1, 2] inner: 0.5 group_width: 8 squeeze: 0.5 "
+    "residual_scale: 0.2 activation: GELU_TANH activation_scale: 1.7 "
+    "output_size: 40 }";
 static const std::string patches =
     "patch_projector { patch_size: 4 channels: 2 output_size: 9 image_size: 12 "
     "}";
@@ -46,6 +51,33 @@ TEST(Tower, IsWhatAProjectorBuildsOn) {
             "(tensor<?x3x96x96xf32>) -> tensor<?x9x7xf32>");
   EXPECT_EQ(typeOf(withTower(patches, 9)),
             "(tensor<?x2x12x12xf32>) -> tensor<?x9x7xf32>");
+  EXPECT_EQ(typeOf(withTower(normFree, 40)),
+            "(tensor<?x3x64x64xf32>) -> tensor<?x4x7xf32>");
+}
+
+TEST(Tower, TellsFaultsOfNetworksWithoutNorms) {
+  const std::string where = "model spec: component 'vision': ";
+  auto messageFor = [](auto change) {
+    spec::ModelSpec model = withTower(normFree, 40);
+    change(*model.mutable_components(0)->mutable_norm_free_network());
+    return messageOf(model);
+  };
+  using Network = spec::NormFreeNetwork;
+  EXPECT_EQ(messageFor([](Network &network) { network.set_image_size(70); }),
+            where + "image_size: expected a multiple of 32, found 70");
+  EXPECT_EQ(messageFor([](Network &network) { network.set_widths(0, 40); }),
+            where + "widths: expected a multiple of 16 first, as the stem has "
+                    "sixteenths of it, found 40");
+  EXPECT_EQ(messageFor([](Network &network) { network.add_layers(1); }),
+            where + "widths: expected those of 4 stages, as many as layers, "
+                    "found 4 and 5");
+  EXPECT_EQ(messageFor([](Network &network) { network.set_group_width(20); }),
+            where + "group_width: expected at most the channels within a "
+                    "bottleneck, found 20");
+  EXPECT_EQ(messageFor([](Network &network) { network.set_squeeze(0); }),
+            where + "squeeze: expected 0.001 to 1000, found 0.000000");
+  EXPECT_EQ(messageFor([](Network &network) { network.clear_activation(); }),
+            where + "activation: expected an activation function, found none");
 }
 
 TEST(Tower, TellsTowersWithoutTokens) {
