@@ -55,3 +55,13 @@ vlm_status_t *vlm_tokenizer_encode_media(const vlm_tokenizer_t *tokenizer,
   return vlm_tokenizer_encode_prompt(tokenizer, text, bytes, tokens.data(),
                                      tokens.size(), special, out);
 }
+
+// No picture becomes several, or patches.
+int vlm_tokenizer_pictures_are_cut(const vlm_tokenizer_t *) { return 0; }
+void vlm_image_piece_size(const vlm_abi_image *, int64_t height, int64_t width,
+                          int64_t, int64_t *outHeight, int64_t *outWidth) {
+  *outHeight = height;
+  *outWidth = width;
+}
+void vlm_image_cut_patches(const float *, int64_t, int64_t, int64_t, int64_t,
+                           int64_t, float *) {}
