@@ -32,6 +32,7 @@ enum class Pipeline {
   AsInFile,
   ByteBpe,
   CaptionSentencePiece,
+  ComposedByteBpe,
   EndOfWordBpe,
   LowerSpaceBpe,
   MetaspaceBpe,
@@ -512,6 +513,9 @@ void Reader::startStages(Pipeline pipeline, SpecialTokens &special) {
     if (tokenizer.fields)
       out.post = readPostProcessor(*tokenizer.fields);
     return;
+  case Pipeline::ComposedByteBpe:
+    // Whatever the file says of what comes behind.
+    return startComposedByteBpe(out, special, config.get());
   case Pipeline::ByteBpe:
   case Pipeline::MetaspaceBpe:
   case Pipeline::WordBpe:

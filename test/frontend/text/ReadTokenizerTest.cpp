@@ -60,7 +60,7 @@ TEST(ReadTokenizer, MissingFiles) {
       readMessage(empty),
       "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
       "knows (BertTokenizer, CLIPTokenizer, GemmaTokenizer, GPT2Tokenizer, "
-      "InternLM2Tokenizer, LlamaTokenizer, "
+      "GPTNeoXTokenizer, InternLM2Tokenizer, LlamaTokenizer, "
       "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer, T5Tokenizer) in "
       "tokenizer_config.json, found neither");
   Folder config;
@@ -76,7 +76,7 @@ TEST(ReadTokenizer, MissingFiles) {
       readMessage(other),
       "DIR: expected tokenizer.json, or a tokenizer_class that vlmc "
       "knows (BertTokenizer, CLIPTokenizer, GemmaTokenizer, GPT2Tokenizer, "
-      "InternLM2Tokenizer, LlamaTokenizer, "
+      "GPTNeoXTokenizer, InternLM2Tokenizer, LlamaTokenizer, "
       "Qwen2Tokenizer, Siglip2Tokenizer, SiglipTokenizer, T5Tokenizer) in "
       "tokenizer_config.json, found the class XLNetTokenizer");
 }
@@ -509,6 +509,34 @@ TEST(ReadTokenizer, ClassOfGpt2) {
       R"({"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": true})");
   EXPECT_EQ(Opened(folder.path()).encode("ab a<|endoftext|>b"),
             (Ids{2, 3, 4, 5, 2, 1}));
+}
+
+/// The same of texts in normal form C; what tokenizer.json says of steps and of
+/// what surrounds a text counts for nothing. Ids are those of transformers.
+TEST(ReadTokenizer, ClassOfGptNeox) {
+  using Ids = std::vector<int32_t>;
+  Folder folder;
+  folder.write("tokenizer.json", R"({
+    "added_tokens": [{"id": 5, "content": "<|endoftext|>", "special": true}],
+    "normalizer": null, "pre_tokenizer": {"type": "Whitespace"},
+    "post_processor": {"type": "TemplateProcessing",
+      "single": [{"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}},
+                 {"Sequence": {"id": "A", "type_id": 0}}],
+      "special_tokens": {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [5],
+                                           "tokens": ["<|endoftext|>"]}}},
+    "model": {"type": "BPE",
+      "vocab": {"a": 0, "b": 1, "\u0120": 2, "ab": 3, "\u0120a": 4,
+                "<|endoftext|>": 5, "\u00c3": 6, "\u00a9": 7, "e": 8,
+                "\u00c3\u00a9": 9, "\u00cc": 10, "\u0123": 11},
+      "merges": ["a b", "\u0120 a", "\u00c3 \u00a9"]}})");
+  folder.write(
+      "tokenizer_config.json",
+      R"({"tokenizer_class": "GPTNeoXTokenizerFast", "add_bos_token": true})");
+  Opened opened(folder.path());
+  EXPECT_EQ(opened.encode("ab a<|endoftext|>b e\xCC\x81"),
+            (Ids{3, 4, 5, 1, 2, 9}));
+  // Behind the vocabulary, as no file has it.
+  EXPECT_EQ(opened.encode("a<|padding|>b"), (Ids{0, 12, 1}));
 }
 
 /// A SentencePiece model of pieces and their types.
