@@ -392,8 +392,8 @@ static Error writeLibraries(const PackageInputs &inputs,
       tables.levels.push_back(std::move(*table));
     }
     for (const PackageDevice &device : inputs.devices) {
-      Expected<LevelTable> table = readPlan(
-          device.planned, device.target->isa, device.kernels, weights);
+      Expected<LevelTable> table =
+          readPlan(device.planned, device.target->isa, device.kernels, weights);
       if (!table)
         return table.takeError();
       table->device = device.table;

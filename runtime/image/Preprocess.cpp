@@ -163,8 +163,7 @@ static vlm_status_t *checkPatchRows(const vlm_abi_image &processing,
 static vlm_status_t *processPatchRows(const vlm_abi_image &processing,
                                       vlm_image_backend_t backend,
                                       vlm_pool_t *pool,
-                                      const vlm_image_t &image,
-                                      float *pixels) {
+                                      const vlm_image_t &image, float *pixels) {
   Size resized = resizedSize(processing, {image.height, image.width});
   if (vlm_status_t *status = checkPatchRows(processing, resized))
     return status;
