@@ -26,7 +26,6 @@ PARTS = [
     "fuyu",
     "chameleon",
     "internvl",
-    "align",
     "idefics2",
     "align",
     "gemma3",
@@ -132,11 +131,6 @@ def main():
 
             idefics2_models.make_all(Path(args.out) / "idefics2")
             idefics3_models.make_all(Path(args.out) / "idefics3")
-            continue
-        if part == "align":
-            import align_models
-
-            align_models.make_all(Path(args.out) / "align")
             continue
         if part == "align":
             import align_models
