@@ -5,7 +5,7 @@
 #include "runtime/abi/vlm_abi.h"
 #include "runtime/vlm.h"
 #include "tools/vlmc/Messages.h"
-#include "tools/vlmc/Videos.h"
+#include "tools/vlmc/VideoFrames.h"
 
 #include <algorithm>
 #include <filesystem>

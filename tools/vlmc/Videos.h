@@ -11,19 +11,12 @@
 #define VLMC_TOOLS_VLMC_VIDEOS_H
 
 #include "tools/vlmc/EmbedTask.h"
+#include "tools/vlmc/VideoFrames.h"
 
 #include <string>
 #include <vector>
 
 namespace vlmc::tool {
-
-/// The frames' files: the pictures of a folder by their names, numbers in them
-/// by value, other files left out; or those of a list "a.png,b.png".
-/// Errors: a folder without pictures; a file that is not there.
-Outcome<std::vector<std::string>> framesOf(const std::string &path);
-
-/// Whether framesOf() would take it for a video and no picture.
-bool isVideoPath(const std::string &path);
 
 /// Errors: those of the runtime; frames of several sizes.
 Outcome<Image> decodeVideo(const std::vector<std::string> &frames);
