@@ -231,6 +231,8 @@ def make_tensors(name, case, model, vocab_size, out):
             one["input_ids"] = g.integers(0, vocab_size, (2, length)).astype(np.int64)
         inputs.update({f"{what}.{k}": v for k, v in one.items()})
         golden.update({f"{what}.{k}": v for k, v in run_embed(model, one).items()})
+        if what in ("both", "text"):  # Every token counts.
+            inputs[f"{what}.attention_mask"] = np.ones((2, length), np.uint8)
         cases.append(
             {"name": what, "task": "embed", "tensors": "inputs.safetensors", "prefix": f"{what}."}
         )
