@@ -259,7 +259,7 @@ TEST_F(Graph, TellsFaultsOfTheSpec) {
           "model spec: component 'text': vocabulary_size: expected 1 to "
           "2147483647, found 0",
           "model spec: component 'text': pool: expected FIRST_END_TOKEN, "
-          "LARGEST_ID or LAST_TOKEN, found none",
+          "LARGEST_ID, LAST_TOKEN or FIRST_TOKEN, found none",
           "model spec: component 'similarity': image: expected embeddings of "
           "one size, found 4 of 'vision' and 8 of 'text'",
           "model spec: component 'text': name: expected a name of its own",
@@ -278,8 +278,8 @@ TEST_F(Graph, TellsFaultsOfAHead) {
   EXPECT_FALSE(build());
   EXPECT_EQ(errors, (std::vector<std::string>{
                         "model spec: component 'similarity': image: expected "
-                        "the name of a vision_transformer or "
-                        "residual_network, found 'x'",
+                        "the name of a vision_transformer, "
+                        "residual_network or inverted_network, found 'x'",
                         "model spec: component 'similarity': text: expected "
                         "the name of a text_transformer, found 'vision'"}));
 }

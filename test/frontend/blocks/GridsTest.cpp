@@ -1,4 +1,5 @@
 //===- GridsTest.cpp - Tests of towers of pictures of any grid ------------===//
+#include "frontend/blocks/GraphBuilder.h"
 #include "test/frontend/blocks/GraphFixture.h"
 
 using namespace vlmc;
@@ -88,6 +89,8 @@ TEST_F(Grids, AreNotForConnectorsThatReadAllTokens) {
   projector.set_input_size(12);
   projector.set_output_size(7);
   projector.set_layers(1);
+  EXPECT_EQ(checkSpec(model), std::nullopt);
+  projector.set_newline(true);
   EXPECT_EQ(checkSpec(model).value_or(Failure{}).message,
             "model spec: component 'projector': tower: expected a vision "
             "transformer with a FIXED grid, as all tokens are read");
