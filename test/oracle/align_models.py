@@ -47,7 +47,7 @@ CASES = {
         "store": "f16",
         "processor": dict(size=dict(height=30, width=30), include_top=True),
         "form": "v5",
-        "backend": "torchvision",
+        "backend": "pil",
     },
     "one-stage": {
         "about": "one stage of blocks that widen nothing, squeezed to one channel; no batch norm momentum; "
@@ -64,7 +64,7 @@ CASES = {
                           do_center_crop=True, rescale_factor=1 / 200, rescale_offset=True,
                           image_mean=[0.1, 0.2, 0.3], image_std=[0.5, 0.4, 0.3]),
         "form": "v4",
-        "backend": "torchvision",
+        "backend": "pil",
     },
 }  # fmt: skip
 
