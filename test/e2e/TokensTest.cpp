@@ -109,7 +109,8 @@ TEST(TokensTest, EqualTransformers) {
   size_t families = 0;
   for (const std::string &family : findFamilies()) {
     std::string folder = family + "/tokens";
-    if (!std::filesystem::exists(folder))
+    // Without requests, the tokenizer is compared alone (test/runtime/text).
+    if (!std::filesystem::exists(folder + "/requests.json"))
       continue;
     SCOPED_TRACE(folder);
     checkTokens(folder);
