@@ -104,8 +104,8 @@ TEST_F(InvertedGraph, TellsWhatDoesNotFit) {
             "image_height: expected 2 to 65536, found 1");
   EXPECT_EQ(messageWith([](auto &network) {
               network.set_image_height(2);
-              network.mutable_stages(1)->set_kernel(6);
+              network.mutable_stages(1)->set_kernel(7);
             }),
             "image_height: expected a larger picture: the map of 1 x 10 places "
-            "in front of layers.1 is smaller than its kernel of 6");
+            "in front of layers.1 is smaller than its kernel of 7");
 }
