@@ -292,7 +292,8 @@ private:
 
   /// Joins term(j, whole) over the scores j of a row, `neutral` where there is
   /// none: whole vectors, `chains` of them at a time and then one, then a last one of
-  /// which only the lanes below `keys` count.
+  /// which only the lanes below `keys` count. Vector i is always in chain i mod
+  /// `chains`, so that keys behind the others that weigh nothing change no bit.
   Value overScores(Value keys, Value neutral, llvm::function_ref<Value(Value j, bool whole)> term,
                    int64_t chains, llvm::function_ref<Value(Value, Value)> join) {
     Value many = e.roundDown(keys, chains * e.lanes()), whole = e.roundDown(keys, e.lanes());
@@ -303,14 +304,21 @@ private:
         next.push_back(join(part, term(e.add(j, static_cast<int64_t>(i) * e.lanes()), true)));
       return next;
     });
+    // The chain whose turn it is stands in front; of two, a sum is the same
+    // whichever that is at the end.
+    auto one = [&](bool isWhole) {
+      return [&, isWhole](Value j, ValueRange carried) {
+        SmallVector<Value> next(carried.drop_front());
+        next.push_back(join(carried[0], term(j, isWhole)));
+        return next;
+      };
+    };
+    parts = e.loop(many, whole, e.lanes(), parts, one(true));
+    parts = e.loop(whole, keys, e.lanes(), parts, one(false));
     Value joined = parts[0];
     for (Value part : ArrayRef<Value>(parts).drop_front())
       joined = join(joined, part);
-    auto one = [&](bool isWhole) {
-      return [&, isWhole](Value j, ValueRange carried) { return SmallVector<Value>{join(carried[0], term(j, isWhole))}; };
-    };
-    joined = e.loop(many, whole, e.lanes(), {joined}, one(true))[0];
-    return e.loop(whole, keys, e.lanes(), {joined}, one(false))[0];
+    return joined;
   }
 
   /// A vector of scores with what the masks exclude at the lowest number.
