@@ -57,7 +57,7 @@ static void readText(ConfigSection &top, const CheckpointConfig &config,
   // The model's own flag counts, not its decoder's.
   top.ignore("tie_word_embeddings");
   auto tie = config.json.find("tie_word_embeddings");
-  decoder.set_tied_head(tie == config.json.end() || *tie != false);
+  decoder.set_tied_head(tie == config.json.end() || *tie == true);
   decoder.set_features("projector");
   decoder.set_sees_pictures(true);
   spec::Generation &generation = *model.mutable_generation();

@@ -551,6 +551,7 @@ static ImageProcessing readObject(Reader &reader,
           "pan_and_scan_max_num_crops", "pan_and_scan_min_ratio_to_activate"})
       reader.find(key);
   if (known.cutsTiles) {
+    image.doResize = true; // tiles are resized whatever the file says
     bool ignored = true; // rows of fewer tiles are filled up; nobody reads that
     reader.readFlag("do_pad", ignored);
     reader.readGrid(image.grid);

@@ -428,6 +428,25 @@ vlm_status_t *vlm_model_view_tiles(const vlm_model_t *model, int64_t height,
     }
     if (!facts || !facts->n_grid)
       return nullptr;
+    // The processor cuts by its own list, the model lays out by config.json's.
+    if (abi.image && abi.image->n_grid && !stretchesTiles(abi)) {
+      auto chosen = [&](const int32_t *grid, size_t count) {
+        return bestResolution({grid, 2 * count}, {height, width});
+      };
+      Size cut = chosen(abi.image->grid, abi.image->n_grid);
+      Size read = chosen(facts->grid, facts->n_grid);
+      if (cut.height != read.height || cut.width != read.width)
+        return makeStatus(
+            VLM_INVALID_ARGUMENT,
+            "a picture of " + std::to_string(height) + " x " +
+                std::to_string(width) + " is cut for " +
+                std::to_string(cut.height) + " x " +
+                std::to_string(cut.width) +
+                " pixels by the processor's image_grid_pinpoints and for " +
+                std::to_string(read.height) + " x " +
+                std::to_string(read.width) +
+                " by config.json's; make the two lists equal and compile again");
+    }
     *out_tiles = countTiles(abi, {height, width});
     return nullptr;
   });

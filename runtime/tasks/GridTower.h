@@ -39,6 +39,9 @@ public:
   vlm_status_t *open(const vlm_entry_t *entry);
   /// Whether the entry point is of this kind.
   bool isThere() const { return patch > 0; }
+  /// Whether a picture has features of a number of its own, else one for each
+  /// patch.
+  bool hasLatents() const { return features > 0; }
 
   /// What is wrong with a picture of that size; "": nothing.
   std::string fault(int64_t height, int64_t width) const;

@@ -53,7 +53,8 @@ public:
   };
   /// The first placeholder from `from` on.
   Place find(std::string_view prompt, size_t from) const {
-    Place place{prompt.find(placeholder, from)};
+    Place place{placeholder.empty() ? prompt.npos
+                                    : prompt.find(placeholder, from)};
     size_t other = video.empty() ? prompt.npos : prompt.find(video, from);
     return other < place.at ? Place{other, true} : place;
   }
@@ -227,7 +228,12 @@ vlm_status_t *vlm_tokenizer_encode_prompt(const vlm_tokenizer_t *tokenizer,
       !out_ids)
     return makeStatus(VLM_INVALID_ARGUMENT,
                       "prompt: expected an address, found NULL");
-  return guarded("tokenizing", [&] {
+  return guarded("tokenizing", [&]() -> vlm_status_t * {
+    // No placeholder may be a video's.
+    std::vector<size_t> order;
+    if (vlm_status_t *status = vlm_tokenizer_order_media(
+            tokenizer, text, bytes, picture_count, 0, order))
+      return status;
     std::vector<Medium> media;
     for (int64_t tokens : std::span(picture_tokens, picture_count))
       media.push_back({tokens, 0});
@@ -286,16 +292,25 @@ vlm_status_t *vlm_tokenizer_encode_media(const vlm_tokenizer_t *tokenizer,
     }
     if (!beginsBehind && !leads && special && !prompt.starts_with(begin))
       expanded = begin;
-    size_t last = 0, found = 0;
+    size_t last = 0, found = 0, seenVideos = 0;
     for (MediaWriter::Place place;
          (place = writer.find(prompt, last)).isThere(); ++found) {
       expanded.append(prompt.substr(last, place.at - last));
       last = place.at + writer.bytes(place);
       writer.write(place, found < picture_count ? media[found] : Medium(),
                    prompt.substr(last), expanded);
+      seenVideos += place.isVideo;
     }
-    if (found != picture_count)
-      return mismatch(token, found, picture_count, "picture");
+    if (found != picture_count) { // of videos with places of their own, as many
+      const auto videos = writer.video.empty()
+                              ? 0
+                              : size_t(std::ranges::count_if(
+                                    media, [](const Medium &medium) {
+                                      return medium.frames > 0;
+                                    }));
+      return mismatch(token, found - seenVideos, picture_count - videos,
+                      "picture");
+    }
     if (beginsBehind && special)
       expanded.append(begin);
     expanded.append(prompt.substr(last));

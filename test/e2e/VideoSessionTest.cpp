@@ -83,7 +83,7 @@ TEST_F(VideoSessionTest, TellsWhatHasNoPlace) {
             "belongs");
   EXPECT_EQ(prompt(session, "<image><video>", {2}),
             "expected a placeholder '<image>' in the prompt for each picture, "
-            "found 2 placeholders and 1 picture; give the pictures that are "
+            "found 1 placeholder and 0 pictures; give the pictures that are "
             "missing");
   // What takes pictures alone.
   int64_t height = 0, width = 0;

@@ -272,7 +272,7 @@ static Outcome<TensorMap> encodeGrids(const vlm_model_t *model,
     if (features.shape.empty())
       features = HostTensor::zeros(VLM_F32, {0, own.shape[1], own.shape[2]});
     // Where patches are features their numbers differ.
-    if (in.rows == in.patches)
+    if (!tower.hasLatents())
       features.shape = {features.shape[0] * features.shape[1] + in.rows, 1,
                         own.shape[2]};
     else

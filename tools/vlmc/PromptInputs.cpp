@@ -401,21 +401,46 @@ mixFrames(const vlm_model_t *model, const vlm_tokenizer_t *tokenizer,
   return std::nullopt;
 }
 
-/// Frames as models take them whose layers attend to pictures, behind those,
-/// and how many each picture or video has.
+/// The pictures and videos of a request whose order is known, one behind the
+/// other.
+static std::vector<uint8_t> inOrder(const std::vector<bool> &areVideos,
+                                    const HostTensor &pictures,
+                                    const HostTensor &frames) {
+  const size_t video = frames.bytes.size() / size_t(frames.shape[0]);
+  const size_t picture = video / size_t(frames.shape[1]);
+  const uint8_t *nextPicture = pictures.bytes.data();
+  const uint8_t *nextVideo = frames.bytes.data();
+  std::vector<uint8_t> all;
+  for (bool isVideo : areVideos) {
+    const uint8_t *&next = isVideo ? nextVideo : nextPicture;
+    const size_t bytes = isVideo ? video : picture;
+    all.insert(all.end(), next, next + bytes);
+    next += bytes;
+  }
+  return all;
+}
+
+/// Frames as models take them whose layers attend to pictures, in the order of
+/// the placeholders or behind pictures, and how many each of both has.
 static std::optional<Fault> addSeenFrames(const PromptRequest &request,
                                           TensorMap &out) {
   const HostTensor frames = std::move(out["pixel_values_videos"]);
   out.erase("pixel_values_videos");
   std::vector<int64_t> counts(request.images.size(), 0);
   counts.resize(request.images.size() + request.videos.size(), frames.shape[1]);
+  HostTensor &all = out["pixel_values"];
+  const bool isOrdered = request.areVideos.size() == counts.size();
+  for (size_t i = 0; isOrdered && i < counts.size(); ++i)
+    counts[i] = request.areVideos[i] ? frames.shape[1] : 0;
   out["frame_counts"] =
       HostTensor::of(VLM_I64, {int64_t(counts.size())}, counts.data());
-  HostTensor &all = out["pixel_values"];
   if (all.shape.empty())
     all.shape = {0, frames.shape[2], frames.shape[3], frames.shape[4]};
   all.shape[0] += frames.shape[0] * frames.shape[1];
-  all.bytes.insert(all.bytes.end(), frames.bytes.begin(), frames.bytes.end());
+  if (isOrdered)
+    all.bytes = inOrder(request.areVideos, all, frames);
+  else
+    all.bytes.insert(all.bytes.end(), frames.bytes.begin(), frames.bytes.end());
   return std::nullopt;
 }
 

@@ -23,6 +23,9 @@ struct PromptRequest {
   std::vector<std::string> images; ///< in the order of the placeholders
   /// Frames of each, in the order of the placeholders of videos.
   std::vector<std::vector<std::string>> videos;
+  /// Whether each of both is a video, in the order of the placeholders, where
+  /// that is known; else pictures come first.
+  std::vector<bool> areVideos;
   rt::View view; ///< whether long pictures are shown in crops too
   bool addsSpecial = true;         ///< the special tokens of the post-processor
   std::optional<bool> padsLeft;    ///< absent: as the tokenizer says

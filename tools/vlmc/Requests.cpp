@@ -257,7 +257,7 @@ static void readMessages(FieldReader &reader, RequestCase &request,
     std::vector<std::string> frames;
     for (const std::string &path : video)
       frames.push_back(resolve(folder, path));
-    if (frames.size() == 1 && isVideoPath(frames[0])) {
+    if (frames.size() == 1) {
       Outcome<std::vector<std::string>> found = framesOf(frames[0]);
       if (!found)
         return reader.fail(found.takeFault());

@@ -178,6 +178,9 @@ static std::optional<Fault> makePrompt(const vlm_model_t *model,
     return fault;
   out.prompts = {std::string(text, bytes)};
   vlm_string_destroy(text);
+  for (size_t i = 0; i < fields.prompts.size(); ++i)
+    if (fields.isPicture[i])
+      out.areVideos.push_back(fields.isVideo[i]);
   return std::nullopt;
 }
 

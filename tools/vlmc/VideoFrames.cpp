@@ -40,7 +40,9 @@ static bool isBefore(const std::string &lhs, const std::string &rhs) {
       ++j;
     }
   }
-  return lhs.size() - i < rhs.size() - j;
+  if (lhs.size() - i != rhs.size() - j)
+    return lhs.size() - i < rhs.size() - j;
+  return lhs < rhs; // "f01" and "f1"
 }
 
 static bool isPicture(const fs::path &path) {
@@ -60,31 +62,41 @@ static bool isFolder(const std::string &path) {
 
 bool isVideoPath(const std::string &path) {
   std::error_code ignored;
-  return isFolder(path) ||
-         (path.find(',') != path.npos && !fs::exists(path, ignored));
+  // A comma at the end belongs to the sentence around.
+  const size_t comma = path.find(',');
+  return isFolder(path) || (comma != path.npos && comma + 1 < path.size() &&
+                            !fs::exists(path, ignored));
 }
 
 Outcome<std::vector<std::string>> framesOf(const std::string &path) {
   std::vector<std::string> frames;
   if (!isFolder(path)) {
     std::error_code ignored;
-    if (!isVideoPath(path) && fs::exists(path, ignored) &&
-        !isPicture(fs::path(path)))
+    const bool isThere = fs::exists(path, ignored);
+    if (isThere && isPicture(fs::path(path)))
+      return std::vector<std::string>{path};
+    if (isThere)
       return Fault(path + ": expected a folder of pictures or a list of "
                           "pictures a.png,b.png, found a file; vlmc reads no "
                           "video files: write its frames as pictures first "
                           "(ffmpeg -i VIDEO folder/%04d.png)");
     for (size_t begin = 0; begin <= path.size();) {
       size_t end = std::min(path.find(',', begin), path.size());
+      if (end == begin)
+        return Fault(path + ": expected a list of pictures a.png,b.png, found "
+                            "an empty name in it");
       frames.push_back(path.substr(begin, end - begin));
       begin = end + 1;
     }
     return frames;
   }
-  std::error_code failed;
-  for (const auto &entry : fs::directory_iterator(path, failed))
-    if (isPicture(entry.path()))
-      frames.push_back(entry.path().filename().string());
+  std::error_code failed, ignored;
+  fs::directory_iterator at(path, failed), end;
+  for (; !failed && at != end; at.increment(failed))
+    if (isPicture(at->path()) && !at->is_directory(ignored))
+      frames.push_back(at->path().filename().string());
+  if (failed)
+    return Fault(path + ": the folder cannot be read: " + failed.message());
   if (frames.empty())
     return Fault(path + ": expected a folder of pictures, the frames of a "
                         "video, found none; PNG, JPEG, WebP and GIF files are "
