@@ -435,11 +435,10 @@ void PromptReader::readPictures(const Fields *processor,
     return;
   }
   // The classes that read videos have a default for a picture's token.
-  bool hasPictures =
-      files.model && (!out.videoToken.empty() ||
-                      files.model->find("image_token_index") ||
-                      files.model->find("vocabulary_map") ||
-                      files.model->find("image_token_id"));
+  bool hasPictures = files.model && (!out.videoToken.empty() ||
+                                     files.model->find("image_token_index") ||
+                                     files.model->find("vocabulary_map") ||
+                                     files.model->find("image_token_id"));
   if (!hasPictures && !(processor && processor->find("patch_size")))
     return;
   out.pictureToken = "<image>";

@@ -76,6 +76,8 @@ struct FeatureRows {
         const int64_t at = token * taps + tap;
         const float *row = features + rows[size_t(at)] * width;
         const float weight = taps > 1 ? weights[size_t(at)] : 1;
+// Vectors of floats are for compiled models alone (test/e2e/consumers).
+#pragma clang loop vectorize(disable) unroll(disable)
         for (int64_t i = 0; i < width; ++i)
           out[i] = tap ? out[i] + weight * row[i] : weight * row[i];
       }

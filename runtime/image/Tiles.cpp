@@ -440,12 +440,12 @@ vlm_status_t *vlm_model_view_tiles(const vlm_model_t *model, int64_t height,
             VLM_INVALID_ARGUMENT,
             "a picture of " + std::to_string(height) + " x " +
                 std::to_string(width) + " is cut for " +
-                std::to_string(cut.height) + " x " +
-                std::to_string(cut.width) +
+                std::to_string(cut.height) + " x " + std::to_string(cut.width) +
                 " pixels by the processor's image_grid_pinpoints and for " +
                 std::to_string(read.height) + " x " +
                 std::to_string(read.width) +
-                " by config.json's; make the two lists equal and compile again");
+                " by config.json's; make the two lists equal and compile "
+                "again");
     }
     *out_tiles = countTiles(abi, {height, width});
     return nullptr;

@@ -302,12 +302,12 @@ vlm_status_t *vlm_tokenizer_encode_media(const vlm_tokenizer_t *tokenizer,
       seenVideos += place.isVideo;
     }
     if (found != picture_count) { // of videos with places of their own, as many
-      const auto videos = writer.video.empty()
-                              ? 0
-                              : size_t(std::ranges::count_if(
-                                    media, [](const Medium &medium) {
-                                      return medium.frames > 0;
-                                    }));
+      const auto videos =
+          writer.video.empty()
+              ? 0
+              : size_t(std::ranges::count_if(media, [](const Medium &medium) {
+                  return medium.frames > 0;
+                }));
       return mismatch(token, found - seenVideos, picture_count - videos,
                       "picture");
     }

@@ -91,6 +91,13 @@ static bool shrinkEnds(spec::Component &component) {
     network.set_heads(4);
     return true;
   }
+  case spec::Component::kInvertedNetwork: {
+    auto &network = *component.mutable_inverted_network();
+    for (auto &stage : *network.mutable_stages())
+      stage.set_blocks(1);
+    network.clear_centered_blocks();
+    return true;
+  }
   case spec::Component::kDecoder:
     shrink(*component.mutable_decoder());
     return true;
@@ -160,7 +167,13 @@ static void shrinkBetween(const spec::ModelSpec &model,
       qformer.set_output_size(width);
   } else if (component.has_perceiver_resampler()) {
     auto &resampler = *component.mutable_perceiver_resampler();
-    resampler.set_hidden_size(towerWidth(resampler.tower()));
+    const int64_t seen = towerWidth(resampler.tower());
+    const bool isRefined = resampler.input_intermediate_size() > 0;
+    resampler.set_hidden_size(isRefined ? width : seen);
+    if (isRefined) {
+      resampler.set_input_size(seen);
+      resampler.set_input_intermediate_size(narrow);
+    }
     resampler.set_layers(1);
     resampler.set_heads(fewHeads);
     resampler.set_kv_heads(1);
