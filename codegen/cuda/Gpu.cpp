@@ -185,14 +185,17 @@ Value Gpu::narrow(Storage storage, Value x) {
   return arith::TruncFOp::create(e.b, e.loc, type, x);
 }
 
+Value Gpu::clip(Storage storage, Value x) {
+  if (storage != Storage::F16)
+    return x;
+  constexpr double most = 65504;
+  Type type = x.getType();
+  x = arith::MinimumFOp::create(e.b, e.loc, x, e.fconstant(type, most));
+  return arith::MaximumFOp::create(e.b, e.loc, x, e.fconstant(type, -most));
+}
+
 Value Gpu::narrowWithin(Storage storage, Value x) {
-  if (storage == Storage::F16) {
-    constexpr double most = 65504;
-    Type type = x.getType();
-    x = arith::MinimumFOp::create(e.b, e.loc, x, e.fconstant(type, most));
-    x = arith::MaximumFOp::create(e.b, e.loc, x, e.fconstant(type, -most));
-  }
-  return narrow(storage, x);
+  return narrow(storage, clip(storage, x));
 }
 
 void Gpu::storeAs(Storage storage, Value x, Value base, Value offset) {

@@ -80,6 +80,9 @@ public:
 
   /// A float, or a vector of it, rounded to what is stored.
   Value narrow(Storage storage, Value x);
+  /// A float, or a vector of it, within f16's range where that is stored; NaNs
+  /// stay.
+  Value clip(Storage storage, Value x);
   /// A float rounded so, and what f16 has no room for to its end: a sum that
   /// is too large makes no infinity, from which products make NaNs.
   Value narrowWithin(Storage storage, Value x);

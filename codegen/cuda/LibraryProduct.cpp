@@ -82,6 +82,10 @@ std::optional<LibraryProduct> cuda::libraryProduct(vlm::KernelOp kernel,
     return std::nullopt;
   if (residual && storageOf(kernel, residual) != result)
     return std::nullopt;
+  // Sums along layers grow beyond f16: own stores end at +-65504, where the
+  // library gives infinities.
+  if (residual && result == Storage::F16)
+    return std::nullopt;
   product.givesFloats = result == Storage::F32;
   product.bias = bias ? numberOf(bias) : -1;
   product.residual = residual ? numberOf(residual) : -1;

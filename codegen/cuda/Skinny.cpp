@@ -117,7 +117,9 @@ SmallVector<Value> SkinnyEmitter::split(Value words) {
   return parts;
 }
 
+/// Rounded within range, as a tile's rows are.
 SmallVector<Value> SkinnyEmitter::packEight(Value x) {
+  x = g.clip(plan.half, x);
   SmallVector<Value> numbers, parts;
   for (int64_t i = 0; i < 8; ++i)
     numbers.push_back(

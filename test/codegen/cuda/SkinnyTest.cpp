@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "test/codegen/cuda/KernelFixture.h"
+#include <cmath>
 #include <gtest/gtest.h>
 
 using namespace vlmc;
@@ -72,6 +73,34 @@ TEST(CudaSkinny, ARowHasTheSameBitsInAnyNumberOfRows) {
     std::vector<double> got = kernel.run(part, part[3]);
     EXPECT_EQ(got, std::vector<double>(whole.begin(), whole.begin() + m * n))
         << m;
+  }
+}
+
+/// Rows in f32 beyond f16's range end there, in both functions; NaNs stay.
+TEST(CudaSkinny, RowsBeyondHalfAreClipped) {
+  const int64_t n = 24, k = 72;
+  std::string x = type({0, k}), y = type({0, n}), w = type({n, k}, halfRows);
+  Kernel kernel(
+      kernelText("gemm", named("%x", x) + ", " + named("%w", w), y,
+                 "%y = vlm.linear %x, %w : (" + x + ", " + w + ") -> " + y),
+      {.wide = {0, 2}});
+  ASSERT_TRUE(kernel.machine) << kernel.error;
+  for (int64_t m : {2, 17}) {
+    std::vector<Tensor> large = {random({m, k}, 1), random({n, k}, 2)};
+    large[0].data[5] = 1e5;
+    large[0].data[6] = -3e6;
+    std::vector<Tensor> clipped = large;
+    clipped[0].data[5] = 65504;
+    clipped[0].data[6] = -65504;
+    large[0].data[k + 5] = clipped[0].data[k + 5] = NAN;
+    Tensor result{{m, n}, std::vector<double>(size_t(m * n))};
+    std::vector<double> got = kernel.run(large, result),
+                        expected = kernel.run(clipped, result);
+    for (int64_t i = 0; i < n; ++i) {
+      EXPECT_TRUE(std::isfinite(got[i])) << m;
+      EXPECT_EQ(got[i], expected[i]) << m;
+      EXPECT_TRUE(std::isnan(got[n + i])) << m;
+    }
   }
 }
 
