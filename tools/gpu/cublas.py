@@ -4,6 +4,7 @@ import ctypes
 
 F16, F32, COMPUTE_F32 = 2, 0, 68
 TRANSPOSE_A, TRANSPOSED, MAX_WORKSPACE = 3, 1, 1
+NOT_SUPPORTED = 15
 WORKSPACE = 64 << 20
 
 
@@ -27,7 +28,7 @@ def open_library():
 
 
 def teraflops(driver, size):
-    """Of a square product of f16 with sums in f32; None: there is no library."""
+    """Of a square product of f16 with sums in f32; None: there is no library, or it makes none."""
     library = open_library()
     if library is None or driver.is_emulated:
         return None
@@ -59,19 +60,16 @@ def teraflops(driver, size):
     )
     found, best = ctypes.c_int(), Heuristic()
     a, b, d = layouts
-    call(
-        "MatmulAlgoGetHeuristic",
+    status = library.cublasLtMatmulAlgoGetHeuristic(
         *[handle, operation, a, b, d, d, preference, 1, ctypes.byref(best), ctypes.byref(found)],
     )
-    blocks = [driver.allocate(2 * size * size) for _ in range(3)]
-    blocks.append(driver.allocate(WORKSPACE))
-    for block in blocks[:2]:
-        # 0x3000 is 0.125 in f16; products of many equal numbers take as long.
-        driver.upload(block, b"\x00\x30\x00\xb0" * (size * size // 2))
+    if status not in (0, NOT_SUPPORTED):
+        raise RuntimeError(f"cublasLtMatmulAlgoGetHeuristic failed with {status}")
+    if status or not found.value or best.state:
+        return None
     one, none = ctypes.c_float(1), ctypes.c_float(0)
-    places = [ctypes.c_void_p(block) for block in blocks]
 
-    def work():
+    def work(places):
         call(
             "Matmul",
             *[handle, operation, ctypes.byref(one), places[0], a, places[1], b],
@@ -79,7 +77,16 @@ def teraflops(driver, size):
             *[places[3], ctypes.c_size_t(WORKSPACE), driver.stream],
         )
 
-    seconds = min(driver.time(work, 20) for _ in range(3))
-    for block in blocks:
-        driver.free(block)
+    blocks = []
+    try:
+        for bytes_of in (*[2 * size * size] * 3, WORKSPACE):
+            blocks.append(driver.allocate(bytes_of))
+        for block in blocks[:2]:
+            # 0x3000 is 0.125 in f16; products of many equal numbers take as long.
+            driver.upload(block, b"\x00\x30\x00\xb0" * (size * size // 2))
+        places = [ctypes.c_void_p(block) for block in blocks]
+        seconds = min(driver.time(lambda: work(places), 20) for _ in range(3))
+    finally:
+        for block in blocks:
+            driver.free(block)
     return 2 * size**3 / seconds / 1e12

@@ -87,6 +87,8 @@ class Driver:
             ),
             "copying to the GPU",
         )
+        # Memory that is not pinned may be on its way still, and no other stream waits.
+        self.check(self.cuda.cuStreamSynchronize(None), "copying to the GPU")
 
     def download(self, address, size):
         data = ctypes.create_string_buffer(size)

@@ -57,7 +57,10 @@ def rates(part):
     if gap:
         table.append(["from one plain launch to the next", gap["plain_us"], "us"])
         table.append(["the same in a graph", gap["graph_us"], "us"])
-    return rows(table)
+    lines = rows(table)
+    if "cublas_missing" in part:
+        lines += ["", f"cuBLASLt failed: {part['cublas_missing']}."]
+    return lines
 
 
 def tower(part):
@@ -78,13 +81,13 @@ def tower(part):
     ]
     table.append(
         [
-            part["batch"],
-            part["ms"],
-            part["teraflops"],
+            part.get("batch"),
+            part.get("ms"),
+            part.get("teraflops"),
             part.get("of_peak"),
-            part["pictures_a_second"],
-            part["load_s"],
-            part["first_s"],
+            part.get("pictures_a_second"),
+            part.get("load_s"),
+            part.get("first_s"),
             part.get("torch_ms"),
             part.get("torch_ratio"),
         ]
@@ -105,12 +108,12 @@ def decoder(part):
     table = [["prompt", "first token ms", "again", "ms a token", "weights GB", "GB/s", "of copies"]]
     table.append(
         [
-            part["prompt"],
-            part["first_token_ms"],
-            part["first_token_again_ms"],
-            part["token_ms"],
-            part["weight_bytes"] / 1e9,
-            part["gigabytes_a_second"],
+            part.get("prompt"),
+            part.get("first_token_ms"),
+            part.get("first_token_again_ms"),
+            part.get("token_ms"),
+            part["weight_bytes"] / 1e9 if part.get("weight_bytes") else None,
+            part.get("gigabytes_a_second"),
             part.get("of_copies"),
         ]
     )
