@@ -32,6 +32,10 @@ static constexpr int kTransposed = 1;
 static constexpr unsigned kPlain = 1, kRelu = 2, kBias = 4, kGelu = 32;
 /// CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES
 static constexpr int kMaxWorkspace = 1;
+/// CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: of the left side, which may
+/// begin within rows; all others begin at 256 bytes, as the library expects.
+static constexpr int kAlignmentB = 6;
+static constexpr uint32_t kLeftAlignment = 16;
 
 /// cublasLtMatmulHeuristicResult_t
 struct Heuristic {
@@ -178,6 +182,8 @@ bool CublasLt::chooseAlgorithm(Plan &plan) const {
   bool isFound =
       api->preferenceSet(preference, kMaxWorkspace, &most, sizeof most) ==
           kSuccess &&
+      api->preferenceSet(preference, kAlignmentB, &kLeftAlignment,
+                         sizeof kLeftAlignment) == kSuccess &&
       api->find(handle, plan.operation, plan.right, plan.left, plan.result,
                 plan.result, preference, 1, &best, &found) == kSuccess &&
       found > 0 && best.state == kSuccess;

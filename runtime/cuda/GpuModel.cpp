@@ -166,8 +166,8 @@ void GpuModel::openProducts(const vlm_abi_level &from) {
   for (uint32_t e = 0; e < from.n_entries; ++e)
     for (uint32_t s = 0; s < from.entries[e].n_steps; ++s)
       if (from.entries[e].steps[s].product) {
-        products = std::make_unique<Products>(*device,
-                                              Products::settingsOf(*device));
+        products = std::make_unique<Products>(
+            *device, Products::settingsOf(*device, from.isa));
         return;
       }
 }
@@ -200,6 +200,12 @@ vlm_status_t *GpuModel::load(std::shared_ptr<Device> device,
 // Running
 //===----------------------------------------------------------------------===//
 
+/// How much is asked for first where `bytes` are needed and `old` were there:
+/// what grows a little with each run, as chats do, moves seldom.
+static size_t grownBytes(size_t old, size_t bytes) {
+  return std::max(bytes, old + old / 2);
+}
+
 /// Makes the arena at least `bytes` long.
 vlm_status_t *GpuModel::reserve(size_t bytes) {
   if (bytes <= arenaBytes)
@@ -209,7 +215,13 @@ vlm_status_t *GpuModel::reserve(size_t bytes) {
   if (arena)
     api.free(arena);
   arena = 0;
+  size_t grown = grownBytes(arenaBytes, bytes);
   arenaBytes = 0;
+  if (grown > bytes && api.allocate(&arena, grown) == success) {
+    arenaBytes = grown;
+    return nullptr;
+  }
+  arena = 0;
   if (vlm_status_t *status =
           device->check(api.allocate(&arena, bytes),
                         "making room for " + std::to_string(bytes) +
@@ -228,10 +240,15 @@ bool GpuModel::reserveHost(size_t bytes) {
     graphs.clear(); // they work on the old one
     api.freeHost(host);
   }
+  size_t grown = grownBytes(hostBytes, bytes);
   void *made = nullptr;
-  bool isMade = api.allocateHost(&made, bytes) == success;
+  bool isMade = api.allocateHost(&made, grown) == success;
+  if (!isMade && grown > bytes) {
+    grown = bytes;
+    isMade = api.allocateHost(&made, bytes) == success;
+  }
   host = isMade ? static_cast<std::byte *>(made) : nullptr;
-  hostBytes = isMade ? bytes : 0;
+  hostBytes = isMade ? grown : 0;
   return isMade;
 }
 
@@ -374,7 +391,7 @@ private:
   const vlm_abi_entry &entry;
   const int64_t *symbols;
   std::vector<Pointer> inputs, outputs, slots;
-  size_t inputsEnd = 0, outputsEnd = 0;        ///< in the arena
+  size_t inputsEnd = 0, outputsEnd = 0; ///< in the arena
   bool areWeightsThere = false;
   bool isStaged = false;                       ///< through pinned memory
   std::list<std::vector<std::byte>> described; ///< tables of caches
@@ -438,8 +455,11 @@ vlm_status_t *GpuModel::Run::step(const vlm_abi_step &step) {
   if (!step.product || !model.products->isOpen() ||
       !placeProduct(step, shape, places))
     return own();
+  // Times that are taken beside an upload tell little.
+  areWeightsThere = areWeightsThere || model.upload.isOver();
   return model.products->run(shape, places, model.stream,
-                             !model.graphs.isRecording(), own);
+                             areWeightsThere && !model.graphs.isRecording(),
+                             own);
 }
 
 /// What a step is as a product of this run; false: it is none of any rows.

@@ -61,9 +61,10 @@ GraphExec *Graphs::record(Stream *stream,
 vlm_status_t *Graphs::run(const Key &key, Stream *stream, bool mayRecord,
                           const std::function<vlm_status_t *()> &launchAll) {
   Known &known = find(key);
-  ++known.runs;
   // The first run may be the only one; it is also when much is first asked of
-  // the driver that a recording does not allow.
+  // the driver that a recording does not allow, products are measured, say,
+  // which waits for all weights.
+  known.runs += mayRecord ? 1 : 0;
   if (!known.graph && !known.isHopeless && mayRecord && known.runs > 1) {
     known.graph = record(stream, launchAll);
     known.isHopeless = !known.graph;

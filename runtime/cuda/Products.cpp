@@ -3,6 +3,7 @@
 #include "runtime/cuda/Products.h"
 
 #include "runtime/core/StatusInternal.h"
+#include "runtime/vlm.h"
 
 #include <algorithm>
 #include <cctype>
@@ -26,6 +27,11 @@ static constexpr int64_t kSampledRows = 8;
 static constexpr double kNearInHalf = 1.0 / 64, kNearInBfloat = 1.0 / 16;
 /// How much faster a library has to be, so that noise changes no choice.
 static constexpr double kGain = 0.98;
+/// Shapes that are kept; what comes up behind them the own launches make.
+static constexpr size_t kMostChoices = 2048;
+/// Own stores end at 65504, where a library gives an infinity: it makes no
+/// results in f16 that come so near.
+static constexpr float kMostInHalf = 8192;
 
 //===----------------------------------------------------------------------===//
 // Settings
@@ -44,8 +50,10 @@ static std::string plainName(std::string name) {
   return name;
 }
 
-Products::Settings Products::settingsOf(const Device &device) {
-  Settings settings{variable("VLMC_CUBLASLT"), variable("VLMC_GPU_CHOICES")};
+Products::Settings Products::settingsOf(const Device &device,
+                                        const std::string &isa) {
+  Settings settings{variable("VLMC_CUBLASLT"), variable("VLMC_GPU_CHOICES"),
+                    plainName(isa) + "-" + plainName(vlm_version())};
   if (settings.library.empty() && device.isEmulated())
     settings.library = "none";
   if (!settings.file.empty())
@@ -55,12 +63,13 @@ Products::Settings Products::settingsOf(const Device &device) {
     folder = variable("HOME") + "/.cache";
   if (!folder.empty())
     settings.file = folder + "/vlmc/gpu-products/" + plainName(device.name()) +
-                    "-" + std::to_string(device.driverVersion()) + ".txt";
+                    "-" + std::to_string(device.driverVersion()) + "-" +
+                    plainName(isa) + ".txt";
   return settings;
 }
 
 Products::Products(const Device &device, const Settings &settings)
-    : device(device), file(settings.file) {
+    : device(device), file(settings.file), kernels(settings.kernels) {
   if (settings.library == "none") {
     reason = "there is to be none";
     return;
@@ -81,18 +90,19 @@ Products::~Products() {
 // The file: a line for each shape
 //===----------------------------------------------------------------------===//
 
-static std::string firstLine(const Device &device, size_t version) {
-  return "vlmc-gpu-products 1 " + plainName(device.name()) + " " +
-         std::to_string(device.driverVersion()) + " " + std::to_string(version);
+std::string Products::firstLine() const {
+  return "vlmc-gpu-products 2 " + plainName(device.name()) + " " +
+         std::to_string(device.driverVersion()) + " " +
+         std::to_string(library->version()) + " " + kernels;
 }
 
 /// Lines that are not understood are left out: those shapes are measured.
 void Products::readFile() {
   std::ifstream in(file);
   std::string line;
-  if (!std::getline(in, line) || line != firstLine(device, library->version()))
+  if (!std::getline(in, line) || line != firstLine())
     return;
-  while (std::getline(in, line)) {
+  while (choices.size() < kMostChoices && std::getline(in, line)) {
     std::istringstream words(line);
     ProductShape shape;
     Choice choice;
@@ -102,7 +112,8 @@ void Products::readFile() {
         choice.libraryMicroseconds >> std::hex;
     for (uint64_t &word : choice.algorithm)
       words >> word;
-    if (words)
+    std::string end;
+    if (words >> end && end == "end")
       choices[shape] = std::move(choice);
   }
 }
@@ -112,27 +123,34 @@ void Products::writeFile() const {
     return;
   std::error_code error;
   fs::create_directories(fs::path(file).parent_path(), error);
-  std::string part = file + "." + std::to_string(getpid());
-  {
-    std::ofstream out(part);
-    out << firstLine(device, library->version()) << "\n";
-    for (const auto &[shape, choice] : choices) {
-      out << std::dec << shape.rows << " " << shape.columns << " "
-          << shape.depth << " " << shape.leftStride << " " << shape.dtype << " "
-          << shape.resultDtype << " " << shape.activation << " "
-          << shape.hasBias << " " << shape.hasResidual << " "
-          << choice.isLibrary << " " << choice.ownMicroseconds << " "
-          << choice.libraryMicroseconds << std::hex;
-      for (uint64_t word : choice.algorithm)
-        out << " " << word;
-      out << "\n";
-    }
-    if (!out)
-      return;
-  }
+  // Several models of a process write, too.
+  std::ostringstream name;
+  name << file << "." << getpid() << "." << static_cast<const void *>(this);
+  std::string part = name.str();
+  std::ofstream out(part);
+  writeChoices(out);
+  out.close();
   // Another process may have written meanwhile; what it found is lost, and
   // found again.
-  fs::rename(part, file, error);
+  if (out)
+    fs::rename(part, file, error);
+  if (!out || error)
+    fs::remove(part, error);
+}
+
+void Products::writeChoices(std::ostream &out) const {
+  out << firstLine() << "\n";
+  for (const auto &[shape, choice] : choices) {
+    out << std::dec << shape.rows << " " << shape.columns << " " << shape.depth
+        << " " << shape.leftStride << " " << shape.dtype << " "
+        << shape.resultDtype << " " << shape.activation << " " << shape.hasBias
+        << " " << shape.hasResidual << " " << choice.isLibrary << " "
+        << choice.ownMicroseconds << " " << choice.libraryMicroseconds
+        << std::hex;
+    for (uint64_t word : choice.algorithm)
+      out << " " << word;
+    out << " end\n";
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -183,8 +201,13 @@ bool Products::narrowBias(const ProductShape &shape, Pointer &bias,
     }
     for (float x : wide)
       narrow.push_back(roundToHalf(x, shape.resultDtype));
-    if (api.upload(it->second, narrow.data(), bytes) != success)
+    // On the stream: nothing orders others' copies before what runs on it.
+    if (api.uploadAsync(it->second, narrow.data(), bytes, stream) != success ||
+        api.streamWait(stream) != success) {
+      api.free(it->second);
+      biases.erase(it);
       return false;
+    }
   }
   bias = it->second;
   return true;
@@ -235,9 +258,12 @@ static bool areNear(const ProductShape &shape, const std::vector<float> &x,
   for (size_t i = 0; i < x.size(); ++i) {
     squares += double(x[i]) * x[i];
     double distance = std::fabs(double(x[i]) - y[i]);
-    // Where the own result is not finite there is nothing to compare with.
-    if (!(distance <= worst) && std::isfinite(x[i]))
-      worst = distance;
+    // Where the own result is not finite there is nothing to compare with; a
+    // NaN of the library's is as far away as can be.
+    if (std::isfinite(x[i]) && !(distance <= worst))
+      worst = std::isnan(distance) ? INFINITY : distance;
+    if (shape.resultDtype == VLM_ABI_F16 && std::fabs(x[i]) > kMostInHalf)
+      return false;
   }
   double root = std::sqrt(squares / double(x.size()));
   double near = shape.resultDtype == VLM_ABI_BF16 ? kNearInBfloat : kNearInHalf;
@@ -318,19 +344,28 @@ vlm_status_t *Products::run(const ProductShape &shape, ProductPlaces places,
   Choice *choice = library ? find(shape) : nullptr;
   // A residual that the result takes the place of can be added once only.
   bool isOnce = shape.hasResidual && places.residual == places.result;
-  if (library && !choice && mayMeasure && !isOnce) {
-    choice = &choices[shape];
-    choice->plan = library->plan(shape);
-    if (choice->plan && prepare(shape, places, stream, true)) {
-      vlm_status_t *status = measure(shape, places, stream, own, *choice);
-      writeFile();
-      return status;
+  if (library && !choice && mayMeasure && !isOnce &&
+      choices.size() < kMostChoices) {
+    Choice found;
+    found.plan = library->plan(shape);
+    bool isKnown = !found.plan;
+    if (found.plan && prepare(shape, places, stream, true)) {
+      // What failed, or had no room, may go well at another time.
+      if (vlm_status_t *status = measure(shape, places, stream, own, found))
+        return status;
+      isKnown = true;
     }
-    writeFile();
+    bool isMade = isKnown && found.plan;
+    if (isKnown) {
+      choices[shape] = std::move(found);
+      writeFile();
+    }
+    if (isMade)
+      return nullptr;
   }
-  if (choice && choice->isLibrary) {
-    if (prepare(shape, places, stream, mayMeasure) &&
-        library->run(*choice->plan, places, stream)) {
+  if (choice && choice->isLibrary &&
+      prepare(shape, places, stream, mayMeasure)) {
+    if (library->run(*choice->plan, places, stream)) {
       ++counts.library;
       return nullptr;
     }

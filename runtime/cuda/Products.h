@@ -3,9 +3,11 @@
 // The first time that a product of some shape is asked for, the model's own
 // launches and the library both make it, on the run's own data: the results are
 // compared and the times taken. What was found is kept in a file for the
-// device, the driver and the library, so that other processes need not measure.
+// device, the driver, the library and the
+// compiler that made the own launches, so that other processes need not
+// measure.
 //
-//   Products products(device, Products::settingsOf(device));
+//   Products products(device, Products::settingsOf(device, level.isa));
 //   status = products.run(step, shape, places, stream, mayMeasure, launchOwn);
 //
 //===----------------------------------------------------------------------===//
@@ -15,6 +17,7 @@
 #include "runtime/cuda/CublasLt.h"
 
 #include <functional>
+#include <iosfwd>
 #include <map>
 #include <set>
 
@@ -28,12 +31,13 @@ struct ProductCounters {
 class Products {
 public:
   struct Settings {
-    std::string library; ///< a path; "": the usual one; "none": none
-    std::string file;    ///< of choices; "": they are not kept
+    std::string library;      ///< a path; "": the usual one; "none": none
+    std::string file;         ///< of choices; "": they are not kept
+    std::string kernels = {}; ///< whose launches are the own ones
   };
   /// By VLMC_CUBLASLT and VLMC_GPU_CHOICES; in the emulator no library but the
   /// one that is named.
-  static Settings settingsOf(const Device &device);
+  static Settings settingsOf(const Device &device, const std::string &isa);
 
   /// Opens the library where it is there. The device's context is current.
   Products(const Device &device, const Settings &settings);
@@ -64,6 +68,8 @@ private:
 
   void readFile();
   void writeFile() const;
+  void writeChoices(std::ostream &out) const;
+  std::string firstLine() const;
   Choice *find(const ProductShape &shape);
   bool prepare(const ProductShape &shape, ProductPlaces &places, Stream *stream,
                bool mayMake);
@@ -78,7 +84,7 @@ private:
 
   const Device &device;
   std::unique_ptr<CublasLt> library;
-  std::string reason, file;
+  std::string reason, file, kernels;
   std::map<ProductShape, Choice> choices;
   Pointer workspace = 0;
   std::map<std::pair<Pointer, uint32_t>, Pointer> biases; ///< in 16 bits

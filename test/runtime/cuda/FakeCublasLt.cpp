@@ -5,7 +5,8 @@
 //
 //   VLMC_FAKE_CUBLASLT_DRIVER  the stand-in for the driver
 //   VLMC_FAKE_CUBLASLT_FAIL    create, heuristic or multiply: returns an error;
-//                              wrong: gives another result; slow: takes 50 ms
+//                              wrong: gives another result; nan: gives NaNs;
+//                              slow: takes 50 ms
 //
 //===----------------------------------------------------------------------===//
 #include <cmath>
@@ -38,6 +39,10 @@ struct Layout {
   int type = 0;
   uint64_t rows = 0, columns = 0;
   int64_t stride = 0;
+};
+struct Preference {
+  size_t workspace = 0;
+  uint32_t alignmentB = 256;
 };
 struct Heuristic {
   uint64_t algorithm[8];
@@ -110,6 +115,8 @@ struct Job {
         if (beta != 0)
           x += beta * load(added, d.type, at);
         x = finish(x, row);
+        if (fails("nan"))
+          x = NAN;
         store(result, d.type, at, fails("wrong") ? x + 1 : x);
       }
     if (fails("slow"))
@@ -162,30 +169,37 @@ EXPORT Status cublasLtMatrixLayoutDestroy(void *layout) {
 }
 
 EXPORT Status cublasLtMatmulPreferenceCreate(void **out) {
-  *out = new size_t(0);
+  *out = new Preference;
   return success;
 }
 EXPORT Status cublasLtMatmulPreferenceDestroy(void *preference) {
-  delete static_cast<size_t *>(preference);
+  delete static_cast<Preference *>(preference);
   return success;
 }
 EXPORT Status cublasLtMatmulPreferenceSetAttribute(void *preference,
                                                    int attribute,
                                                    const void *value,
                                                    size_t bytes) {
-  if (attribute != 1)
+  auto &known = *static_cast<Preference *>(preference);
+  if (attribute == 1)
+    std::memcpy(&known.workspace, value, bytes);
+  else if (attribute == 6)
+    std::memcpy(&known.alignmentB, value, bytes);
+  else
     return notSupported;
-  std::memcpy(preference, value, bytes);
   return success;
 }
 
-EXPORT Status cublasLtMatmulAlgoGetHeuristic(
-    void * /*handle*/, void * /*operation*/, void * /*a*/, void * /*b*/,
-    void * /*c*/, void * /*d*/, void * /*preference*/, int /*most*/,
-    Heuristic *out, int *found) {
+EXPORT Status cublasLtMatmulAlgoGetHeuristic(void * /*handle*/,
+                                             void * /*operation*/, void * /*a*/,
+                                             void * /*b*/, void * /*c*/,
+                                             void * /*d*/, void *preference,
+                                             int /*most*/, Heuristic *out,
+                                             int *found) {
   *found = fails("heuristic") ? 0 : 1;
+  auto alignmentB = static_cast<Preference *>(preference)->alignmentB;
   if (*found)
-    *out = Heuristic{{1, 2, 3}, 0, success, 1, {}};
+    *out = Heuristic{{1, 2, 3, alignmentB}, 0, success, 1, {}};
   return *found ? success : notSupported;
 }
 
@@ -199,6 +213,8 @@ EXPORT Status cublasLtMatmul(void * /*handle*/, void *operation,
   const auto &known = *static_cast<Operation *>(operation);
   if (fails("multiply") || known.transposeA != 1 || algorithm[0] != 1)
     return executionFailed;
+  if (reinterpret_cast<uintptr_t>(right) % algorithm[3])
+    return notSupported;
   static void *driver =
       dlopen(std::getenv("VLMC_FAKE_CUBLASLT_DRIVER"), RTLD_NOW | RTLD_NOLOAD);
   using Submit = int (*)(void *, void (*)(void *), void *);

@@ -182,6 +182,26 @@ TEST_F(GpuModelTest, EachNumberOfRowsHasAGraphOfItsOwn) {
   EXPECT_EQ(model->counters().recorded, 5U);
 }
 
+/// What needs a little more each time, as chats do, finds room.
+TEST_F(GpuModelTest, RoomGrowsByHalf) {
+  load();
+  awaitWeights();
+  EXPECT_EQ(run(32, 1), "");
+  for (int64_t rows = 33; rows <= 48; ++rows)
+    EXPECT_EQ(run(rows, 1), "");
+  // The first of them moved; from then on all are where they were.
+  for (int64_t rows = 33; rows <= 48; ++rows)
+    EXPECT_EQ(run(rows, 2), "");
+  EXPECT_EQ(model->counters().recorded, 16U);
+  // Where so much is not to be had, what is needed does.
+  load("cuMemAlloc:3,cuMemAllocHost:4");
+  awaitWeights();
+  EXPECT_EQ(run(32, 1), "");
+  EXPECT_EQ(run(33, 1), "");
+  EXPECT_EQ(run(33, 2), "");
+  EXPECT_EQ(model->counters().replays, 1U);
+}
+
 TEST_F(GpuModelTest, GraphsThatAreNotUsedGiveWayToOthers) {
   load();
   awaitWeights();

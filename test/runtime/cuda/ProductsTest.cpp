@@ -43,7 +43,7 @@ protected:
     file = fs::path(testing::TempDir()) /
            ("products-" + std::to_string(getpid()) + ".txt");
     fs::remove(file);
-    start();
+    start(failures);
     // Memory of the device is open to the host here.
     context = std::make_unique<ContextScope>(*device);
     ASSERT_EQ(device->api().streamCreate(&stream, besideNull), success);
@@ -57,6 +57,7 @@ protected:
     products.reset();
     for (Pointer block : blocks)
       device->api().free(block);
+    blocks.clear();
     device->api().streamDestroy(stream);
     context.reset();
     fs::remove(file);
@@ -90,6 +91,7 @@ protected:
     left = halves(5 * 32);
     right = halves(16 * 24);
     residual = halves(5 * 16);
+    bias.clear();
     for (int i = 0; i < 16; ++i)
       bias.push_back(uniform(random));
     places = {take(left), take(right), take(bias), take(residual),
@@ -100,7 +102,7 @@ protected:
   void open(const char *failure = "") {
     setenv("VLMC_FAKE_CUBLASLT_FAIL", failure, 1);
     products = std::make_unique<Products>(
-        *device, Products::Settings{VLMC_FAKE_CUBLASLT, file});
+        *device, Products::Settings{VLMC_FAKE_CUBLASLT, file, kernels});
   }
 
   float expected(int64_t m, int64_t n) const {
@@ -148,7 +150,8 @@ protected:
   }
 
   using Submit = int (*)(void *, void (*)(void *), void *);
-  std::string file;
+  const char *failures = "";
+  std::string file, kernels = "cuda-sm-80-1";
   std::unique_ptr<ContextScope> context;
   std::unique_ptr<Products> products;
   Stream *stream = nullptr;
@@ -193,9 +196,10 @@ TEST_F(ProductsTest, TakeTheOwnOneWhereItIsFaster) {
   EXPECT_EQ(products->counters().library, 0U);
 }
 
-/// A fast library that is wrong, knows no such product, or fails later.
+/// A fast library that is wrong, gives NaNs, knows no such product, or fails
+/// later.
 TEST_F(ProductsTest, TakeTheOwnOneWhereTheLibraryFails) {
-  for (const char *failure : {"wrong", "heuristic", "multiply"}) {
+  for (const char *failure : {"wrong", "nan", "heuristic", "multiply"}) {
     SCOPED_TRACE(failure);
     fs::remove(file);
     open(failure);
@@ -226,7 +230,7 @@ TEST_F(ProductsTest, ALibraryThatIsNone) {
   EXPECT_NE(none.whyNot().find("there is no cuBLASLt: no-such-library.so: "),
             std::string::npos)
       << none.whyNot();
-  EXPECT_EQ(Products::settingsOf(*device).library, "none");
+  EXPECT_EQ(Products::settingsOf(*device, "cuda:sm_80").library, "none");
 }
 
 /// While a graph is recorded nothing is measured; what is known is used.
@@ -261,20 +265,75 @@ TEST_F(ProductsTest, ChoicesAreKept) {
   expectResult();
   EXPECT_EQ(products->counters().measured, 0U);
   EXPECT_EQ(products->counters().library, 1U);
-  std::string line;
+  std::string line, known;
   {
     std::ifstream in(file);
     std::getline(in, line);
+    std::getline(in, known);
   }
-  EXPECT_NE(line.find("vlmc-gpu-products 1 "), std::string::npos);
+  EXPECT_TRUE(line.ends_with(" cuda-sm-80-1")) << line;
+  EXPECT_TRUE(known.ends_with(" end")) << known;
+  // Beside the file nothing is left.
+  for (const auto &entry : fs::directory_iterator(fs::path(file).parent_path()))
+    EXPECT_FALSE(entry.path().string().starts_with(file + ".")) << entry;
+  EXPECT_NE(line.find("vlmc-gpu-products 2 "), std::string::npos);
   EXPECT_NE(line.find(" 139999"), std::string::npos);
   for (const std::string &damage :
-       {line + "\n1 2 3\nx\n",
-        std::string("vlmc-gpu-products 1 other 0 0\n")}) {
+       {line + "\n1 2 3\nx\n", line + "x\n" + known + "\n",
+        // The last number is cut short.
+        line + "\n" + known.substr(0, known.size() - 4) + "\n",
+        std::string("vlmc-gpu-products 2 other 0 0\n")}) {
     std::ofstream(file) << damage;
     open();
     EXPECT_EQ(run(20), "");
     EXPECT_EQ(products->counters().measured, 1U);
+  }
+}
+
+/// The left side may begin within rows, at 16 bytes.
+TEST_F(ProductsTest, TheLibraryIsToldOfTheLeftSidesAlignment) {
+  std::vector<uint16_t> shifted(left.size() + 8);
+  std::copy(left.begin(), left.end(), shifted.begin() + 8);
+  places.left = take(shifted) + 16;
+  ASSERT_NE(places.left % 256, 0U);
+  open();
+  EXPECT_EQ(run(20), "");
+  EXPECT_EQ(run(20), "");
+  expectResult();
+  EXPECT_EQ(products->counters().library, 1U);
+}
+
+/// Own stores end at f16's range, a library's at infinity.
+TEST_F(ProductsTest, ResultsNearTheEndOfF16AreTheOwnLaunches) {
+  shape.hasBias = true;
+  auto *values = reinterpret_cast<float *>(places.bias);
+  bias[3] = values[3] = 9000;
+  open();
+  EXPECT_EQ(run(20), "");
+  EXPECT_EQ(run(20), "");
+  EXPECT_EQ(products->counters().library, 0U);
+  EXPECT_EQ(products->counters().own, 1U);
+}
+
+/// What failed, or had no room, is tried again.
+TEST_F(ProductsTest, FailuresThatPassAreNoChoices) {
+  // The working memory, the bias in 16 bits and its copy; the comparison.
+  for (const char *failure :
+       {"cuMemAlloc:6", "cuMemAlloc:7", "cuMemcpyHtoDAsync:1:1",
+        "cuMemcpyDtoHAsync:2:1"}) {
+    SCOPED_TRACE(failure);
+    TearDown();
+    failures = failure;
+    SetUp();
+    open();
+    bool isTold = std::string(failure).starts_with("cuMemcpyDtoH");
+    EXPECT_EQ(run(20).empty(), !isTold);
+    EXPECT_FALSE(fs::exists(file));
+    EXPECT_EQ(products->counters().own, isTold ? 0U : 1U);
+    EXPECT_EQ(run(20), "");
+    EXPECT_EQ(run(20), "");
+    expectResult();
+    EXPECT_EQ(products->counters().library, 1U);
   }
 }
 
