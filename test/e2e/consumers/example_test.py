@@ -34,6 +34,13 @@ def instructions(library, pattern):
     return pattern.findall(run("objdump", "--disassemble", "--no-show-raw-insn", library))
 
 
+def counting_functions(library):
+    """The functions of a library that do arithmetic on floats."""
+    text = run("objdump", "--disassemble", "--demangle", "--no-show-raw-insn", library)
+    parts = re.split(r"\n[0-9a-f]+ <(.*)>:\n", text)
+    return [name for name, body in zip(parts[1::2], parts[2::2]) if FLOATS.search(body)]
+
+
 def functions(library):
     """The functions of a library, C++ names in full."""
     lines = run("nm", "--demangle", library).splitlines()
@@ -82,7 +89,13 @@ class ExampleTest(ConsumerTest):
             self.assertGreater(len(functions(library)), 20, f"{library} is stripped")
             self.assertEqual([name for name in functions(library) if KERNEL.search(name)], [])
             self.assertEqual(instructions(library, VECTOR_FLOATS), [], library)
-        self.assertEqual(instructions(RUNTIME[0], FLOATS), [])
+        # The core times and compares two products of a GPU, and computes nothing.
+        own = [
+            name
+            for name in counting_functions(RUNTIME[0])
+            if not name.startswith("vlmc::rt::cuda::Products::")
+        ]
+        self.assertEqual(own, [])
 
 
 class ConverseTest(ConsumerTest):
