@@ -622,19 +622,19 @@ private:
 };
 } // namespace
 
-static Error evaluatePanels(RecipeAttr recipe, const Evaluator &evaluator,
-                            const StoredForm &form, Narrower &narrower,
-                            PieceSink sink, uint64_t pieceBytes) {
-  int64_t n = recipe.getType().getDimSize(0);
-  int64_t k = product(recipe.getType().getShape().drop_front());
-  RecipeAttr matrix = recipe.getType().getRank() == 2
-                          ? recipe
-                          : RecipeAttr::reshape({n, k}, recipe);
+namespace {
+/// Writes rows [first, first + count) of a weight as one panel.
+using PanelWriter =
+    function_ref<void(int64_t first, int64_t count, float *out)>;
+} // namespace
+
+/// A weight of `n` rows panel by panel, in pieces of at least one.
+static Error writePanels(int64_t n, const StoredForm &form,
+                         PanelWriter writePanel, Narrower &narrower,
+                         PieceSink sink, uint64_t pieceBytes) {
   int64_t panels = form.shape[0];
   int64_t panelElements = product(ArrayRef(form.shape).drop_front());
   int64_t panelBytes = panelElements * widthOf(form);
-  // Neighbours along K together: an axis of pairs over one within the pair.
-  bool paired = form.shape.size() == 4;
   int64_t step = std::max<int64_t>(
       1, pieceBytes / std::max<int64_t>(1, panelElements * sizeof(float)));
   std::vector<float> piece;
@@ -643,17 +643,8 @@ static Error evaluatePanels(RecipeAttr recipe, const Evaluator &evaluator,
     piece.assign(count * panelElements, 0.0f);
     for (int64_t panel = 0; panel < count; ++panel) {
       int64_t row = (first + panel) * panelWidth;
-      int64_t rows = std::min(panelWidth, n - row);
-      float *out = piece.data() + panel * panelElements;
-      if (!paired) {
-        evaluator.evaluate(matrix, {{row, 0}, {rows, k}, {1, panelWidth}, out});
-        continue;
-      }
-      std::vector<float> plain(rows * k);
-      evaluator.evaluate(matrix, {{row, 0}, {rows, k}, {k, 1}, plain.data()});
-      for (int64_t i = 0; i < rows; ++i)
-        for (int64_t j = 0; j < k; ++j)
-          out[(j / 2 * panelWidth + i) * 2 + j % 2] = plain[i * k + j];
+      writePanel(row, std::min(panelWidth, n - row),
+                 piece.data() + panel * panelElements);
     }
     Expected<ArrayRef<uint8_t>> bytes = narrower.bytes(piece);
     if (!bytes)
@@ -683,38 +674,43 @@ static void transformWindow(const float *window, int64_t stride, float *out,
   }
 }
 
-/// One panel of 16 windows after the other, in pieces of at least one.
-static Error evaluateWinograd(RecipeAttr recipe, const Evaluator &evaluator,
-                              const StoredForm &form, PieceSink sink,
-                              uint64_t pieceBytes) {
+/// A weight in panels: [N, ...] seen as [N, K].
+static Error evaluatePanels(RecipeAttr recipe, const Evaluator &evaluator,
+                            const StoredForm &form, Narrower &narrower,
+                            PieceSink sink, uint64_t pieceBytes) {
   ArrayRef<int64_t> shape = recipe.getType().getShape();
-  int64_t n = shape[0], channels = shape[3], k = 9 * channels;
-  RecipeAttr matrix = RecipeAttr::reshape({n, k}, recipe);
-  int64_t panelElements = product(ArrayRef(form.shape).drop_front());
-  int64_t panelBytes = panelElements * widthOf(form);
-  int64_t step =
-      std::max<int64_t>(1, static_cast<int64_t>(pieceBytes) / panelBytes);
-  std::vector<float> piece, plain;
-  for (int64_t first = 0; first < form.shape[0]; first += step) {
-    int64_t count = std::min(step, form.shape[0] - first);
-    piece.assign(count * panelElements, 0.0f);
-    for (int64_t panel = 0; panel < count; ++panel) {
-      int64_t row = (first + panel) * panelWidth;
-      int64_t rows = std::min(panelWidth, n - row);
-      plain.resize(rows * k);
-      evaluator.evaluate(matrix, {{row, 0}, {rows, k}, {k, 1}, plain.data()});
-      float *out = piece.data() + panel * panelElements;
-      for (int64_t i = 0; i < rows; ++i)
-        for (int64_t c = 0; c < channels; ++c)
-          transformWindow(plain.data() + i * k + c, channels,
-                          out + c * panelWidth + i, channels * panelWidth);
-    }
-    ArrayRef<uint8_t> bytes(reinterpret_cast<const uint8_t *>(piece.data()),
-                            piece.size() * sizeof(float));
-    if (Error error = sink(first * panelBytes, bytes))
-      return error;
-  }
-  return Error::success();
+  int64_t n = shape[0], k = product(shape.drop_front());
+  RecipeAttr matrix =
+      shape.size() == 2 ? recipe : RecipeAttr::reshape({n, k}, recipe);
+  std::vector<float> plain;
+  auto readRows = [&](int64_t row, int64_t rows) {
+    plain.resize(rows * k);
+    evaluator.evaluate(matrix, {{row, 0}, {rows, k}, {k, 1}, plain.data()});
+  };
+  auto writeColumns = [&](int64_t row, int64_t rows, float *out) {
+    evaluator.evaluate(matrix, {{row, 0}, {rows, k}, {1, panelWidth}, out});
+  };
+  // Neighbours along K together: an axis of pairs over one within the pair.
+  auto writePairs = [&](int64_t row, int64_t rows, float *out) {
+    readRows(row, rows);
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < k; ++j)
+        out[(j / 2 * panelWidth + i) * 2 + j % 2] = plain[i * k + j];
+  };
+  auto writeWindows = [&](int64_t row, int64_t rows, float *out) {
+    int64_t channels = shape.back();
+    readRows(row, rows);
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t c = 0; c < channels; ++c)
+        transformWindow(plain.data() + i * k + c, channels,
+                        out + c * panelWidth + i, channels * panelWidth);
+  };
+  auto write = [&](PanelWriter writer) {
+    return writePanels(n, form, writer, narrower, sink, pieceBytes);
+  };
+  if (isWinograd(form))
+    return write(writeWindows);
+  return form.dtype == "BF16" ? write(writePairs) : write(writeColumns);
 }
 
 Error evaluateRecipe(StringRef weight, RecipeAttr recipe,
@@ -724,11 +720,9 @@ Error evaluateRecipe(StringRef weight, RecipeAttr recipe,
   StoredForm form = getStoredForm(recipe);
   Narrower narrower(weight, form);
   RecipeAttr unpacked = getUnpacked(recipe);
-  if (isPanels(form))
+  if (isPanels(form) || isWinograd(form))
     return evaluatePanels(unpacked, evaluator, form, narrower, sink,
                           pieceBytes);
-  if (isWinograd(form))
-    return evaluateWinograd(unpacked, evaluator, form, sink, pieceBytes);
 
   int64_t elements = product(unpacked.getType().getShape());
   int64_t stored = form.bytes / widthOf(form);

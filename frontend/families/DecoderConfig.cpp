@@ -531,4 +531,22 @@ std::string decoderKey(std::string_view field) {
   return "text_config." + std::string(field);
 }
 
+void addLanguageModelRules(spec::ModelSpec &model) {
+  const std::vector<std::string> heads = {"language_model.lm_head", "lm_head"};
+  addDecoderRules(
+      model,
+      {"language_model.model.", "model.language_model.", "language_model."},
+      heads);
+  for (const spec::Component &component : model.components())
+    if (component.has_decoder() && component.decoder().tied_head())
+      for (const std::string &head : heads)
+        model.add_ignored_tensors(head);
+}
+
+bool readModelTie(ConfigSection &top, const Json &config) {
+  top.ignore("tie_word_embeddings");
+  auto own = config.find("tie_word_embeddings");
+  return own == config.end() || *own == true;
+}
+
 } // namespace vlmc

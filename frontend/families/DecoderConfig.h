@@ -46,6 +46,15 @@ void addDecoderRules(spec::ModelSpec &model,
                      const std::vector<std::string> &heads,
                      std::vector<std::string> layers = {});
 
+/// The same for a model that holds its decoder as `language_model`, as
+/// transformers 4 and 5 write it; of a tied head the file may hold a copy.
+void addLanguageModelRules(spec::ModelSpec &model);
+
+/// Whether the logits come from the token embeddings by the model's own flag,
+/// `tie_word_embeddings` of the top level, which counts in place of its
+/// decoder's and is true where it is not given.
+bool readModelTie(ConfigSection &top, const Json &config);
+
 /// The key of text_config that a decoder's field comes from.
 std::string decoderKey(std::string_view field);
 

@@ -13,28 +13,6 @@
 
 namespace vlmc {
 
-static void readTower(const Json *given, const CheckpointConfig &config,
-                      ConfigLog &log, spec::VisionTransformer &vision) {
-  Json values = siglipVisionDefaults();
-  if (given)
-    values.update(*given);
-  ConfigSection section(values, config.file, "vision_config", log);
-  if (std::string type = section.string("model_type", "siglip_vision_model");
-      type != "siglip_vision_model")
-    section.error("model_type", "expected \"siglip_vision_model\", found \"" +
-                                    type +
-                                    "\"; other towers are not supported");
-  readBlocks(section, *vision.mutable_blocks());
-  readPatches(section, vision);
-  // Of a pooling that is not read.
-  for (const char *key : {"vision_use_head", "projection_dim", "vocab_size"})
-    section.ignore(key);
-  section.finish();
-  vision.set_patch_bias(true);
-  vision.set_post_norm(true);
-  vision.set_pool(spec::VisionTransformer::TOKENS);
-}
-
 static void readText(ConfigSection &top, const CheckpointConfig &config,
                      ConfigLog &log, spec::ModelSpec &model) {
   const Json *given = top.object("text_config");
@@ -54,10 +32,7 @@ static void readText(ConfigSection &top, const CheckpointConfig &config,
   }
   DecoderFacts facts = readDecoder(words, config.file, "text_config",
                                    /*tied=*/false, log, decoder);
-  // The model's own flag counts, not its decoder's.
-  top.ignore("tie_word_embeddings");
-  auto tie = config.json.find("tie_word_embeddings");
-  decoder.set_tied_head(tie == config.json.end() || *tie == true);
+  decoder.set_tied_head(readModelTie(top, config.json));
   decoder.set_features("projector");
   decoder.set_sees_pictures(true);
   spec::Generation &generation = *model.mutable_generation();
@@ -102,31 +77,14 @@ static void readProjector(ConfigSection &top, const spec::ModelSpec &model,
 }
 
 static void addNames(spec::ModelSpec &model) {
-  const std::vector<std::string> prefixes = {
-      "vision_tower.vision_model.", "model.vision_tower.vision_model.",
-      "vision_tower.", "model.vision_tower."};
-  const char *parts[][2] = {{"patch_embed", "embeddings.patch_embedding"},
-                            {"positions", "embeddings.position_embedding"},
-                            {"post_norm", "post_layernorm"}};
-  for (auto [ours, theirs] : parts)
-    addRule(model, std::string("vision.") + ours, prefixes, theirs);
-  addEncoderRules(model, "vision", prefixes);
-  for (const std::string &prefix : prefixes)
-    model.add_ignored_tensors(prefix + "head"); // its pooling
+  addSiglipTokensRules(model);
   const std::vector<std::string> projector = {"multi_modal_projector.",
                                               "model.multi_modal_projector."};
   addRule(model, "projector.norm", projector, "mm_soft_emb_norm");
   addRule(model, "projector.layers.0.weight", projector,
           "mm_input_projection_weight");
   model.mutable_weights(model.weights_size() - 1)->set_transposed(true);
-  addDecoderRules(
-      model,
-      {"language_model.model.", "model.language_model.", "language_model."},
-      {"language_model.lm_head", "lm_head"});
-  if (model.components(1).decoder().tied_head()) {
-    model.add_ignored_tensors("language_model.lm_head");
-    model.add_ignored_tensors("lm_head");
-  }
+  addLanguageModelRules(model);
 }
 
 /// Crops of long pictures are made where a request asks for them, by the
@@ -149,8 +107,11 @@ static spec::ModelSpec readGemma3(const CheckpointConfig &config,
   model.set_family("gemma3");
   spec::Component *vision = model.add_components();
   vision->set_name("vision");
-  readTower(top.object("vision_config"), config, log,
-            *vision->mutable_vision_transformer());
+  const Json *tower = top.object("vision_config");
+  // Of a pooling that is not read.
+  readSiglipTokens(tower ? *tower : Json::object(),
+                   {"vision_use_head", "projection_dim", "vocab_size"},
+                   config.file, log, *vision->mutable_vision_transformer());
   readText(top, config, log, model);
   spec::Component *projector = model.add_components();
   projector->set_name("projector");

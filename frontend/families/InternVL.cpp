@@ -158,22 +158,7 @@ static void addNames(spec::ModelSpec &model, int64_t allLayers) {
   addRule(model, "projector.norm", projector, "layer_norm");
   addRule(model, "projector.layers.0", projector, "linear_1");
   addRule(model, "projector.layers.1", projector, "linear_2");
-  addDecoderRules(
-      model,
-      {"language_model.model.", "model.language_model.", "language_model."},
-      {"language_model.lm_head", "lm_head"});
-  if (model.components(1).decoder().tied_head()) {
-    model.add_ignored_tensors("language_model.lm_head");
-    model.add_ignored_tensors("lm_head");
-  }
-}
-
-/// Whether the logits come from the token embeddings. The model's flag is true
-/// where it is not given, but what was published with none has a head.
-static bool isTied(ConfigSection &top, const Json &config) {
-  top.ignore("tie_word_embeddings");
-  auto own = config.find("tie_word_embeddings");
-  return own == config.end() || *own != false;
+  addLanguageModelRules(model);
 }
 
 /// Pictures are always cut; the model takes any number of tiles.
@@ -220,7 +205,7 @@ spec::ModelSpec readInternVLModel(const CheckpointConfig &config,
   DecoderFacts facts =
       readDecoder(words, config.file, layout.wordsPath, /*tied=*/false, log,
                   *text->mutable_decoder());
-  text->mutable_decoder()->set_tied_head(isTied(top, config.json));
+  text->mutable_decoder()->set_tied_head(readModelTie(top, config.json));
   text->mutable_decoder()->set_features("projector");
 
   spec::Component *projector = model.add_components();

@@ -33,52 +33,11 @@ static const Json &absentDecoder() {
   return decoder;
 }
 
-static void readTower(const Json *given, const CheckpointConfig &config,
-                      ConfigLog &log, spec::VisionTransformer &vision) {
-  Json values = siglipVisionDefaults();
-  values.update(given ? *given : absentTower());
-  ConfigSection section(values, config.file, "vision_config", log);
-  if (std::string type = section.string("model_type", "siglip_vision_model");
-      type != "siglip_vision_model")
-    section.error("model_type", "expected \"siglip_vision_model\", found \"" +
-                                    type +
-                                    "\"; other towers are not supported");
-  readBlocks(section, *vision.mutable_blocks());
-  readPatches(section, vision);
-  // Numbers of other parts, and of a pooling that is not read.
-  for (const char *key :
-       {"num_image_tokens", "num_positions", "projection_dim",
-        "projector_hidden_act", "vision_use_head", "vocab_size"})
-    section.ignore(key);
-  section.finish();
-  vision.set_patch_bias(true);
-  vision.set_post_norm(true);
-  vision.set_pool(spec::VisionTransformer::TOKENS);
-}
-
 static void addNames(spec::ModelSpec &model) {
-  const std::vector<std::string> prefixes = {
-      "vision_tower.vision_model.", "model.vision_tower.vision_model.",
-      "vision_tower.", "model.vision_tower."};
-  const char *parts[][2] = {{"patch_embed", "embeddings.patch_embedding"},
-                            {"positions", "embeddings.position_embedding"},
-                            {"post_norm", "post_layernorm"}};
-  for (auto [ours, theirs] : parts)
-    addRule(model, std::string("vision.") + ours, prefixes, theirs);
-  addEncoderRules(model, "vision", prefixes);
-  for (const std::string &prefix : prefixes) {
-    model.add_ignored_tensors(prefix + "head"); // its pooling
-  }
+  addSiglipTokensRules(model);
   addRule(model, "projector.layers.0",
           {"multi_modal_projector.", "model.multi_modal_projector."}, "linear");
-  addDecoderRules(
-      model,
-      {"language_model.model.", "model.language_model.", "language_model."},
-      {"language_model.lm_head", "lm_head"});
-  if (model.components(1).decoder().tied_head()) {
-    model.add_ignored_tensors("language_model.lm_head");
-    model.add_ignored_tensors("lm_head");
-  }
+  addLanguageModelRules(model);
 }
 
 /// The top level's own size is that of what the projector gives.
@@ -118,10 +77,7 @@ static void readDecoderOf(ConfigSection &top, const CheckpointConfig &config,
   spec::Decoder &decoder = *text->mutable_decoder();
   DecoderFacts facts = readDecoder(words, config.file, "text_config",
                                    /*tied=*/false, log, decoder);
-  // The model's own flag counts, not its decoder's.
-  top.ignore("tie_word_embeddings");
-  auto tie = config.json.find("tie_word_embeddings");
-  decoder.set_tied_head(tie == config.json.end() || *tie != false);
+  decoder.set_tied_head(readModelTie(top, config.json));
   decoder.set_features("projector");
   decoder.set_sees_prompt(true);
   model.mutable_generation()->set_image_token_id(
@@ -138,8 +94,12 @@ static spec::ModelSpec readPaliGemma(const CheckpointConfig &config,
   model.set_family("paligemma");
   spec::Component *vision = model.add_components();
   vision->set_name("vision");
-  readTower(top.object("vision_config"), config, log,
-            *vision->mutable_vision_transformer());
+  const Json *tower = top.object("vision_config");
+  // Numbers of other parts, and of a pooling that is not read.
+  readSiglipTokens(tower ? *tower : absentTower(),
+                   {"num_image_tokens", "num_positions", "projection_dim",
+                    "projector_hidden_act", "vision_use_head", "vocab_size"},
+                   config.file, log, *vision->mutable_vision_transformer());
   readDecoderOf(top, config, log, model);
   if (model.components_size() < 2)
     return model;

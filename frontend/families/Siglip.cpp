@@ -119,6 +119,42 @@ static void readPadding(const std::string &folder,
     words.set_max_tokens(static_cast<int64_t>(limit->get<double>()));
 }
 
+void readSiglipTokens(const Json &values,
+                      std::initializer_list<const char *> unread,
+                      const std::string &file, ConfigLog &log,
+                      spec::VisionTransformer &vision) {
+  Json complete = siglipVisionDefaults();
+  complete.update(values);
+  ConfigSection section(complete, file, "vision_config", log);
+  if (std::string type = section.string("model_type", "siglip_vision_model");
+      type != "siglip_vision_model")
+    section.error("model_type", "expected \"siglip_vision_model\", found \"" +
+                                    type +
+                                    "\"; other towers are not supported");
+  readBlocks(section, *vision.mutable_blocks());
+  readPatches(section, vision);
+  for (const char *key : unread)
+    section.ignore(key);
+  section.finish();
+  vision.set_patch_bias(true);
+  vision.set_post_norm(true);
+  vision.set_pool(spec::VisionTransformer::TOKENS);
+}
+
+void addSiglipTokensRules(spec::ModelSpec &model) {
+  const std::vector<std::string> prefixes = {
+      "vision_tower.vision_model.", "model.vision_tower.vision_model.",
+      "vision_tower.", "model.vision_tower."};
+  const char *parts[][2] = {{"patch_embed", "embeddings.patch_embedding"},
+                            {"positions", "embeddings.position_embedding"},
+                            {"post_norm", "post_layernorm"}};
+  for (auto [ours, theirs] : parts)
+    addRule(model, std::string("vision.") + ours, prefixes, theirs);
+  addEncoderRules(model, "vision", prefixes);
+  for (const std::string &prefix : prefixes)
+    model.add_ignored_tensors(prefix + "head"); // its pooling
+}
+
 void addSiglipRules(spec::ModelSpec &model) {
   addRule(model, "vision.patch_embed",
           "vision_model.embeddings.patch_embedding");

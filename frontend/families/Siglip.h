@@ -24,6 +24,18 @@ const Json &siglipTextDefaults();
 Json completeSection(ConfigSection &top, const std::string &name,
                      const Json &defaults);
 
+/// A tower in front of a language model, whose tokens come out behind the last
+/// norm: the values of its vision_config in `file`, beside the class's
+/// defaults. `unread`: keys that say nothing of it.
+void readSiglipTokens(const Json &values,
+                      std::initializer_list<const char *> unread,
+                      const std::string &file, ConfigLog &log,
+                      spec::VisionTransformer &vision);
+
+/// The rules of that tower, "vision", as `vision_tower` of transformers 4
+/// and 5.
+void addSiglipTokensRules(spec::ModelSpec &model);
+
 /// Refuses vision_use_head: false in a vision_config, whose values are given.
 void readSiglipHead(ConfigSection &section, const Json &values);
 
