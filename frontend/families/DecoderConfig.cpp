@@ -543,6 +543,25 @@ void addLanguageModelRules(spec::ModelSpec &model) {
         model.add_ignored_tensors(head);
 }
 
+void readPlainSizes(ConfigSection &section, const std::string &intermediate,
+                    spec::Decoder &decoder) {
+  decoder.set_hidden_size(section.integer("hidden_size", 1, 1, maxFeatures));
+  decoder.set_intermediate_size(
+      section.integer(intermediate, 1, 1, maxFeatures));
+  decoder.set_layers(section.integer("num_hidden_layers", 1, 1, 4096));
+  decoder.set_heads(section.integer("num_attention_heads", 1, 1, maxFeatures));
+  decoder.set_kv_heads(decoder.heads());
+  decoder.set_vocabulary_size(section.integer("vocab_size", 1, 1, maxId));
+  decoder.set_max_tokens(
+      section.integer("max_position_embeddings", 1, 1, maxFeatures));
+  if (decoder.hidden_size() % decoder.heads() != 0)
+    section.error("num_attention_heads",
+                  "expected a divisor of hidden_size " +
+                      std::to_string(decoder.hidden_size()) + ", found " +
+                      std::to_string(decoder.heads()) + "; mend the file");
+  decoder.set_head_size(decoder.hidden_size() / decoder.heads());
+}
+
 bool readModelTie(ConfigSection &top, const Json &config) {
   top.ignore("tie_word_embeddings");
   auto own = config.find("tie_word_embeddings");

@@ -50,6 +50,11 @@ void addDecoderRules(spec::ModelSpec &model,
 /// transformers 4 and 5 write it; of a tied head the file may hold a copy.
 void addLanguageModelRules(spec::ModelSpec &model);
 
+/// The sizes of a decoder whose heads all have keys of their own and share the
+/// hidden size; `intermediate` is the key of the inner size.
+void readPlainSizes(ConfigSection &section, const std::string &intermediate,
+                    spec::Decoder &decoder);
+
 /// Whether the logits come from the token embeddings by the model's own flag,
 /// `tie_word_embeddings` of the top level, which counts in place of its
 /// decoder's and is true where it is not given.

@@ -29,24 +29,6 @@ static const Json &neoxDefaults() {
   return defaults;
 }
 
-static void readSizes(ConfigSection &section, spec::Decoder &decoder) {
-  decoder.set_hidden_size(section.integer("hidden_size", 1, 1, maxFeatures));
-  decoder.set_intermediate_size(
-      section.integer("intermediate_size", 1, 1, maxFeatures));
-  decoder.set_layers(section.integer("num_hidden_layers", 1, 1, 4096));
-  decoder.set_heads(section.integer("num_attention_heads", 1, 1, maxFeatures));
-  decoder.set_kv_heads(decoder.heads());
-  decoder.set_vocabulary_size(section.integer("vocab_size", 1, 1, maxId));
-  decoder.set_max_tokens(
-      section.integer("max_position_embeddings", 1, 1, maxFeatures));
-  if (decoder.hidden_size() % decoder.heads() != 0)
-    section.error("num_attention_heads",
-                  "expected a divisor of hidden_size " +
-                      std::to_string(decoder.hidden_size()) + ", found " +
-                      std::to_string(decoder.heads()) + "; mend the file");
-  decoder.set_head_size(decoder.hidden_size() / decoder.heads());
-}
-
 DecoderFacts readNeox(const Json &config, const std::string &file,
                       const std::string &path, ConfigLog &log,
                       spec::Decoder &decoder) {
@@ -56,7 +38,7 @@ DecoderFacts readNeox(const Json &config, const std::string &file,
   values["rope_theta"] = values["rotary_emb_base"];
   values["partial_rotary_factor"] = values["rotary_pct"];
   ConfigSection section(values, file, path, log);
-  readSizes(section, decoder);
+  readPlainSizes(section, "intermediate_size", decoder);
   readRotary(section, decoder.head_size(), decoder.max_tokens(), file, path,
              log, *decoder.mutable_rotary());
   decoder.set_activation(readActivation(section, "hidden_act", ""));

@@ -32,20 +32,7 @@ static const Json &optDefaults() {
 }
 
 static void readSizes(ConfigSection &section, spec::Decoder &decoder) {
-  decoder.set_hidden_size(section.integer("hidden_size", 1, 1, maxFeatures));
-  decoder.set_intermediate_size(section.integer("ffn_dim", 1, 1, maxFeatures));
-  decoder.set_layers(section.integer("num_hidden_layers", 1, 1, 4096));
-  decoder.set_heads(section.integer("num_attention_heads", 1, 1, maxFeatures));
-  decoder.set_kv_heads(decoder.heads());
-  decoder.set_vocabulary_size(section.integer("vocab_size", 1, 1, maxId));
-  decoder.set_max_tokens(
-      section.integer("max_position_embeddings", 1, 1, maxFeatures));
-  if (decoder.hidden_size() % decoder.heads() != 0)
-    section.error("num_attention_heads",
-                  "expected a divisor of hidden_size " +
-                      std::to_string(decoder.hidden_size()) + ", found " +
-                      std::to_string(decoder.heads()) + "; mend the file");
-  decoder.set_head_size(decoder.hidden_size() / decoder.heads());
+  readPlainSizes(section, "ffn_dim", decoder);
   int64_t outer = section.optionalInteger("word_embed_proj_dim", 1, maxFeatures)
                       .value_or(decoder.hidden_size());
   if (outer != decoder.hidden_size())

@@ -89,19 +89,24 @@ static std::vector<vlm_tensor_t> viewsOf(TensorMap &tensors) {
   return views;
 }
 
+std::optional<Fault> runEntry(const vlm_entry_t *entry,
+                              const std::vector<vlm_tensor_t> &inputs,
+                              TensorMap &outputs) {
+  if (std::optional<Fault> fault = makeOutputs(entry, inputs, outputs))
+    return fault;
+  std::vector<vlm_tensor_t> out = viewsOf(outputs);
+  return check(vlm_entry_run(entry, inputs.data(), inputs.size(), out.data(),
+                             out.size()));
+}
+
 std::optional<Fault> runOnce(const vlm_model_t *model, const std::string &name,
                              TensorMap &inputs, TensorMap &outputs) {
   const vlm_entry_t *entry = nullptr;
   if (std::optional<Fault> fault =
           check(vlm_model_entry(model, name.c_str(), &entry)))
     return fault;
-  std::vector<vlm_tensor_t> in = viewsOf(inputs);
   TensorMap made;
-  if (std::optional<Fault> fault = makeOutputs(entry, in, made))
-    return fault;
-  std::vector<vlm_tensor_t> out = viewsOf(made);
-  if (std::optional<Fault> fault = check(
-          vlm_entry_run(entry, in.data(), in.size(), out.data(), out.size())))
+  if (std::optional<Fault> fault = runEntry(entry, viewsOf(inputs), made))
     return fault;
   outputs.merge(made);
   return std::nullopt;

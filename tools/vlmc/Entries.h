@@ -37,6 +37,11 @@ std::optional<Fault> makeOutputs(const vlm_entry_t *entry,
                                  const std::vector<vlm_tensor_t> &inputs,
                                  TensorMap &outputs);
 
+/// Makes all outputs and runs the entry point once.
+std::optional<Fault> runEntry(const vlm_entry_t *entry,
+                              const std::vector<vlm_tensor_t> &inputs,
+                              TensorMap &outputs);
+
 /// Runs an entry point once and adds all of its outputs.
 std::optional<Fault> runOnce(const vlm_model_t *model, const std::string &entry,
                              TensorMap &inputs, TensorMap &outputs);

@@ -51,15 +51,10 @@ std::optional<Fault> GenerateTask::encode(size_t number, HostTensor &rows) {
       if (prompt.features[size_t(i)] >= 0)
         inputs["input_ids"].data<int64_t>()[i] = 0;
   }
-  std::vector<vlm_tensor_t> in, out;
+  std::vector<vlm_tensor_t> in;
   for (auto &[name, tensor] : inputs)
     in.push_back(viewOf(name, tensor));
-  if (std::optional<Fault> fault = makeOutputs(entry, in, results))
-    return fault;
-  for (auto &[name, tensor] : results)
-    out.push_back(viewOf(name, tensor));
-  if (std::optional<Fault> fault = check(
-          vlm_entry_run(entry, in.data(), in.size(), out.data(), out.size())))
+  if (std::optional<Fault> fault = runEntry(entry, in, results))
     return fault;
   for (const auto &[name, tensor] : results)
     keepRows(name, tensor, prompt, number);
@@ -129,7 +124,8 @@ GenerateTask::carryOn(size_t number, const rt::BeamSearch &search,
   return runTokens(run, logits);
 }
 
-/// Goes on from the prompt's logits with several beams; the best answer is kept.
+/// Goes on from the prompt's logits with several beams; the best answer is
+/// kept.
 std::optional<Fault> GenerateTask::search(size_t number, int64_t most) {
   Prompt &prompt = prompts[number];
   int64_t padding = encodes ? 0 : prompt.columns[0];

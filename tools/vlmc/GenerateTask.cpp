@@ -19,8 +19,8 @@ static constexpr const char *encoderName = "encode_prompt";
 
 const std::vector<std::string> &generateTaps() {
   static const std::vector<std::string> taps = {
-      "vision_features", "qformer_features", "image_token_ids",
-      "inputs_embeds", "hidden_states"};
+      "vision_features", "qformer_features", "image_token_ids", "inputs_embeds",
+      "hidden_states"};
   return taps;
 }
 
@@ -169,9 +169,9 @@ std::optional<Fault> GenerateTask::encodeSeen() {
       return made.takeFault();
     features = (*made)["image_features"];
     int64_t width = features.shape.back();
-    (*made)["image_features"].shape = {
-        features.shape[0] * features.shape[1] * tower.tiles, tower.tokens,
-        width};
+    (*made)["image_features"].shape = {features.shape[0] * features.shape[1] *
+                                           tower.tiles,
+                                       tower.tokens, width};
     tensors.merge(*made);
     return std::nullopt;
   }
@@ -221,10 +221,10 @@ std::optional<Fault> GenerateTask::readPrompts() {
   auto ids = tensors.find("input_ids");
   if (ids == tensors.end() || ids->second.shape.size() != 2 ||
       ids->second.shape[0] < 1)
-    return Fault("input_ids: expected a tensor [batch, tokens], found " +
-                 (ids == tensors.end() ? "none"
-                                       : describeShape(ids->second.shape)) +
-                 "; mend the file of tensors");
+    return Fault(
+        "input_ids: expected a tensor [batch, tokens], found " +
+        (ids == tensors.end() ? "none" : describeShape(ids->second.shape)) +
+        "; mend the file of tensors");
   if (facts.attended)
     if (std::optional<Fault> fault = checkSeenPictures(tensors))
       return fault;
@@ -406,8 +406,8 @@ std::optional<Fault> GenerateTask::decode(Run &run, TensorMap &results) {
   // The length of a sequence is that with all of its tokens here.
   std::vector<int64_t> lengths(run.ids.size());
   for (size_t i = run.ids.size(); i-- > 0;) {
-    const bool isLast = i + 1 == run.ids.size() ||
-                        run.sequences[i + 1] != run.sequences[i];
+    const bool isLast =
+        i + 1 == run.ids.size() || run.sequences[i + 1] != run.sequences[i];
     lengths[i] = isLast ? run.places[i] + 1 : lengths[i + 1];
     if (isLast)
       if (std::optional<Fault> fault = check(
@@ -456,7 +456,7 @@ std::optional<Fault> GenerateTask::decode(Run &run, TensorMap &results) {
     inputs["first_seen"] = HostTensor::of(VLM_I32, {1, count}, first.data());
     inputs["last_seen"] = HostTensor::of(VLM_I32, {1, count}, last.data());
   }
-  std::vector<vlm_tensor_t> in, out;
+  std::vector<vlm_tensor_t> in;
   for (auto &[name, tensor] : inputs)
     in.push_back(viewOf(name, tensor));
   for (size_t i = 0; i < vlm_entry_input_count(entry); ++i) {
@@ -467,12 +467,7 @@ std::optional<Fault> GenerateTask::decode(Run &run, TensorMap &results) {
       in.push_back(input);
     }
   }
-  if (std::optional<Fault> fault = makeOutputs(entry, in, results))
-    return fault;
-  for (auto &[name, tensor] : results)
-    out.push_back(viewOf(name, tensor));
-  return check(
-      vlm_entry_run(entry, in.data(), in.size(), out.data(), out.size()));
+  return runEntry(entry, in, results);
 }
 
 /// Puts a prompt's rows into the tensor of the batch, at their columns.
@@ -543,8 +538,7 @@ void GenerateTask::keepLastLogits(size_t number) {
   if (isNew)
     it->second = HostTensor::zeros(
         VLM_F32, {int64_t(prompts.size()), int64_t(logits.size())});
-  std::ranges::copy(logits,
-                    it->second.data<float>() + number * logits.size());
+  std::ranges::copy(logits, it->second.data<float>() + number * logits.size());
 }
 
 /// Rows that ended early are filled with the pad token, or the end token.
@@ -645,9 +639,9 @@ std::optional<Fault> GenerateTask::keepText() {
 
 TensorMap GenerateTask::writtenValues() const {
   TensorMap written = tensors;
-  for (const char *name : {"attention_mask", "qformer_attention_mask",
-                           "aspect_ratio_mask", "cross_attention_mask",
-                           "pixel_attention_mask"}) {
+  for (const char *name :
+       {"attention_mask", "qformer_attention_mask", "aspect_ratio_mask",
+        "cross_attention_mask", "pixel_attention_mask"}) {
     auto mask = written.find(name);
     if (mask == written.end() || mask->second.dtype == VLM_U8)
       continue;

@@ -258,14 +258,7 @@ static Outcome<TensorMap> encodeGrids(const vlm_model_t *model,
         tower.inputs(pixels.data<float>() + real[i] * 3 * height * width,
                      height, width, size[0], size[1]);
     TensorMap results;
-    fault = makeOutputs(entry, in.tensors, results);
-    std::vector<vlm_tensor_t> out;
-    for (auto &[name, tensor] : results)
-      out.push_back(viewOf(name, tensor));
-    if (!fault)
-      fault = check(vlm_entry_run(entry, in.tensors.data(), in.tensors.size(),
-                                  out.data(), out.size()));
-    if (fault)
+    if ((fault = runEntry(entry, in.tensors, results)))
       return *fault;
     HostTensor &features = all["image_features"];
     const HostTensor &own = results["image_features"];

@@ -193,13 +193,11 @@ Outcome<HostTensor> encodeFrames(const vlm_model_t *model,
                     counts->second.shape);
   const int64_t perMedium = shape[2] * shape[3] * shape[4] * shape[5];
   const int64_t perFeatures = frames.rows * frames.featureWidth();
-  HostTensor all =
-      HostTensor::zeros(VLM_F32, {shape[0], shape[1], frames.rows,
-                                  frames.featureWidth()});
+  HostTensor all = HostTensor::zeros(
+      VLM_F32, {shape[0], shape[1], frames.rows, frames.featureWidth()});
   for (int64_t i = 0; i < shape[0] * shape[1]; ++i) {
-    const int64_t count = counts == tensors.end()
-                              ? shape[2]
-                              : counts->second.data<int64_t>()[i];
+    const int64_t count =
+        counts == tensors.end() ? shape[2] : counts->second.data<int64_t>()[i];
     if (count < 0 || count > shape[2])
       return Fault("frame_counts: expected 0 to " + std::to_string(shape[2]) +
                    ", the frames of pixel_values, found " +
@@ -352,14 +350,7 @@ Outcome<TensorMap> encodeTiles(const vlm_model_t *model,
         pixels.data<float>() + i * tower.tiles * shape[3] * shape[4] * shape[5],
         shape[5]);
     TensorMap results;
-    fault = makeOutputs(entry, in.tensors, results);
-    std::vector<vlm_tensor_t> out;
-    for (auto &[name, tensor] : results)
-      out.push_back(viewOf(name, tensor));
-    if (!fault)
-      fault = check(vlm_entry_run(entry, in.tensors.data(), in.tensors.size(),
-                                  out.data(), out.size()));
-    if (fault)
+    if ((fault = runEntry(entry, in.tensors, results)))
       return *fault;
     if (results.count("vision_features.states"))
       results["vision_features"] = joinStates(
